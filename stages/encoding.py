@@ -1,0 +1,43 @@
+"""Reviews as token ids: which part of a long one is kept."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+Truncation = Literal["head", "tail", "head_tail"]
+
+
+class Encoder:
+    """Turns normalised reviews into the token ids that a model reads, special tokens included.
+
+    `head` keeps the first tokens of a review that is too long, `tail` the last ones, and `head_tail` the first
+    quarter and the last three: 128 and 382 of 510, as in Sun et al. 2019 (arXiv 1905.05583).
+
+    Args:
+        folder: a checkpoint with a tokenizer.
+        max_length: the most tokens a review may have, special tokens included.
+        truncation: the part of a longer review that is kept.
+    """
+
+    def __init__(self, folder: str | Path, max_length: int, truncation: Truncation):
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+        bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+        dressed = self.tokenizer("a")["input_ids"]
+        start = next(i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare)
+        self._before, self._after = dressed[:start], dressed[start + len(bare) :]
+        self.room = max_length - len(self._before) - len(self._after)
+        head = {"head": self.room, "tail": 0, "head_tail": round(self.room * 128 / 510)}[truncation]
+        self._head, self._tail = head, self.room - head
+
+    def __call__(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """Token ids of each review (lists of at most max_length), and how many reviews were cut."""
+        found = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+        encoded = [[*self._before, *self._cut(ids), *self._after] for ids in found]
+        return encoded, sum(len(ids) > self.room for ids in found)
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        if len(ids) <= self.room:
+            return ids
+        return ids[: self._head] + ids[len(ids) - self._tail :]

@@ -1,0 +1,44 @@
+"""Outputs that appear whole or not at all."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Yield a path beside `path` to write a file or a folder to; it takes the place of `path` only on success."""
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(partial)
+    try:
+        yield partial
+        if path.is_dir():  # a folder cannot be renamed onto another that has files in it
+            _remove(path)
+        os.replace(partial, path)
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: dict[str, Any]) -> None:
+    """Write `content` as indented JSON, floats rounded to 6 decimals, keys in the order given."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: rounded(item) for key, item in value.items()}
+        return round(value, 6) if isinstance(value, float) else value
+
+    with whole(path) as partial:
+        partial.write_text(json.dumps(rounded(content), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,131 @@
+"""The typed schema of params.yaml: the only reader of that file.
+
+Each class holds the parameters of one stage, exactly those that dvc.yaml declares for it.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from stages.errors import InputError
+
+FILE = "params.yaml"
+
+
+def _key(allowed: str, **limits: Any) -> Any:
+    """A field with its limits; `allowed` is the wording that an error shows."""
+    return Field(description=allowed, **limits)
+
+
+class _Stage(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataParams(_Stage):
+    """Which reviews."""
+
+    dataset: Annotated[str, _key("the name of a folder in data/ that holds a dataset.yaml", pattern=r"^\w[\w.-]*$")]
+
+
+class PrepareParams(DataParams):
+    """What prepare reads."""
+
+    validation_size: Annotated[float, _key("a share above 0 and at most 0.5", gt=0, le=0.5)]
+    max_train_reviews: Annotated[int | None, _key("null (all) or a whole number from 2", ge=2)]
+    split_seed: Annotated[int, _key("a whole number from 0 to 4294967295", ge=0, lt=2**32)]
+
+
+class PrecisionParams(_Stage):
+    """How floating-point work is done."""
+
+    precision: Annotated[Literal["auto", "bf16", "fp32"], _key("auto, bf16 or fp32")]
+
+
+class TrainParams(PrecisionParams):
+    """What train reads."""
+
+    model: Annotated[str, _key("a Hub id such as org/name or org/name@revision, or a local folder", min_length=1)]
+    max_length: Annotated[int, _key("a whole number of tokens from 8 to the model's limit", ge=8)]
+    truncation: Annotated[Literal["head", "tail", "head_tail"], _key("head, tail or head_tail")]
+    lr: Annotated[float, _key("a number above 0 and at most 1, such as 2e-5", gt=0, le=1)]
+    batch_size: Annotated[int, _key("a whole number from 1", ge=1)]
+    epochs: Annotated[int, _key("a whole number from 1", ge=1)]
+    warmup_ratio: Annotated[float, _key("a share from 0 to below 1", ge=0, lt=1)]
+    weight_decay: Annotated[float, _key("a number from 0 to 1", ge=0, le=1)]
+    seed: Annotated[int, _key("a whole number from 0 to 4294967295", ge=0, lt=2**32)]
+
+
+class EvaluateParams(PrecisionParams):
+    """What evaluate reads."""
+
+
+class Params(PrepareParams, TrainParams):
+    """The whole of params.yaml."""
+
+
+Stage = TypeVar("Stage", bound=_Stage)
+
+
+def load(stage: type[Stage]) -> Stage:
+    """Read params.yaml, check all of it, and return the part that belongs to one stage.
+
+    Args:
+        stage: the class of the parameters wanted, such as `TrainParams`.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or has an unknown, missing or disallowed value.
+    """
+    content = read_yaml(FILE)
+    try:
+        params = Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(explain(error, FILE, Params)) from None
+    return stage(**{name: getattr(params, name) for name in stage.model_fields})
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a mapping from a YAML file as DVC reads it: YAML 1.2, where `2e-5` is a number.
+
+    Raises:
+        InputError: the file cannot be read, is not valid YAML, or is not a mapping.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8") from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{where}: not valid YAML: {error.problem}") from None
+    except (YAMLError, ValueError) as error:
+        raise InputError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}; allowed: a mapping of keys to values")
+    return content
+
+
+def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -> str:
+    """The first fault that a schema found in a file, in one line: the key, the value, and what is allowed."""
+    fault = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in fault["loc"]) or "content"
+    fields = {field.alias or name: field.description for name, field in schema.model_fields.items()}
+    name = str(fault["loc"][0]) if fault["loc"] else ""
+    if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+        close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"{path}: unknown key {name!r}{hint}; allowed: {', '.join(fields)}"
+    allowed = fields.get(name) or fault["msg"]
+    if fault["type"] == "missing":
+        return f"{path}: {key} is missing; allowed: {allowed}"
+    return f"{path}: {key}: {_short(fault['input'])} is not allowed; allowed: {allowed}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

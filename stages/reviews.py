@@ -1,0 +1,257 @@
+"""Datasets of labelled reviews: what dataset.yaml says, how it is read, and what a good row is."""
+
+import html
+import json
+import re
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from stages.errors import InputError
+from stages.parameters import explain, read_yaml
+
+DATA = Path("data")
+LABELS = ("NEGATIVE", "POSITIVE")  # the index is the label that prepared data holds
+SPLITS = ("train", "test")
+_SPELLINGS = [{"negative", "neg", "0", "false"}, {"positive", "pos", "1", "true"}]
+
+Split = Literal["train", "test"]
+
+
+class Source(BaseModel):
+    """The schema of data/<name>/dataset.yaml: either `hub` and `revision`, or `files`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    description: Annotated[str, Field(description="one line of text")] = ""
+    license: Annotated[str, Field(description="one line of text")] = ""
+    hub: Annotated[str | None, Field(description="a Hub dataset such as org/name", pattern=r"^[\w.-]+(/[\w.-]+)?$")] = None
+    revision: Annotated[str | None, Field(description="a commit of the Hub dataset: 40 hexadecimal digits",
+                                          pattern=r"^[0-9a-f]{40}$")] = None  # fmt: skip
+    config: Annotated[str | None, Field(description="a configuration of the Hub dataset")] = None
+    files: Annotated[str | dict[Split, str] | None,
+                     Field(description="a file name, or {train: file, test: file}; .csv, .jsonl or .parquet")] = None  # fmt: skip
+    test_size: Annotated[float | None, Field(description="a share above 0 and below 1: cuts a test split off one file",
+                                             gt=0, lt=1)] = None  # fmt: skip
+    text: Annotated[str, Field(description="the name of the column with the review")] = "text"
+    label: Annotated[str, Field(description="the name of the column with the label")] = "label"
+    split: Annotated[str, Field(description="the name of the column that says train or test")] = "split"
+    group: Annotated[str | None, Field(description="the name of a column, such as film, that no two splits share")] = None
+    labels: Annotated[dict[Literal["negative", "positive"], list[str | int | bool]] | None,
+                      Field(description="{negative: [values], positive: [values]}")] = None  # fmt: skip
+    rows: Annotated[dict[Split, int] | None, Field(description="{train: count, test: count}")] = None
+    text_bytes: Annotated[dict[Split, int] | None, Field(description="{train: count, test: count}")] = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Source":
+        if (self.hub is None) == (self.files is None):
+            raise ValueError("needs either hub (with revision) or files")
+        if self.hub and not self.revision:
+            raise ValueError("hub needs a revision: a commit of 40 hexadecimal digits, so that the data never changes")
+        return self
+
+
+def names() -> list[str]:
+    """The datasets there are: the folders of data/ that hold a dataset.yaml."""
+    return sorted(path.parent.name for path in DATA.glob("*/dataset.yaml"))
+
+
+def normalise(text: str) -> str:
+    """One line of Unicode NFC: HTML entities decoded, `<br />` and runs of white space turned into one space."""
+    text = _LINE_BREAK.sub(" ", html.unescape(text))
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+_LINE_BREAK = re.compile(r"<br\s*/?\s*>", re.IGNORECASE)
+
+
+def load(name: str) -> tuple[Source, pd.DataFrame]:
+    """Read, check and normalise the dataset in data/<name>/.
+
+    Returns:
+        What dataset.yaml says, and one row a review: `id` (split and row, such as test-17, counted from 1),
+        `split` (train, test; all `train` where test_size is to cut a test split off), `text` (normalised),
+        `label` (index into LABELS), then the dataset's other columns as text.
+
+    Raises:
+        InputError: the first fault found, with its file and row.
+    """
+    source = read_source(name)
+    frames = [_read_rows(source, where, split, frame) for where, split, frame in _tables(name, source)]
+    reviews = pd.concat(frames, ignore_index=True)
+    _check_counts(DATA / name, source, reviews)
+    reviews["text"] = reviews["text"].map(normalise)
+    empty = reviews.index[reviews["text"] == ""]
+    if len(empty):
+        raise InputError(f"{_place(reviews, empty[0])}: the text is empty; every review needs some")
+    for split, labels in reviews.groupby("split")["label"]:
+        if labels.nunique() < len(LABELS):
+            raise InputError(f"{DATA / name}: every {split} review is {LABELS[labels.iloc[0]]}; both classes are needed")
+    reviews.insert(0, "id", reviews["split"] + "-" + (reviews.groupby("split").cumcount() + 1).astype(str))
+    return source, reviews.drop(columns=["_where", "_row"])
+
+
+def read_source(name: str) -> Source:
+    """Read and check data/<name>/dataset.yaml.
+
+    Raises:
+        InputError: there is no such dataset, or the file has an unknown, missing or disallowed value.
+    """
+    path = DATA / name / "dataset.yaml"
+    if name not in names():
+        raise InputError(f"params.yaml: dataset: no {path}; allowed: {', '.join(names())}, or a new folder with one")
+    try:
+        return Source.model_validate(read_yaml(path))
+    except ValidationError as error:
+        raise InputError(explain(error, path, Source)) from None
+
+
+def _tables(name: str, source: Source) -> Iterator[tuple[str, str | None, pd.DataFrame]]:
+    """The dataset's raw tables: where each comes from, its split if the source says it, and its rows."""
+    if source.hub:
+        for split, frame in _from_hub(source).items():
+            yield f"{source.hub} {split}", split, frame
+        return
+    files: dict[str | None, str]
+    files = {None: source.files} if isinstance(source.files, str) else {**(source.files or {})}
+    folder = (DATA / name).resolve()
+    for split, file in files.items():
+        path = DATA / name / file
+        if not path.resolve().is_relative_to(folder):
+            raise InputError(f"{DATA / name / 'dataset.yaml'}: files: {file!r} lies outside {DATA / name}")
+        yield str(path), split, _from_file(path)
+
+
+def _from_hub(source: Source) -> dict[str, pd.DataFrame]:
+    import datasets
+
+    datasets.disable_progress_bars()
+    try:
+        tables = datasets.load_dataset(source.hub, source.config, revision=source.revision)
+    except Exception as error:  # the libraries below raise some twenty kinds; each means that the data did not come
+        raise InputError(unreachable(f"dataset {source.hub}@{source.revision}", error)) from error
+    missing = {"train", "test"} - set(tables)
+    if missing:
+        raise InputError(f"{source.hub}: has splits {', '.join(tables)}; train and test are needed")
+    return {split: tables[split].to_pandas() for split in ("train", "test")}
+
+
+def unreachable(what: str, error: Exception) -> str:
+    """One line on why something could not be had from the Hub, and what to do."""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return (
+        f"{what} could not be fetched from the Hub: {type(error).__name__}: {reason[:300]} "
+        "(check the name, the network and HF_ENDPOINT; files already fetched are kept)"
+    )
+
+
+def _from_file(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix == ".csv":
+            return pd.read_csv(path, dtype=str, na_filter=False, encoding="utf-8-sig")
+        if path.suffix == ".jsonl":
+            return pd.DataFrame(_json_lines(path))
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: {_not_utf8(path)}; only UTF-8 is read") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid) as error:
+        raise InputError(f"{path}: cannot be read: {str(error).strip().splitlines()[0]}") from None
+    raise InputError(f"{path}: unknown format {path.suffix!r}; allowed: .csv, .jsonl, .parquet")
+
+
+def _json_lines(path: Path) -> list[dict[str, object]]:
+    rows = []
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise InputError(f"{path}: line {number}: not JSON: {error.msg}") from None
+            if not isinstance(row, dict):
+                raise InputError(f"{path}: line {number}: {type(row).__name__}; allowed: one JSON object a line")
+            rows.append(row)
+    return rows
+
+
+def _not_utf8(path: Path) -> str:
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return f"line {number}: byte 0x{line[error.start]:02x} is not UTF-8"
+    return "is not UTF-8"
+
+
+def _read_rows(source: Source, where: str, split: str | None, frame: pd.DataFrame) -> pd.DataFrame:
+    """Check one table's columns, labels and splits; rows come out as `split`, `text`, `label` and the other columns."""
+    needed = [source.text, source.label, *([source.group] if source.group else [])]
+    if split is None and source.test_size is None:
+        needed.append(source.split)
+    for column in needed:
+        if column not in frame.columns:
+            raise InputError(f"{where}: no column {column!r}; it has: {', '.join(map(str, frame.columns))}")
+    rows = pd.DataFrame({"_where": where, "_row": range(1, len(frame) + 1)})
+    if split is not None or source.test_size is not None:
+        rows["split"] = split or "train"
+    else:
+        rows["split"] = frame[source.split].astype(str).str.strip().str.casefold()
+        _refuse(rows, ~rows["split"].isin(["train", "test"]), f"{source.split} {{!r}} is not allowed; allowed: train, test",
+                frame[source.split])  # fmt: skip
+    rows["text"] = frame[source.text]
+    _refuse(rows, ~rows["text"].map(lambda text: isinstance(text, str)), f"{source.text} {{!r}} is not text", rows["text"])
+    meaning = _label_meaning(source)
+    rows["label"] = frame[source.label].map(_spelling).map(meaning)
+    _refuse(rows, rows["label"].isna(), f"{source.label} {{!r}} is not allowed; allowed: {', '.join(meaning)}",
+            frame[source.label])  # fmt: skip
+    rows["label"] = rows["label"].astype("int64")
+    used = {source.text, source.label, source.split}
+    for column in frame.columns.difference(list(used), sort=False):
+        rows[str(column)] = frame[column].astype(str)
+    return rows
+
+
+def _label_meaning(source: Source) -> dict[str, int]:
+    if source.labels is None:
+        spellings = _SPELLINGS
+    else:
+        spellings = [{_spelling(value) for value in source.labels.get(key, [])} for key in ("negative", "positive")]
+    return {spelling: label for label, group in enumerate(spellings) for spelling in sorted(group)}
+
+
+def _spelling(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return str(value).strip().casefold()
+
+
+def _refuse(rows: pd.DataFrame, bad: pd.Series, message: str, values: pd.Series) -> None:
+    """Raise for the first row that is bad; `message` gets the row's value at `{}`."""
+    if bad.any():
+        first = bad.idxmax()
+        raise InputError(f"{_place(rows, first)}: {message.format(values[first])}")
+
+
+def _place(rows: pd.DataFrame, index: int) -> str:
+    return f"{rows.at[index, '_where']}: row {rows.at[index, '_row']}"
+
+
+def _check_counts(folder: Path, source: Source, reviews: pd.DataFrame) -> None:
+    counted = {
+        "rows": reviews.groupby("split").size().to_dict(),
+        "text_bytes": reviews["text"].str.encode("utf-8").str.len().groupby(reviews["split"]).sum().to_dict(),
+    }
+    for key, counts in counted.items():
+        for split, expected in (getattr(source, key) or {}).items():
+            if counts.get(split, 0) != expected:
+                raise InputError(f"{folder}: {split} has {counts.get(split, 0)} {key}; dataset.yaml says {expected}")
+    for split in ("train",) if source.test_size else ("train", "test"):
+        if not counted["rows"].get(split):
+            raise InputError(f"{folder}: there are no {split} reviews")
