@@ -11,6 +11,7 @@ import torch
 from datasets import Dataset, disable_progress_bars
 from dvclive import Live
 from transformers import (
+    AutoConfig,
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
     PreTrainedModel,
@@ -35,7 +36,7 @@ def main() -> None:
 
     checkpoint = checkpoints.fetch(params.model)
     checkpoint.check_length(params.max_length)
-    model = classifier(checkpoint)
+    model = classifier(checkpoint, params.attention_dropout)
     encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
     train, cut = encoded("train", encoder, model)
     validation, _ = encoded("validation", encoder, model)
@@ -72,15 +73,16 @@ def main() -> None:
     print(f"models/classifier/: validation accuracy {best['eval_accuracy']:.4f} after epoch {report['best_epoch']}")
 
 
-def classifier(checkpoint: checkpoints.Checkpoint) -> PreTrainedModel:
+def classifier(checkpoint: checkpoints.Checkpoint, attention_dropout: float) -> PreTrainedModel:
     """The checkpoint with a two-label head: its own if it was trained with one, else a new one."""
-    names = checkpoint.labels()
+    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+    config.id2label = dict(enumerate(checkpoint.labels()))
+    config.label2id = {name: index for index, name in config.id2label.items()}
+    for name in ("attention_dropout", "attention_probs_dropout_prob"):  # DistilBERT's name for it, and BERT's
+        if hasattr(config, name):
+            setattr(config, name, attention_dropout)
     return AutoModelForSequenceClassification.from_pretrained(
-        checkpoint.folder,
-        id2label=dict(enumerate(names)),
-        label2id={name: index for index, name in enumerate(names)},
-        use_safetensors=True,
-        trust_remote_code=False,
+        checkpoint.folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
     )
 
 
