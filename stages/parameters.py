@@ -114,19 +114,22 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -> str:
     """The first fault that a schema found in a file, in one line: the key, the value, and what is allowed."""
     fault = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in fault["loc"]) or "content"
+    if not fault["loc"]:
+        return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
+    key = ".".join(str(part) for part in fault["loc"])
     fields = {field.alias or name: field.description for name, field in schema.model_fields.items()}
-    name = str(fault["loc"][0]) if fault["loc"] else ""
+    name = str(fault["loc"][0])
     if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
         close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"{path}: unknown key {name!r}{hint}; allowed: {', '.join(fields)}"
+        return f"{path}: unknown key {name!r}{hint}; allowed: {', '.join(sorted(fields))}"
     allowed = fields.get(name) or fault["msg"]
     if fault["type"] == "missing":
         return f"{path}: {key} is missing; allowed: {allowed}"
-    return f"{path}: {key}: {_short(fault['input'])} is not allowed; allowed: {allowed}"
+    return f"{path}: {key}: {shortened(fault['input'])} is not allowed; allowed: {allowed}"
 
 
-def _short(value: Any) -> str:
+def shortened(value: Any) -> str:
+    """A value as an error line shows it: its repr, cut at 80 characters."""
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stages.errors import InputError
-from stages.parameters import explain, read_yaml
+from stages.parameters import explain, read_yaml, shortened
 
 DATA = Path("data")
 LABELS = ("NEGATIVE", "POSITIVE")  # the index is the label that prepared data holds
@@ -203,13 +204,13 @@ def _read_rows(source: Source, where: str, split: str | None, frame: pd.DataFram
         rows["split"] = split or "train"
     else:
         rows["split"] = frame[source.split].astype(str).str.strip().str.casefold()
-        _refuse(rows, ~rows["split"].isin(["train", "test"]), f"{source.split} {{!r}} is not allowed; allowed: train, test",
+        _refuse(rows, ~rows["split"].isin(["train", "test"]), f"{source.split} {{}} is not allowed; allowed: train, test",
                 frame[source.split])  # fmt: skip
     rows["text"] = frame[source.text]
-    _refuse(rows, ~rows["text"].map(lambda text: isinstance(text, str)), f"{source.text} {{!r}} is not text", rows["text"])
+    _refuse(rows, ~rows["text"].map(lambda text: isinstance(text, str)), f"{source.text} {{}} is not text", rows["text"])
     meaning = _label_meaning(source)
     rows["label"] = frame[source.label].map(_spelling).map(meaning)
-    _refuse(rows, rows["label"].isna(), f"{source.label} {{!r}} is not allowed; allowed: {', '.join(meaning)}",
+    _refuse(rows, rows["label"].isna(), f"{source.label} {{}} is not allowed; allowed: {', '.join(meaning)}",
             frame[source.label])  # fmt: skip
     rows["label"] = rows["label"].astype("int64")
     used = {source.text, source.label, source.split}
@@ -233,10 +234,12 @@ def _spelling(value: object) -> str:
 
 
 def _refuse(rows: pd.DataFrame, bad: pd.Series, message: str, values: pd.Series) -> None:
-    """Raise for the first row that is bad; `message` gets the row's value at `{}`."""
+    """Raise for the first row that is bad; `message` shows the row's value at `{}`."""
     if bad.any():
         first = bad.idxmax()
-        raise InputError(f"{_place(rows, first)}: {message.format(values[first])}")
+        value = values[first]
+        value = value.item() if isinstance(value, np.generic) else value
+        raise InputError(f"{_place(rows, first)}: {message.format(shortened(value))}")
 
 
 def _place(rows: pd.DataFrame, index: int) -> str:

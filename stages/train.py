@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,20 @@ import pandas as pd
 import torch
 from datasets import Dataset, disable_progress_bars
 from dvclive import Live
+from tqdm import tqdm
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
     PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
     Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
 )
+from transformers.utils import logging
 
 from stages import checkpoints, encoding, errors, outputs, parameters, scoring
 from stages.reviews import LABELS
@@ -30,7 +35,7 @@ CHECKPOINTS = Path("models/checkpoints")
 def main() -> None:
     """Train, keep the checkpoint of the epoch with the lowest validation loss, and write metrics/train.json."""
     params = parameters.load(parameters.TrainParams)
-    disable_progress_bars()
+    quiet()
     scoring.deterministic()
     set_seed(params.seed)
 
@@ -51,6 +56,9 @@ def main() -> None:
             compute_metrics=lambda scored: {"accuracy": float((scored[0].argmax(-1) == scored[1]).mean())},
             callbacks=[Curves(curves)],
         )
+        trainer.remove_callback(PrinterCallback)
+        if trainer.pop_callback(ProgressCallback):
+            trainer.add_callback(Bar)
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
@@ -71,6 +79,13 @@ def main() -> None:
     outputs.write_json("metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": len(train) * params.epochs / seconds})
     shutil.rmtree(CHECKPOINTS)
     print(f"models/classifier/: validation accuracy {best['eval_accuracy']:.4f} after epoch {report['best_epoch']}")
+
+
+def quiet() -> None:
+    """Leave one progress bar and one line an epoch of all that the libraries print."""
+    disable_progress_bars()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def classifier(checkpoint: checkpoints.Checkpoint, attention_dropout: float) -> PreTrainedModel:
@@ -114,6 +129,7 @@ def arguments(params: parameters.TrainParams) -> TrainingArguments:
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         logging_steps=0.02,  # fifty points a curve
+        disable_tqdm=not sys.stderr.isatty(),
         report_to="none",  # Curves logs instead, without seconds
         seed=params.seed,
     )
@@ -136,10 +152,20 @@ class Curves(TrainerCallback):
                             "eval_accuracy": "validation/accuracy"}.items():  # fmt: skip
             if logs and name in logs:
                 self.live.log_metric(curve, logs[name])
+        if logs and "eval_loss" in logs:
+            tqdm.write(f"epoch {state.epoch:.0f}/{state.num_train_epochs}: validation loss {logs['eval_loss']:.4f}, "
+                       f"accuracy {logs['eval_accuracy']:.4f}")  # fmt: skip
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Finish the files."""
         self.live.end()
+
+
+class Bar(ProgressCallback):
+    """Trainer's progress bar without a line for each logged step."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Nothing: Curves says what there is to say."""
 
 
 def save(model: PreTrainedModel, encoder: encoding.Encoder, checkpoint: checkpoints.Checkpoint,

@@ -1,0 +1,38 @@
+# `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint imdb clean
+
+VENV := .venv
+PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+INSTALLED := $(VENV)/installed
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED) ## make .venv with the pinned packages (the other targets do it by themselves)
+
+$(INSTALLED): requirements.lock
+	@test -n "$(PYTHON)" || { echo 'error: no Python 3.11 or newer found; name one: make PYTHON=/path/to/python3'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@touch $@
+
+repro: $(INSTALLED) ## run the pipeline, or what changed of it, then show the metrics
+	dvc repro
+	dvc metrics show
+
+test: $(INSTALLED) ## run the tests
+	python -m pytest
+
+lint: $(INSTALLED) ## check style and types
+	ruff check .
+	ruff format --check .
+	mypy
+
+imdb: $(INSTALLED) ## run IMDb with DistilBERT as an experiment (downloads both; wants a GPU)
+	dvc exp run -S dataset=imdb -S model=distilbert/distilbert-base-uncased-finetuned-sst-2-english -S lr=2e-5 -S epochs=1
+
+clean: ## remove .venv; data, models and metrics stay
+	rm -rf $(VENV)

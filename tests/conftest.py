@@ -1,0 +1,108 @@
+"""Real runs in temporary clones of this repository."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Enough training to be real, little enough to be quick.
+SMALL = {"max_train_reviews": "64", "epochs": "1", "max_length": "64"}
+
+
+class Clone:
+    """A Git clone with DVC in it, and a way to run commands there."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "DVC_NO_ANALYTICS": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "GIT_CONFIG_GLOBAL": str(folder.parent / "gitconfig"),
+        }
+
+    def run(self, command: str, fails: bool = False, **environment: str) -> str:
+        """Run a command line; return what it printed, or fail the test if its exit status is not the one expected."""
+        done = subprocess.run(
+            command, shell=True, cwd=self.folder, env=self.environment | environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=500, check=False,
+        )  # fmt: skip
+        assert (done.returncode != 0) == fails, f"{command}: exit status {done.returncode}\n{done.stdout}"
+        return done.stdout
+
+    def set(self, **values: str) -> None:
+        """Set keys of params.yaml by editing their lines, as a user would."""
+        path = self.folder / "params.yaml"
+        lines = path.read_text().splitlines()
+        for key, value in values.items():
+            at = next(number for number, line in enumerate(lines) if line.startswith(f"{key}:"))
+            lines[at] = f"{key}: {value}"
+        path.write_text("\n".join(lines) + "\n")
+
+    def commit(self) -> None:
+        """Commit all there is."""
+        self.run("git add -A && git commit -qm work")
+
+    def dataset(self, name: str, source: str, **files: str | bytes) -> None:
+        """Add data/<name>/ with this dataset.yaml and these files (`reviews_csv` is reviews.csv)."""
+        folder = self.folder / "data" / name
+        folder.mkdir(exist_ok=True)
+        (folder / "dataset.yaml").write_text(source)
+        for file, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            (folder / file.replace("_", ".")).write_bytes(data)
+
+    def bytes_of(self, *paths: str) -> dict[str, bytes]:
+        """The content of every file under these paths."""
+        found = {}
+        for path in paths:
+            top = self.folder / path
+            for file in [top] if top.is_file() else sorted(top.rglob("*")):
+                if file.is_file():
+                    found[str(file.relative_to(self.folder))] = file.read_bytes()
+        return found
+
+
+def clone_into(folder: Path) -> Clone:
+    """A new repository with the files of this one as they are now, committed."""
+    clone = Clone(folder)
+    (folder.parent / "gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.org\n")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        if (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    clone.run("git init -q -b main")
+    clone.commit()
+    return clone
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Clone:
+    """A fresh clone in which nothing has run."""
+    return clone_into(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone with small parameters in which `dvc repro` has run and its result is committed. Not to be changed."""
+    clone = clone_into(tmp_path_factory.mktemp("ran") / "project")
+    clone.set(**SMALL)
+    clone.run("dvc repro")
+    clone.commit()
+    return clone
+
+
+@pytest.fixture
+def copy(ran: Clone, tmp_path: Path) -> Iterator[Clone]:
+    """A copy of `ran`, cache and all, to be changed."""
+    shutil.copytree(ran.folder, tmp_path / "project", symlinks=True)
+    shutil.copy2(ran.folder.parent / "gitconfig", tmp_path)
+    yield Clone(tmp_path / "project")

@@ -1,0 +1,127 @@
+"""The commands that people type, in real clones: dvc repro, exp run, metrics diff, queue, push and pull."""
+
+import json
+import time
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from tests.conftest import Clone
+
+OUTPUTS = ["data/prepared", "models/classifier", "metrics", "dvc.lock"]
+
+
+def executed(output: str) -> set[str]:
+    """The stages that DVC says it ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def metrics(clone: Clone, command: str = "dvc metrics show --json") -> dict[str, dict[str, float]]:
+    files: dict[str, dict[str, dict[str, float]]] = json.loads(clone.run(command))[""]["data"]
+    return {name: content["data"] for name, content in files.items()}  # type: ignore[misc]
+
+
+def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
+    found = metrics(ran)
+    assert set(found) == {"metrics/data.json", "metrics/train.json", "metrics/test.json"}
+    assert found["metrics/data.json"]["rows"] == {"train": 64, "validation": 130, "test": 405}
+    assert 0 < found["metrics/test.json"]["accuracy"] < 1
+    assert found["metrics/train.json"]["steps"] == 4
+    assert "up to date" in ran.run("dvc status")
+    assert not executed(ran.run("dvc repro"))
+    assert ran.run("git status --porcelain") == ""
+
+
+def test_metrics_are_there_before_anything_has_run(clone: Clone) -> None:
+    assert "metrics/test.json" in clone.run("dvc metrics show")
+    assert "check_data" in clone.run("dvc dag")
+
+
+def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
+    before = metrics(copy)
+    stages = executed(copy.run("dvc exp run -S lr=3e-5"))
+    assert stages == {"check_params", "train", "evaluate"}
+
+    text = (copy.folder / "params.yaml").read_text()
+    assert YAML(typ="safe", pure=True).load(text)["lr"] == 3e-5
+    assert text.count("#") == (copy.folder / "params.yaml").read_text().count("#") > 5
+
+    changed = json.loads(copy.run("dvc metrics diff --json"))["diff"]["metrics/test.json"]
+    assert changed["loss"]["old"] == before["metrics/test.json"]["loss"] != changed["loss"]["new"]
+    assert "3e-05" in copy.run("dvc exp show --csv")
+    # The run cache knows the first lr: going back trains nothing.
+    assert not executed(copy.run("dvc exp run -S lr=1e-4")) & {"train", "evaluate"}
+
+
+def test_a_queue_of_experiments_runs_them_all(copy: Clone) -> None:
+    copy.run("dvc exp run --queue -S lr=1e-5,5e-5")
+    copy.run("dvc queue start")
+    for _ in range(300):
+        status = copy.run("dvc queue status")
+        if "Running" not in status and "Queued" not in status:
+            break
+        time.sleep(1)
+    copy.run("dvc queue stop --kill", fails="Worker status: 1" in status and False)
+    assert status.count("Success") == 2, status
+    shown = copy.run("dvc exp show --csv")
+    assert "1e-05" in shown
+    assert "5e-05" in shown
+
+
+def test_what_one_clone_pushes_another_pulls(ran: Clone, tmp_path: Path) -> None:
+    ran.run("dvc push")
+    other = Clone(tmp_path / "other")
+    ran.run(f"git clone -q . {other.folder}")
+    other.run(f"dvc remote modify --local shared url {ran.folder.parent / 'sentiment-storage'}")
+    other.run("dvc pull")
+    assert "up to date" in other.run("dvc status")
+    assert not executed(other.run("dvc repro"))
+    assert other.bytes_of(*OUTPUTS[:2]) == ran.bytes_of(*OUTPUTS[:2])
+    # In a folder without this project's code, as someone would who has only the model.
+    said = other.run(
+        f"cd {tmp_path} && python -c \"from transformers import pipeline; "
+        f"print(pipeline('text-classification', '{other.folder}/models/classifier')('A lovely film.')[0]['label'])\""
+    )
+    assert said.splitlines()[-1] in ("NEGATIVE", "POSITIVE")
+
+
+def test_a_second_forced_run_gives_the_same_bytes(copy: Clone) -> None:
+    before = copy.bytes_of("dvc.lock", "models/classifier", "metrics/predictions", "metrics/training")
+    assert executed(copy.run("dvc repro --force")) >= {"prepare", "train", "evaluate"}
+    assert copy.bytes_of("dvc.lock", "models/classifier", "metrics/predictions", "metrics/training") == before
+    assert copy.run("git status --porcelain") == ""
+
+
+def test_plots_are_drawn(ran: Clone, tmp_path: Path) -> None:
+    ran.run(f"dvc plots show --out {tmp_path}")
+    page = (tmp_path / "index.html").read_text()
+    for title in ("Loss", "Validation accuracy", "Confusion matrix", "ROC", "Precision-recall"):
+        assert title in page
+    ran.run(f"dvc plots diff HEAD --out {tmp_path}")
+
+
+def test_a_bad_parameter_costs_no_earlier_output(copy: Clone) -> None:
+    before = copy.bytes_of(*OUTPUTS[:3])
+    for key, value, said in [
+        ("lr", "fast", "params.yaml: lr: 'fast' is not allowed; allowed: a number above 0"),
+        ("dataset", "nosuch", "params.yaml: dataset: no data/nosuch/dataset.yaml; allowed: imdb, sample"),
+        ("model", "nosuch/", "params.yaml: model: 'nosuch/' is neither a Hub id"),
+        ("max_length", "513", "params.yaml: max_length: 513 is not allowed; sentence-transformers/all-MiniLM-L6-v2"),
+    ]:
+        params = (copy.folder / "params.yaml").read_bytes()
+        copy.set(**{key: value})
+        output = copy.run("dvc repro", fails=True)
+        assert said in output
+        assert "Traceback" not in output
+        (copy.folder / "params.yaml").write_bytes(params)
+    assert copy.bytes_of(*OUTPUTS[:3]) == before
+
+
+def test_a_bad_dataset_costs_no_earlier_output(copy: Clone) -> None:
+    before = copy.bytes_of(*OUTPUTS[:3])
+    reviews = copy.folder / "data/sample/reviews.csv"
+    reviews.write_text(reviews.read_text().replace(",negative,", ",meh,", 1))
+    output = copy.run("dvc repro", fails=True)
+    assert "error: data/sample/reviews.csv: row 2: label 'meh' is not allowed; allowed: " in output
+    assert "Traceback" not in output
+    assert copy.bytes_of(*OUTPUTS[:3]) == before

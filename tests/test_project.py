@@ -1,0 +1,90 @@
+"""What the files of the repository say of each other."""
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from stages import parameters
+from tests.conftest import ROOT
+
+PIPELINE = parameters.read_yaml(ROOT / "dvc.yaml")
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "check_data": parameters.DataParams,
+    "prepare": parameters.PrepareParams,
+    "train": parameters.TrainParams,
+    "evaluate": parameters.EvaluateParams,
+}
+
+
+def stage_file(stage: str) -> str:
+    command = PIPELINE["stages"][stage]["cmd"].split()
+    return f"stages/{command[2].removeprefix('stages.')}.py"
+
+
+def imported(file: str) -> set[str]:
+    """Files of stages/ that a file needs, itself and those behind its imports included, but for the error messages."""
+    found = {file}
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.ImportFrom) and node.module == "stages":
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("stages."):
+            names = [str(node.module).removeprefix("stages.")]
+        for name in names:
+            if name != "errors":
+                found |= imported(f"stages/{name}.py")
+    return found
+
+
+@pytest.mark.parametrize("stage", SCHEMAS)
+def test_a_stage_declares_exactly_the_parameters_that_it_reads(stage: str) -> None:
+    declared = PIPELINE["stages"][stage]["params"]
+    assert declared == sorted(declared)
+    assert set(declared) == set(SCHEMAS[stage].model_fields)
+    if stage in ("check_data",):
+        return
+    read = set(re.findall(r"\bparams\.(\w+)", (ROOT / stage_file(stage)).read_text()))
+    assert read == set(declared)
+
+
+@pytest.mark.parametrize("stage", PIPELINE["stages"])
+def test_a_stage_depends_on_exactly_the_code_that_it_runs(stage: str) -> None:
+    declared = [dep for dep in PIPELINE["stages"][stage]["deps"] if dep.startswith("stages/")]
+    needed = imported(stage_file(stage))
+    if stage == "check_data":
+        needed -= {"stages/checkpoints.py"}  # imported for the other check
+    assert declared == sorted(needed)
+
+
+def test_stages_never_import_each_other() -> None:
+    files = {stage_file(stage) for stage in PIPELINE["stages"]}
+    for file in files:
+        assert imported(file) & files == {file}
+
+
+def test_the_committed_run_is_the_default_and_good(tmp_path: Path) -> None:
+    lock = parameters.read_yaml(ROOT / "dvc.lock")
+    assert lock["stages"]["check_params"]["params"]["params.yaml"] == parameters.read_yaml(ROOT / "params.yaml")
+    assert json.loads((ROOT / "metrics/test.json").read_text())["accuracy"] >= 0.92
+    assert set(lock["stages"]) == set(PIPELINE["stages"])
+
+
+def test_the_lock_installs_cuda_where_there_is_a_gpu() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert "torch==2.13.0" in lines
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines if not line.startswith("#"))
+
+
+def test_the_readme_explains_every_parameter() -> None:
+    readme = (ROOT / "README.md").read_text()
+    values: dict[str, Any] = parameters.read_yaml(ROOT / "params.yaml")
+    for key, value in values.items():
+        shown = "null" if value is None else str(value)
+        row = re.search(rf"^\| `{key}` \| `([^`]+)` \|", readme, re.MULTILINE)
+        assert row, key
+        assert row[1] == shown or float(row[1]) == float(shown), key
