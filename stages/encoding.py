@@ -22,7 +22,7 @@ class Encoder:
     """
 
     def __init__(self, folder: str | Path, max_length: int, truncation: Truncation):
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
         dressed = self.tokenizer("a")["input_ids"]
         start = next(i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare)

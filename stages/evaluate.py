@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 from sklearn.metrics import precision_recall_curve, roc_curve
-from transformers import AutoModelForSequenceClassification
 
-from stages import encoding, errors, outputs, parameters, scoring
+from stages import errors, outputs, parameters, scoring
 from stages.metrics import SentimentMetrics
 from stages.reviews import LABELS
 
@@ -18,8 +17,7 @@ def main() -> None:
     params = parameters.load(parameters.EvaluateParams)
     test = pd.read_parquet("data/prepared/test.parquet")
     scoring.deterministic()
-    model = AutoModelForSequenceClassification.from_pretrained("models/classifier", use_safetensors=True)
-    encoder = encoding.Encoder("models/classifier", model.config.review_max_length, model.config.review_truncation)
+    model, encoder = scoring.load("models/classifier")
 
     started = time.perf_counter()
     ids, _ = encoder(test["text"])

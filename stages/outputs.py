@@ -1,7 +1,6 @@
 """Outputs that appear whole or not at all."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ def whole(path: str | Path) -> Iterator[Path]:
         yield partial
         if path.is_dir():  # a folder cannot be renamed onto another that has files in it
             _remove(path)
-        os.replace(partial, path)
+        partial.replace(path)
     finally:
         _remove(partial)
 

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,6 @@ from stages.parameters import explain, read_yaml, shortened
 
 DATA = Path("data")
 LABELS = ("NEGATIVE", "POSITIVE")  # the index is the label that prepared data holds
-SPLITS = ("train", "test")
 _SPELLINGS = [{"negative", "neg", "0", "false"}, {"positive", "pos", "1", "true"}]
 
 Split = Literal["train", "test"]
@@ -29,24 +28,26 @@ class Source(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    description: Annotated[str, Field(description="one line of text")] = ""
-    license: Annotated[str, Field(description="one line of text")] = ""
-    hub: Annotated[str | None, Field(description="a Hub dataset such as org/name", pattern=r"^[\w.-]+(/[\w.-]+)?$")] = None
-    revision: Annotated[str | None, Field(description="a commit of the Hub dataset: 40 hexadecimal digits",
-                                          pattern=r"^[0-9a-f]{40}$")] = None  # fmt: skip
-    config: Annotated[str | None, Field(description="a configuration of the Hub dataset")] = None
-    files: Annotated[str | dict[Split, str] | None,
-                     Field(description="a file name, or {train: file, test: file}; .csv, .jsonl or .parquet")] = None  # fmt: skip
-    test_size: Annotated[float | None, Field(description="a share above 0 and below 1: cuts a test split off one file",
-                                             gt=0, lt=1)] = None  # fmt: skip
-    text: Annotated[str, Field(description="the name of the column with the review")] = "text"
-    label: Annotated[str, Field(description="the name of the column with the label")] = "label"
-    split: Annotated[str, Field(description="the name of the column that says train or test")] = "split"
-    group: Annotated[str | None, Field(description="the name of a column, such as film, that no two splits share")] = None
-    labels: Annotated[dict[Literal["negative", "positive"], list[str | int | bool]] | None,
-                      Field(description="{negative: [values], positive: [values]}")] = None  # fmt: skip
-    rows: Annotated[dict[Split, int] | None, Field(description="{train: count, test: count}")] = None
-    text_bytes: Annotated[dict[Split, int] | None, Field(description="{train: count, test: count}")] = None
+    description: str = Field("", description="one line of text")
+    license: str = Field("", description="one line of text")
+    hub: str | None = Field(None, description="a Hub dataset such as org/name", pattern=r"^[\w.-]+(/[\w.-]+)?$")
+    revision: str | None = Field(
+        None, description="a commit of the Hub dataset: 40 hexadecimal digits", pattern=r"^[0-9a-f]{40}$"
+    )
+    config: str | None = Field(None, description="a configuration of the Hub dataset")
+    files: str | dict[Split, str] | None = Field(
+        None, description="a file name, or {train: file, test: file}; .csv, .jsonl or .parquet"
+    )
+    test_size: float | None = Field(None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1)
+    text: str = Field("text", description="the name of the column with the review")
+    label: str = Field("label", description="the name of the column with the label")
+    split: str = Field("split", description="the name of the column that says train or test")
+    group: str | None = Field(None, description="the name of a column, such as film, that no two splits share")
+    labels: dict[Literal["negative", "positive"], list[str | int | bool]] | None = Field(
+        None, description="{negative: [values], positive: [values]}"
+    )
+    rows: dict[Split, int] | None = Field(None, description="{train: count, test: count}")
+    text_bytes: dict[Split, int] | None = Field(None, description="{train: count, test: count}")
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
@@ -54,6 +55,8 @@ class Source(BaseModel):
             raise ValueError("needs either hub (with revision) or files")
         if self.hub and not self.revision:
             raise ValueError("hub needs a revision: a commit of 40 hexadecimal digits, so that the data never changes")
+        if self.test_size and not isinstance(self.files, str):
+            raise ValueError("test_size needs files to name one file")
         return self
 
 
@@ -92,7 +95,9 @@ def load(name: str) -> tuple[Source, pd.DataFrame]:
         raise InputError(f"{_place(reviews, empty[0])}: the text is empty; every review needs some")
     for split, labels in reviews.groupby("split")["label"]:
         if labels.nunique() < len(LABELS):
-            raise InputError(f"{DATA / name}: every {split} review is {LABELS[labels.iloc[0]]}; both classes are needed")
+            raise InputError(
+                f"{DATA / name}: every {split} review is {LABELS[labels.iloc[0]]}; both classes are needed"
+            )
     reviews.insert(0, "id", reviews["split"] + "-" + (reviews.groupby("split").cumcount() + 1).astype(str))
     return source, reviews.drop(columns=["_where", "_row"])
 
@@ -115,13 +120,12 @@ def read_source(name: str) -> Source:
 def _tables(name: str, source: Source) -> Iterator[tuple[str, str | None, pd.DataFrame]]:
     """The dataset's raw tables: where each comes from, its split if the source says it, and its rows."""
     if source.hub:
-        for split, frame in _from_hub(source).items():
-            yield f"{source.hub} {split}", split, frame
+        for part, frame in _from_hub(source).items():
+            yield f"{source.hub} {part}", part, frame
         return
-    files: dict[str | None, str]
-    files = {None: source.files} if isinstance(source.files, str) else {**(source.files or {})}
+    files = source.files or {}
     folder = (DATA / name).resolve()
-    for split, file in files.items():
+    for split, file in [(None, files)] if isinstance(files, str) else files.items():
         path = DATA / name / file
         if not path.resolve().is_relative_to(folder):
             raise InputError(f"{DATA / name / 'dataset.yaml'}: files: {file!r} lies outside {DATA / name}")
@@ -130,7 +134,9 @@ def _tables(name: str, source: Source) -> Iterator[tuple[str, str | None, pd.Dat
 
 def _from_hub(source: Source) -> dict[str, pd.DataFrame]:
     import datasets
+    from huggingface_hub.utils import logging
 
+    logging.set_verbosity_error()  # retries are its own affair; what comes of them is said below
     datasets.disable_progress_bars()
     try:
         tables = datasets.load_dataset(source.hub, source.config, revision=source.revision)
@@ -204,14 +210,24 @@ def _read_rows(source: Source, where: str, split: str | None, frame: pd.DataFram
         rows["split"] = split or "train"
     else:
         rows["split"] = frame[source.split].astype(str).str.strip().str.casefold()
-        _refuse(rows, ~rows["split"].isin(["train", "test"]), f"{source.split} {{}} is not allowed; allowed: train, test",
-                frame[source.split])  # fmt: skip
+        _refuse(
+            rows,
+            ~rows["split"].isin(["train", "test"]),
+            f"{source.split} {{}} is not allowed; allowed: train, test",
+            frame[source.split],
+        )
     rows["text"] = frame[source.text]
-    _refuse(rows, ~rows["text"].map(lambda text: isinstance(text, str)), f"{source.text} {{}} is not text", rows["text"])
+    _refuse(
+        rows, ~rows["text"].map(lambda text: isinstance(text, str)), f"{source.text} {{}} is not text", rows["text"]
+    )
     meaning = _label_meaning(source)
     rows["label"] = frame[source.label].map(_spelling).map(meaning)
-    _refuse(rows, rows["label"].isna(), f"{source.label} {{}} is not allowed; allowed: {', '.join(meaning)}",
-            frame[source.label])  # fmt: skip
+    _refuse(
+        rows,
+        rows["label"].isna(),
+        f"{source.label} {{}} is not allowed; allowed: {', '.join(meaning)}",
+        frame[source.label],
+    )
     rows["label"] = rows["label"].astype("int64")
     used = {source.text, source.label, source.split}
     for column in frame.columns.difference(list(used), sort=False):

@@ -2,10 +2,15 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers.utils import logging
+
+from stages.encoding import Encoder
+from stages.errors import InputError
 
 TOKENS_A_BATCH = 8192
 
@@ -24,12 +29,25 @@ def deterministic() -> None:
     """Make PyTorch give the same bits for the same input on the same machine. Call before the first CUDA work."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs time
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
+
+
+def load(folder: str | Path) -> tuple[PreTrainedModel, Encoder]:
+    """A classifier that train wrote, and the encoder that truncates reviews as in its training.
+
+    Raises:
+        InputError: there is none in the folder.
+    """
+    if not (Path(folder) / "config.json").is_file():
+        raise InputError(f"{folder}: no classifier there; `dvc repro` trains one, `dvc pull` fetches one")
+    logging.disable_progress_bar()
+    model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    return model, Encoder(folder, model.config.review_max_length, model.config.review_truncation)
 
 
 @torch.inference_mode()
 def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, precision: str = "auto") -> np.ndarray:
-    """Logits of a sequence classifier for encoded reviews.
+    """Logits of a two-label classifier for encoded reviews.
 
     Reviews of like length share a batch of at most TOKENS_A_BATCH tokens, so that little of the work is padding.
 
@@ -40,13 +58,14 @@ def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, pr
         precision: `auto`, `bf16` or `fp32`.
 
     Returns:
-        float32 array of shape (reviews, labels), in the order of `encoded`.
+        float32 array of shape (reviews, 2), in the order of `encoded`.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model.to(device).eval()
-    logits = np.empty((len(encoded), model.config.num_labels), dtype=np.float32)
+    model.eval()
+    model.to(device)  # type: ignore[arg-type]
+    logits = np.empty((len(encoded), 2), dtype=np.float32)
     for rows in _batches([len(ids) for ids in encoded]):
-        longest = len(encoded[rows[0]])
+        longest: int = len(encoded[rows[0]])
         ids = torch.full((len(rows), longest), pad)
         mask = torch.zeros((len(rows), longest), dtype=torch.int64)
         for place, row in enumerate(rows):

@@ -43,8 +43,8 @@ def main() -> None:
     checkpoint.check_length(params.max_length)
     model = classifier(checkpoint, params.attention_dropout)
     encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
-    train, cut = encoded("train", encoder, model)
-    validation, _ = encoded("validation", encoder, model)
+    train, cut = encoded("train", encoder, checkpoint.labels())
+    validation, _ = encoded("validation", encoder, checkpoint.labels())
 
     with outputs.whole("metrics/training") as curves:
         trainer = Trainer(
@@ -64,7 +64,9 @@ def main() -> None:
         seconds = time.perf_counter() - started
 
     save(model, encoder, checkpoint, params)
-    best = min((entry for entry in trainer.state.log_history if "eval_loss" in entry), key=lambda entry: entry["eval_loss"])
+    best = min(
+        (entry for entry in trainer.state.log_history if "eval_loss" in entry), key=lambda entry: entry["eval_loss"]
+    )
     final = next(entry for entry in reversed(trainer.state.log_history) if "train_loss" in entry)
     report = {
         "train_loss": final["train_loss"],
@@ -76,7 +78,9 @@ def main() -> None:
         "reviews_cut": cut / len(train),
     }
     outputs.write_json("metrics/train.json", report)
-    outputs.write_json("metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": len(train) * params.epochs / seconds})
+    outputs.write_json(
+        "metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": len(train) * params.epochs / seconds}
+    )
     shutil.rmtree(CHECKPOINTS)
     print(f"models/classifier/: validation accuracy {best['eval_accuracy']:.4f} after epoch {report['best_epoch']}")
 
@@ -101,11 +105,11 @@ def classifier(checkpoint: checkpoints.Checkpoint, attention_dropout: float) -> 
     )
 
 
-def encoded(split: str, encoder: encoding.Encoder, model: PreTrainedModel) -> tuple[Dataset, int]:
+def encoded(split: str, encoder: encoding.Encoder, names: tuple[str, ...]) -> tuple[Dataset, int]:
     """A prepared split as token ids and label indices of the model's own head, and how many reviews were cut."""
     rows = pd.read_parquet(f"data/prepared/{split}.parquet")
     ids, cut = encoder(rows["text"])
-    labels = [model.config.label2id[LABELS[label]] for label in rows["label"]]
+    labels = [names.index(LABELS[label]) for label in rows["label"]]
     return Dataset.from_dict({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]}), cut
 
 
@@ -148,13 +152,19 @@ class Curves(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Log what belongs on a curve."""
         self.live.step = state.global_step
-        for name, curve in {"loss": "train/loss", "learning_rate": "learning_rate", "eval_loss": "validation/loss",
-                            "eval_accuracy": "validation/accuracy"}.items():  # fmt: skip
+        for name, curve in {
+            "loss": "train/loss",
+            "learning_rate": "learning_rate",
+            "eval_loss": "validation/loss",
+            "eval_accuracy": "validation/accuracy",
+        }.items():
             if logs and name in logs:
                 self.live.log_metric(curve, logs[name])
         if logs and "eval_loss" in logs:
-            tqdm.write(f"epoch {state.epoch:.0f}/{state.num_train_epochs}: validation loss {logs['eval_loss']:.4f}, "
-                       f"accuracy {logs['eval_accuracy']:.4f}")  # fmt: skip
+            tqdm.write(
+                f"epoch {state.epoch:.0f}/{state.num_train_epochs}: validation loss {logs['eval_loss']:.4f}, "
+                f"accuracy {logs['eval_accuracy']:.4f}"
+            )
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Finish the files."""
@@ -168,8 +178,12 @@ class Bar(ProgressCallback):
         """Nothing: Curves says what there is to say."""
 
 
-def save(model: PreTrainedModel, encoder: encoding.Encoder, checkpoint: checkpoints.Checkpoint,
-         params: parameters.TrainParams) -> None:  # fmt: skip
+def save(
+    model: PreTrainedModel,
+    encoder: encoding.Encoder,
+    checkpoint: checkpoints.Checkpoint,
+    params: parameters.TrainParams,
+) -> None:
     """Write models/classifier/, a plain transformers folder that also says how its reviews were truncated."""
     encoder.tokenizer.model_max_length = params.max_length
     with outputs.whole("models/classifier") as folder:

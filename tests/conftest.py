@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -29,9 +28,17 @@ class Clone:
     def run(self, command: str, fails: bool = False, **environment: str) -> str:
         """Run a command line; return what it printed, or fail the test if its exit status is not the one expected."""
         done = subprocess.run(
-            command, shell=True, cwd=self.folder, env=self.environment | environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=500, check=False,
-        )  # fmt: skip
+            command,
+            shell=True,
+            cwd=self.folder,
+            env=self.environment | environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=500,
+            check=False,
+        )
         assert (done.returncode != 0) == fails, f"{command}: exit status {done.returncode}\n{done.stdout}"
         return done.stdout
 
@@ -73,7 +80,10 @@ def clone_into(folder: Path) -> Clone:
     clone = Clone(folder)
     (folder.parent / "gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.org\n")
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, stdout=subprocess.PIPE, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
         if (ROOT / name).exists():
@@ -101,8 +111,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @pytest.fixture
-def copy(ran: Clone, tmp_path: Path) -> Iterator[Clone]:
+def copy(ran: Clone, tmp_path: Path) -> Clone:
     """A copy of `ran`, cache and all, to be changed."""
     shutil.copytree(ran.folder, tmp_path / "project", symlinks=True)
     shutil.copy2(ran.folder.parent / "gitconfig", tmp_path)
-    yield Clone(tmp_path / "project")
+    return Clone(tmp_path / "project")

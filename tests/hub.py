@@ -50,7 +50,9 @@ def serve(repositories: dict[str, Path]) -> Iterator[str]:
             elif not api:
                 self.send_file(folder / rest)
             elif what == "tree":
-                entries = (folder / rest).rglob("*") if "recursive=true" in self.path.lower() else (folder / rest).glob("*")
+                entries = (
+                    (folder / rest).rglob("*") if "recursive=true" in self.path.lower() else (folder / rest).glob("*")
+                )
                 self.send(200, [entry(folder, file) for file in sorted(entries)])
             elif what == "paths-info":
                 wanted = json.loads(body)["paths"] if body.startswith("{") else parse_qs(body)["paths"]
@@ -58,11 +60,25 @@ def serve(repositories: dict[str, Path]) -> Iterator[str]:
             else:
                 files = [{"rfilename": str(file.relative_to(folder))} for file in sorted(folder.rglob("*"))]
                 owner_name = found[1].split("/", 1)[1]
-                self.send(200, {"id": owner_name, "_id": "0", "sha": COMMIT, "private": False, "gated": False,
-                                "tags": [], "downloads": 0, "likes": 0, "siblings": files})  # fmt: skip
+                self.send(
+                    200,
+                    {
+                        "id": owner_name,
+                        "_id": "0",
+                        "sha": COMMIT,
+                        "private": False,
+                        "gated": False,
+                        "tags": [],
+                        "downloads": 0,
+                        "likes": 0,
+                        "siblings": files,
+                    },
+                )
 
         def send(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
-            self.send_bytes(status, json.dumps(content).encode(), {"Content-Type": "application/json"} | (headers or {}))
+            self.send_bytes(
+                status, json.dumps(content).encode(), {"Content-Type": "application/json"} | (headers or {})
+            )
 
         def send_file(self, file: Path) -> None:
             if not file.is_file():
@@ -102,4 +118,9 @@ def entry(folder: Path, file: Path) -> dict[str, object]:
     path = str(file.relative_to(folder))
     if file.is_dir():
         return {"type": "directory", "oid": "0" * 40, "size": 0, "path": path}
-    return {"type": "file", "oid": hashlib.sha1(file.read_bytes()).hexdigest(), "size": file.stat().st_size, "path": path}
+    return {
+        "type": "file",
+        "oid": hashlib.sha1(file.read_bytes()).hexdigest(),
+        "size": file.stat().st_size,
+        "path": path,
+    }

@@ -22,8 +22,14 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A dataset of short reviews and a tiny DistilBERT with a head of its own."""
     top = tmp_path_factory.mktemp("hub")
     torch.manual_seed(0)
-    config = DistilBertConfig(dim=32, n_layers=1, n_heads=2, hidden_dim=64, id2label=dict(enumerate(LABELS)),
-                              label2id={name: index for index, name in enumerate(LABELS)})  # fmt: skip
+    config = DistilBertConfig(
+        dim=32,
+        n_layers=1,
+        n_heads=2,
+        hidden_dim=64,
+        id2label=dict(enumerate(LABELS)),
+        label2id={name: index for index, name in enumerate(LABELS)},
+    )
     DistilBertForSequenceClassification(config).save_pretrained(top / "model")
     AutoTokenizer.from_pretrained(checkpoints.fetch(checkpoints.PACKAGED).folder).save_pretrained(top / "model")
     (top / "data").mkdir()
@@ -58,19 +64,19 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     predictions = pd.read_parquet(clone.folder / "metrics/predictions/test.parquet")
     texts = pd.read_parquet(clone.folder / "data/prepared/test.parquet")["text"]
     classify = pipeline("text-classification", str(clone.folder / "models/classifier"), top_k=None, device="cpu")
-    scores = [{score["label"]: score["score"] for score in scores} for scores in classify(list(texts))]
+    scores: list[dict[str, float]]
+    scores = [{score["label"]: score["score"] for score in both} for both in classify(list(texts))]  # type: ignore
     assert predictions["probability"].to_list() == pytest.approx([score["POSITIVE"] for score in scores], abs=0.01)
     assert f'"base_model": "test/tiny@{hub.COMMIT}"' in (clone.folder / "models/classifier/config.json").read_text()
 
     # With everything cached, no network is needed.
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
-    clone.run("dvc repro --force check_params check_data prepare", **offline)
+    clone.run("dvc repro --force prepare check_params", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hf"))
 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"dataset": "tiny"}, "error: dataset test/reviews@c0ffee1),
+        ({"dataset": "tiny"}, "error: dataset test/reviews@c0ffee1"),
         ({"model": "test/tiny"}, "error: model test/tiny could not be fetched from the Hub: "),
     ],
 )
@@ -89,6 +95,8 @@ def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
 def test_what_the_hub_does_not_have_is_named(clone: Clone, endpoint: str, tmp_path: Path) -> None:
     for model in ("test/nosuch", "test/tiny@v9"):
         clone.set(model=model)
-        output = clone.run("python -m stages.check params", fails=True, HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"))
+        output = clone.run(
+            "python -m stages.check params", fails=True, HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf")
+        )
         assert output.startswith(f"error: model {model} could not be fetched from the Hub: ")
         assert output.count("\n") == 1

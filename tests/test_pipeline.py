@@ -4,8 +4,6 @@ import json
 import time
 from pathlib import Path
 
-from ruamel.yaml import YAML
-
 from tests.conftest import Clone
 
 OUTPUTS = ["data/prepared", "models/classifier", "metrics", "dvc.lock"]
@@ -18,7 +16,7 @@ def executed(output: str) -> set[str]:
 
 def metrics(clone: Clone, command: str = "dvc metrics show --json") -> dict[str, dict[str, float]]:
     files: dict[str, dict[str, dict[str, float]]] = json.loads(clone.run(command))[""]["data"]
-    return {name: content["data"] for name, content in files.items()}  # type: ignore[misc]
+    return {name: content["data"] for name, content in files.items()}
 
 
 def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
@@ -39,14 +37,13 @@ def test_metrics_are_there_before_anything_has_run(clone: Clone) -> None:
 
 def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
     before = metrics(copy)
+    text = (copy.folder / "params.yaml").read_text()
     stages = executed(copy.run("dvc exp run -S lr=3e-5"))
     assert stages == {"check_params", "train", "evaluate"}
 
-    text = (copy.folder / "params.yaml").read_text()
-    assert YAML(typ="safe", pure=True).load(text)["lr"] == 3e-5
-    assert text.count("#") == (copy.folder / "params.yaml").read_text().count("#") > 5
+    assert (copy.folder / "params.yaml").read_text() == text.replace("lr: 1e-4", "lr: 3e-05")  # comments and all
 
-    changed = json.loads(copy.run("dvc metrics diff --json"))["diff"]["metrics/test.json"]
+    changed = json.loads(copy.run("dvc metrics diff --json"))["metrics/test.json"]
     assert changed["loss"]["old"] == before["metrics/test.json"]["loss"] != changed["loss"]["new"]
     assert "3e-05" in copy.run("dvc exp show --csv")
     # The run cache knows the first lr: going back trains nothing.
@@ -61,7 +58,6 @@ def test_a_queue_of_experiments_runs_them_all(copy: Clone) -> None:
         if "Running" not in status and "Queued" not in status:
             break
         time.sleep(1)
-    copy.run("dvc queue stop --kill", fails="Worker status: 1" in status and False)
     assert status.count("Success") == 2, status
     shown = copy.run("dvc exp show --csv")
     assert "1e-05" in shown
@@ -79,7 +75,7 @@ def test_what_one_clone_pushes_another_pulls(ran: Clone, tmp_path: Path) -> None
     assert other.bytes_of(*OUTPUTS[:2]) == ran.bytes_of(*OUTPUTS[:2])
     # In a folder without this project's code, as someone would who has only the model.
     said = other.run(
-        f"cd {tmp_path} && python -c \"from transformers import pipeline; "
+        f'cd {tmp_path} && python -c "from transformers import pipeline; '
         f"print(pipeline('text-classification', '{other.folder}/models/classifier')('A lovely film.')[0]['label'])\""
     )
     assert said.splitlines()[-1] in ("NEGATIVE", "POSITIVE")

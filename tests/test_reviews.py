@@ -1,7 +1,7 @@
 """Datasets: every format read, every fault named with its place, and nothing leaks between splits."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -35,7 +35,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     return write
 
 
-def csv(rows: list[tuple[str, ...]] = ROWS, header: str = "text,label,split") -> str:
+def csv(rows: Sequence[tuple[str, ...]] = ROWS, header: str = "text,label,split") -> str:
     return pd.DataFrame(rows, columns=header.split(",")).to_csv(index=False)
 
 
@@ -78,11 +78,20 @@ def test_one_file_a_split_with_columns_of_other_names(make: Make) -> None:
     [
         ("text,label\nx,1\n", "data/mine/reviews.csv: no column 'split'; it has: text, label"),
         ("review,label,split\nx,1,train\n", "data/mine/reviews.csv: no column 'text'; it has: review, label, split"),
-        (csv([*ROWS, ("x", "meh", "train")]), "data/mine/reviews.csv: row 5: label 'meh' is not allowed; allowed: 0, false"),
-        (csv([*ROWS, ("x", "1", "dev")]), "data/mine/reviews.csv: row 5: split 'dev' is not allowed; allowed: train, test"),
+        (
+            csv([*ROWS, ("x", "meh", "train")]),
+            "data/mine/reviews.csv: row 5: label 'meh' is not allowed; allowed: 0, false",
+        ),
+        (
+            csv([*ROWS, ("x", "1", "dev")]),
+            "data/mine/reviews.csv: row 5: split 'dev' is not allowed; allowed: train, test",
+        ),
         (csv([*ROWS, (" <br/> ", "1", "test")]), "data/mine/reviews.csv: row 5: the text is empty"),
         (csv([*ROWS, ("", "1", "test")]), "data/mine/reviews.csv: row 5: the text is empty"),
-        (csv([row for row in ROWS if row[1] != "Pos"]), "data/mine: every test review is NEGATIVE; both classes are needed"),
+        (
+            csv([row for row in ROWS if row[1] != "Pos"]),
+            "data/mine: every test review is NEGATIVE; both classes are needed",
+        ),
         (csv([row for row in ROWS if row[2] == "train"]), "data/mine: there are no test reviews"),
         (csv().encode() + b"caf\xe9,1,train\n", "data/mine/reviews.csv: line 6: byte 0xe9 is not UTF-8; only UTF-8"),
         (csv() + "a,b,c,d,e\n", "data/mine/reviews.csv: cannot be read: "),
@@ -145,8 +154,11 @@ def test_leaks_duplicates_and_contradictions_are_dropped_from_training_only() ->
     kept, dropped = prepare.without_leaks(train, test)
     assert kept["text"].tolist() == ["a", "d"]
     assert dropped == {
-        "leaked_dropped": 1, "contradictory_dropped": 2, "duplicates_dropped": 1, "test_duplicates_kept": 1,
-    }  # fmt: skip
+        "leaked_dropped": 1,
+        "contradictory_dropped": 2,
+        "duplicates_dropped": 1,
+        "test_duplicates_kept": 1,
+    }
 
 
 def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
@@ -171,7 +183,11 @@ def test_a_cap_is_stratified_and_seeded() -> None:
     rows = pd.DataFrame({"label": [0, 1] * 50})
     kept = prepare.capped(rows, 10, seed=1)
     assert kept["label"].sum() == 5
-    assert kept.index.tolist() == prepare.capped(rows, 10, seed=1).index.tolist() != prepare.capped(rows, 10, seed=2).index.tolist()
+    assert (
+        kept.index.tolist()
+        == prepare.capped(rows, 10, seed=1).index.tolist()
+        != prepare.capped(rows, 10, seed=2).index.tolist()
+    )
 
 
 def test_the_sample_is_what_it_says_and_no_film_straddles_its_splits(monkeypatch: pytest.MonkeyPatch) -> None:
