@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stages.errors import InputError
-from stages.reviews import LABELS, unreachable
+from stages.labels import LABELS
 
 # What a name without @revision stands for.
 PINNED = {
@@ -119,10 +119,9 @@ def _from_package() -> Path:
 
 
 def _from_hub(model: str) -> tuple[Path, str]:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.utils import logging
+    from huggingface_hub import snapshot_download  # late: the packaged model needs no network
 
-    logging.set_verbosity_error()  # retries are its own affair; what comes of them is said below
+    from stages import hub
 
     named = _HUB_ID.fullmatch(model)
     if not named:
@@ -131,8 +130,6 @@ def _from_hub(model: str) -> tuple[Path, str]:
         )
     repo = named["repo"]
     revision = named["revision"] or PINNED.get(repo)
-    try:
+    with hub.fetching(f"model {model}"):
         folder = Path(snapshot_download(repo, revision=revision, allow_patterns=_FILES))
-    except Exception as error:  # the libraries below raise some twenty kinds; each means that the model did not come
-        raise InputError(unreachable(f"model {model}", error)) from error
     return folder, f"{repo}@{folder.name}"  # the cache names the folder after the commit

@@ -8,8 +8,8 @@ from scipy.special import softmax
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from stages import errors, outputs, parameters, scoring
+from stages.labels import LABELS
 from stages.metrics import SentimentMetrics
-from stages.reviews import LABELS
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     ids, _ = encoder(test["text"])
     logits = scoring.score(model, ids, encoder.tokenizer.pad_token_id, params.precision)
     seconds = time.perf_counter() - started
-    probability = softmax(logits.astype(float), axis=1)[:, model.config.label2id["POSITIVE"]]
+    probability = softmax(logits.astype(float), axis=1)[:, scoring.positive(model)]
 
     report = SentimentMetrics().compute(predictions=probability, references=test["label"])
     with outputs.whole("metrics/predictions") as folder:

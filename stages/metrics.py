@@ -5,7 +5,7 @@ import evaluate
 import numpy as np
 from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score
 
-from stages.reviews import LABELS
+from stages.labels import LABELS
 
 
 class SentimentMetrics(evaluate.Metric):

@@ -8,6 +8,7 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from stages import errors, outputs, parameters, reviews
 from stages.errors import InputError
+from stages.labels import LABELS
 
 
 def main() -> None:
@@ -66,7 +67,7 @@ def held_out(rows: pd.DataFrame, share: float, group: str | None, seed: int) -> 
     except ValueError as error:
         raise InputError(f"{len(rows)} training reviews are too few to hold out {share:.0%}: {error}") from None
     mask = pd.Series(rows.index.isin(chosen), index=rows.index)
-    if rows.groupby(mask)["label"].nunique().reindex([False, True], fill_value=0).min() < len(reviews.LABELS):
+    if rows.groupby(mask)["label"].nunique().reindex([False, True], fill_value=0).min() < len(LABELS):
         raise InputError(f"{len(rows)} training reviews are too few to hold out {share:.0%} with both classes")
     return mask
 

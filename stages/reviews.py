@@ -14,10 +14,10 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from stages.errors import InputError
+from stages.labels import LABELS
 from stages.parameters import explain, read_yaml, shortened
 
 DATA = Path("data")
-LABELS = ("NEGATIVE", "POSITIVE")  # the index is the label that prepared data holds
 _SPELLINGS = [{"negative", "neg", "0", "false"}, {"positive", "pos", "1", "true"}]
 
 Split = Literal["train", "test"]
@@ -133,28 +133,16 @@ def _tables(name: str, source: Source) -> Iterator[tuple[str, str | None, pd.Dat
 
 
 def _from_hub(source: Source) -> dict[str, pd.DataFrame]:
-    import datasets
-    from huggingface_hub.utils import logging
+    import datasets  # late: it takes a second, and most datasets are files
 
-    logging.set_verbosity_error()  # retries are its own affair; what comes of them is said below
+    from stages import hub
+
     datasets.disable_progress_bars()
-    try:
+    with hub.fetching(f"dataset {source.hub}@{source.revision}"):
         tables = datasets.load_dataset(source.hub, source.config, revision=source.revision)
-    except Exception as error:  # the libraries below raise some twenty kinds; each means that the data did not come
-        raise InputError(unreachable(f"dataset {source.hub}@{source.revision}", error)) from error
-    missing = {"train", "test"} - set(tables)
-    if missing:
+    if not {"train", "test"} <= set(tables):
         raise InputError(f"{source.hub}: has splits {', '.join(tables)}; train and test are needed")
     return {split: tables[split].to_pandas() for split in ("train", "test")}
-
-
-def unreachable(what: str, error: Exception) -> str:
-    """One line on why something could not be had from the Hub, and what to do."""
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return (
-        f"{what} could not be fetched from the Hub: {type(error).__name__}: {reason[:300]} "
-        "(check the name, the network and HF_ENDPOINT; files already fetched are kept)"
-    )
 
 
 def _from_file(path: Path) -> pd.DataFrame:

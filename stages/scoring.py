@@ -45,6 +45,11 @@ def load(folder: str | Path) -> tuple[PreTrainedModel, Encoder]:
     return model, Encoder(folder, model.config.review_max_length, model.config.review_truncation)
 
 
+def positive(model: PreTrainedModel) -> int:
+    """The column of the logits that belongs to POSITIVE."""
+    return next(int(index) for index, name in (model.config.id2label or {}).items() if name == "POSITIVE")
+
+
 @torch.inference_mode()
 def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, precision: str = "auto") -> np.ndarray:
     """Logits of a two-label classifier for encoded reviews.

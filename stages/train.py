@@ -27,7 +27,7 @@ from transformers import (
 from transformers.utils import logging
 
 from stages import checkpoints, encoding, errors, outputs, parameters, scoring
-from stages.reviews import LABELS
+from stages.labels import LABELS
 
 CHECKPOINTS = Path("models/checkpoints")
 
