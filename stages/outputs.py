@@ -1,7 +1,10 @@
 """Outputs that appear whole or not at all."""
 
+import io
 import json
+import re
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +32,29 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def write_skops(model: Any, path: Path) -> None:
+    """Write a scikit-learn model in skops' format, the same bytes for the same model.
+
+    skops names its parts by their addresses in memory and stamps them with the time; here they are numbered and
+    unstamped instead.
+    """
+    import skops.io
+
+    numbers: dict[str, str] = {}
+    with zipfile.ZipFile(io.BytesIO(skops.io.dumps(model))) as parts, zipfile.ZipFile(path, "w") as numbered:
+        schema = re.sub(
+            r'(?<="__id__": )\d+|\b\d+(?=\.npy")',
+            lambda found: numbers.setdefault(found[0], str(len(numbers))),
+            parts.read("schema.json").decode(),
+        )
+        contents = {
+            f"{numbers[name.removesuffix('.npy')]}.npy": name for name in parts.namelist() if name.endswith(".npy")
+        }
+        for name in sorted(contents):
+            numbered.writestr(zipfile.ZipInfo(name), parts.read(contents[name]), zipfile.ZIP_DEFLATED)
+        numbered.writestr(zipfile.ZipInfo("schema.json"), schema, zipfile.ZIP_DEFLATED)
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:

@@ -45,12 +45,17 @@ class PrecisionParams(_Stage):
     precision: Annotated[Literal["auto", "bf16", "fp32"], _key("auto, bf16 or fp32")]
 
 
-class TrainParams(PrecisionParams):
-    """What train reads."""
+class ModelParams(PrecisionParams):
+    """Which pretrained model, and how it reads: what zero_shot reads."""
 
     model: Annotated[str, _key("a Hub id such as org/name or org/name@revision, or a local folder", min_length=1)]
     max_length: Annotated[int, _key("a whole number of tokens from 8 to the model's limit", ge=8)]
     truncation: Annotated[Literal["head", "tail", "head_tail"], _key("head, tail or head_tail")]
+
+
+class TrainParams(ModelParams):
+    """What train reads."""
+
     lr: Annotated[float, _key("a number above 0 and at most 1, such as 2e-5", gt=0, le=1)]
     batch_size: Annotated[int, _key("a whole number from 1", ge=1)]
     epochs: Annotated[int, _key("a whole number from 1", ge=1)]
@@ -89,17 +94,27 @@ def load(stage: type[Stage]) -> Stage:
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file as DVC reads it: YAML 1.2, where `2e-5` is a number.
+    """Read a mapping from a YAML file.
 
     Raises:
         InputError: the file cannot be read, is not valid YAML, or is not a mapping.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+        return parse_yaml(Path(path).read_text(encoding="utf-8"), path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8") from None
+
+
+def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
+    """A mapping from YAML text as DVC reads it: YAML 1.2, where `2e-5` is a number; `path` is what errors name.
+
+    Raises:
+        InputError: the text is not valid YAML, or not a mapping.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f", line {mark.line + 1}" if mark else ""

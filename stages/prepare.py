@@ -16,11 +16,11 @@ def main() -> None:
     params = parameters.load(parameters.PrepareParams)
     source, rows = reviews.load(params.dataset)
     if source.test_size is not None:
-        test = held_out(rows, source.test_size, source.group, params.split_seed)
+        test = held_out(rows, source.test_size, params.split_seed)
         rows.loc[test, "split"] = "test"
     test = rows[rows["split"] == "test"]
     train, dropped = without_leaks(rows[rows["split"] == "train"], test)
-    validation = held_out(train, params.validation_size, source.group, params.split_seed)
+    validation = held_out(train, params.validation_size, params.split_seed)
     splits = {"train": train[~validation], "validation": train[validation], "test": test}
     splits["train"] = capped(splits["train"], params.max_train_reviews, params.split_seed)
 
@@ -51,18 +51,18 @@ def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame
     return rest[~contradictory & ~repeated], counts
 
 
-def held_out(rows: pd.DataFrame, share: float, group: str | None, seed: int) -> pd.Series:
-    """A mask over `rows` that holds out about `share` of them, both classes alike, no `group` on both sides.
+def held_out(rows: pd.DataFrame, share: float, seed: int) -> pd.Series:
+    """A mask over `rows` that holds out about `share` of them, both classes alike, no group on both sides.
 
     Raises:
         InputError: there are too few reviews, or too few groups, to have both classes on both sides.
     """
     try:
-        if group is None:
+        if "group" not in rows:
             _, chosen = train_test_split(rows.index, test_size=share, stratify=rows["label"], random_state=seed)
         else:
             folds = StratifiedGroupKFold(n_splits=max(2, round(1 / share)), shuffle=True, random_state=seed)
-            _, positions = next(folds.split(rows, rows["label"], rows[group]))
+            _, positions = next(folds.split(rows, rows["label"], rows["group"]))
             chosen = rows.index[positions]
     except ValueError as error:
         raise InputError(f"{len(rows)} training reviews are too few to hold out {share:.0%}: {error}") from None

@@ -4,7 +4,7 @@ import html
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -71,16 +71,25 @@ def normalise(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
+def in_short(text: str, most: int = 200) -> str:
+    """The beginning and the end of a review: people often say what they mean last."""
+    return text if len(text) <= most else f"{text[: most // 2].rstrip()} [...] {text[-most // 2 :].lstrip()}"
+
+
 _LINE_BREAK = re.compile(r"<br\s*/?\s*>", re.IGNORECASE)
 
 
-def load(name: str) -> tuple[Source, pd.DataFrame]:
+def load(name: str, needed: Sequence[Split] = ("train", "test")) -> tuple[Source, pd.DataFrame]:
     """Read, check and normalise the dataset in data/<name>/.
+
+    Args:
+        name: the folder.
+        needed: splits that it must have.
 
     Returns:
         What dataset.yaml says, and one row a review: `id` (split and row, such as test-17, counted from 1),
         `split` (train, test; all `train` where test_size is to cut a test split off), `text` (normalised),
-        `label` (index into LABELS), then the dataset's other columns as text.
+        `label` (index into LABELS), `group` where dataset.yaml names one, then the other columns as text.
 
     Raises:
         InputError: the first fault found, with its file and row.
@@ -88,7 +97,7 @@ def load(name: str) -> tuple[Source, pd.DataFrame]:
     source = read_source(name)
     frames = [_read_rows(source, where, split, frame) for where, split, frame in _tables(name, source)]
     reviews = pd.concat(frames, ignore_index=True)
-    _check_counts(DATA / name, source, reviews)
+    _check_counts(DATA / name, source, reviews, needed)
     reviews["text"] = reviews["text"].map(normalise)
     empty = reviews.index[reviews["text"] == ""]
     if len(empty):
@@ -217,7 +226,9 @@ def _read_rows(source: Source, where: str, split: str | None, frame: pd.DataFram
         frame[source.label],
     )
     rows["label"] = rows["label"].astype("int64")
-    used = {source.text, source.label, source.split}
+    if source.group:
+        rows["group"] = frame[source.group].astype(str)
+    used = {source.text, source.label, source.split, source.group, "id", *rows.columns}
     for column in frame.columns.difference(list(used), sort=False):
         rows[str(column)] = frame[column].astype(str)
     return rows
@@ -250,7 +261,7 @@ def _place(rows: pd.DataFrame, index: int) -> str:
     return f"{rows.at[index, '_where']}: row {rows.at[index, '_row']}"
 
 
-def _check_counts(folder: Path, source: Source, reviews: pd.DataFrame) -> None:
+def _check_counts(folder: Path, source: Source, reviews: pd.DataFrame, needed: Sequence[Split]) -> None:
     counted = {
         "rows": reviews.groupby("split").size().to_dict(),
         "text_bytes": reviews["text"].str.encode("utf-8").str.len().groupby(reviews["split"]).sum().to_dict(),
@@ -259,6 +270,6 @@ def _check_counts(folder: Path, source: Source, reviews: pd.DataFrame) -> None:
         for split, expected in (getattr(source, key) or {}).items():
             if counts.get(split, 0) != expected:
                 raise InputError(f"{folder}: {split} has {counts.get(split, 0)} {key}; dataset.yaml says {expected}")
-    for split in ("train",) if source.test_size else ("train", "test"):
+    for split in ("train",) if source.test_size else needed:
         if not counted["rows"].get(split):
             raise InputError(f"{folder}: there are no {split} reviews")

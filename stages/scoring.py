@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
@@ -45,9 +46,17 @@ def load(folder: str | Path) -> tuple[PreTrainedModel, Encoder]:
     return model, Encoder(folder, model.config.review_max_length, model.config.review_truncation)
 
 
-def positive(model: PreTrainedModel) -> int:
-    """The column of the logits that belongs to POSITIVE."""
-    return next(int(index) for index, name in (model.config.id2label or {}).items() if name == "POSITIVE")
+def probabilities(
+    model: PreTrainedModel, encoder: Encoder, texts: Sequence[str], precision: str = "auto"
+) -> np.ndarray:
+    """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+
+    The order of the labels is read from the model, never assumed.
+    """
+    encoded, _ = encoder(texts)
+    logits = score(model, encoded, encoder.tokenizer.pad_token_id, precision)
+    names = {str(name).upper(): int(index) for index, name in (model.config.id2label or {}).items()}
+    return softmax(logits.astype(float), axis=1)[:, names["POSITIVE"]]
 
 
 @torch.inference_mode()

@@ -162,21 +162,21 @@ def test_leaks_duplicates_and_contradictions_are_dropped_from_training_only() ->
 
 
 def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
-    rows = pd.DataFrame({"label": [0, 1] * 100, "film": [number // 5 for number in range(200)]})
-    mask = prepare.held_out(rows, 0.2, "film", seed=0)
-    assert not set(rows["film"][mask]) & set(rows["film"][~mask])
+    rows = pd.DataFrame({"label": [0, 1] * 100, "group": [number // 5 for number in range(200)]})
+    mask = prepare.held_out(rows, 0.2, seed=0)
+    assert not set(rows["group"][mask]) & set(rows["group"][~mask])
     assert 30 <= mask.sum() <= 50
-    assert mask.equals(prepare.held_out(rows, 0.2, "film", seed=0))
-    plain = prepare.held_out(rows, 0.2, None, seed=0)
+    assert mask.equals(prepare.held_out(rows, 0.2, seed=0))
+    plain = prepare.held_out(rows.drop(columns="group"), 0.2, seed=0)
     assert plain.sum() == 40
     assert rows["label"][plain].mean() == 0.5
 
 
-@pytest.mark.parametrize("group", [None, "film"])
-def test_too_few_reviews_to_hold_some_out(group: str | None) -> None:
-    rows = pd.DataFrame({"label": [0, 1], "film": ["a", "b"]})
+@pytest.mark.parametrize("columns", [["label"], ["label", "group"]])
+def test_too_few_reviews_to_hold_some_out(columns: list[str]) -> None:
+    rows = pd.DataFrame({"label": [0, 1], "group": ["a", "b"]})[columns]
     with pytest.raises(InputError, match="2 training reviews are too few to hold out 50%"):
-        prepare.held_out(rows, 0.5, group, seed=0)
+        prepare.held_out(rows, 0.5, seed=0)
 
 
 def test_a_cap_is_stratified_and_seeded() -> None:
@@ -193,7 +193,7 @@ def test_a_cap_is_stratified_and_seeded() -> None:
 def test_the_sample_is_what_it_says_and_no_film_straddles_its_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     _, rows = reviews.load("sample")
-    films = rows.groupby("split")["film"].agg(set)
+    films = rows.groupby("split")["group"].agg(set)
     assert len(rows) == 1680
     assert len(films["train"] | films["test"]) == 334
     assert not films["train"] & films["test"]
