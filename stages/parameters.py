@@ -60,7 +60,7 @@ class TrainParams(ModelParams):
     batch_size: Annotated[int, _key("a whole number from 1", ge=1)]
     epochs: Annotated[int, _key("a whole number from 1", ge=1)]
     warmup_ratio: Annotated[float, _key("a share from 0 to below 1", ge=0, lt=1)]
-    attention_dropout: Annotated[float, _key("a share from 0 to below 1", ge=0, lt=1)]
+    dropout: Annotated[float | None, _key("null (the checkpoint's own) or a share from 0 to below 1", ge=0, lt=1)]
     weight_decay: Annotated[float, _key("a number from 0 to 1", ge=0, le=1)]
     seed: Annotated[int, _key("a whole number from 0 to 4294967295", ge=0, lt=2**32)]
 

@@ -30,6 +30,8 @@ from stages import checkpoints, encoding, errors, outputs, parameters, scoring
 from stages.labels import LABELS
 
 CHECKPOINTS = Path("models/checkpoints")
+# What BERT and its kin call it, then DistilBERT.
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ def main() -> None:
 
     checkpoint = checkpoints.fetch(params.model)
     checkpoint.check_length(params.max_length)
-    model = classifier(checkpoint, params.attention_dropout)
+    model = classifier(checkpoint, params.dropout)
     encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
     train, cut = encoded("train", encoder, checkpoint.labels())
     validation, _ = encoded("validation", encoder, checkpoint.labels())
@@ -92,14 +94,14 @@ def quiet() -> None:
     logging.disable_progress_bar()
 
 
-def classifier(checkpoint: checkpoints.Checkpoint, attention_dropout: float) -> PreTrainedModel:
+def classifier(checkpoint: checkpoints.Checkpoint, dropout: float | None) -> PreTrainedModel:
     """The checkpoint with a two-label head: its own if it was trained with one, else a new one."""
     config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
     config.id2label = dict(enumerate(checkpoint.labels()))
     config.label2id = {name: index for index, name in config.id2label.items()}
-    for name in ("attention_dropout", "attention_probs_dropout_prob"):  # DistilBERT's name for it, and BERT's
-        if hasattr(config, name):
-            setattr(config, name, attention_dropout)
+    for name in DROPOUTS:
+        if dropout is not None and hasattr(config, name):
+            setattr(config, name, dropout)
     return AutoModelForSequenceClassification.from_pretrained(
         checkpoint.folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
     )

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,6 +90,10 @@ def clone_into(folder: Path) -> Clone:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
+    challenge = folder / "data/challenge"  # a twentieth of it takes a twentieth of the time
+    pd.read_csv(challenge / "reviews.csv").head(84).to_csv(challenge / "reviews.csv", index=False)
+    source = challenge / "dataset.yaml"
+    source.write_text(source.read_text().replace("1680", "84"))
     clone.run("git init -q -b main")
     clone.commit()
     return clone

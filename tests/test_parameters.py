@@ -71,7 +71,7 @@ def test_a_bad_value_is_named(key: str, value: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (GOOD + "learning_rate: 1\n", "params.yaml: unknown key 'learning_rate'; allowed: attention_dropout, "),
+        (GOOD + "learning_rate: 1\n", "params.yaml: unknown key 'learning_rate'; allowed: batch_size, "),
         (GOOD + "epoch: 1\n", "params.yaml: unknown key 'epoch' (did you mean 'epochs'?); allowed: "),
         (GOOD.replace(line("lr") + "\n", ""), "params.yaml: lr is missing; allowed: a number above 0"),
         (GOOD + "lr: 1\n", "params.yaml, line "),

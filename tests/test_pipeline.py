@@ -21,7 +21,14 @@ def metrics(clone: Clone, command: str = "dvc metrics show --json") -> dict[str,
 
 def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
     found = metrics(ran)
-    assert set(found) == {"metrics/data.json", "metrics/train.json", "metrics/test.json"}
+    assert set(found) == {
+        f"metrics/{name}.json" for name in ("baseline", "challenge", "data", "test", "train", "zero_shot")
+    }
+    assert found["metrics/zero_shot.json"] == {"accuracy": "no trained head"}
+    for name in ("test", "baseline", "challenge"):
+        row = found[f"metrics/{name}.json"]
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+    assert (ran.folder / "metrics/predictions/mistakes.md").read_text().count("\n") > 2
     assert found["metrics/data.json"]["rows"] == {"train": 64, "validation": 130, "test": 405}
     assert 0 < found["metrics/test.json"]["accuracy"] < 1
     assert found["metrics/train.json"]["steps"] == 4
@@ -82,16 +89,24 @@ def test_what_one_clone_pushes_another_pulls(ran: Clone, tmp_path: Path) -> None
 
 
 def test_a_second_forced_run_gives_the_same_bytes(copy: Clone) -> None:
-    before = copy.bytes_of("dvc.lock", "models/classifier", "metrics/predictions", "metrics/training")
+    before = copy.bytes_of("dvc.lock", "models", "metrics/predictions", "metrics/training")
     assert executed(copy.run("dvc repro --force")) >= {"prepare", "train", "evaluate"}
-    assert copy.bytes_of("dvc.lock", "models/classifier", "metrics/predictions", "metrics/training") == before
+    assert copy.bytes_of("dvc.lock", "models", "metrics/predictions", "metrics/training") == before
     assert copy.run("git status --porcelain") == ""
 
 
 def test_plots_are_drawn(ran: Clone, tmp_path: Path) -> None:
     ran.run(f"dvc plots show --out {tmp_path}")
     page = (tmp_path / "index.html").read_text()
-    for title in ("Loss", "Validation accuracy", "Confusion matrix", "ROC", "Precision-recall"):
+    for title in (
+        "Loss",
+        "Validation accuracy",
+        "Confusion matrix",
+        "ROC",
+        "Precision-recall",
+        "Reliability",
+        "Accuracy by slice",
+    ):
         assert title in page
     ran.run(f"dvc plots diff HEAD --out {tmp_path}")
 

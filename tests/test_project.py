@@ -16,6 +16,7 @@ PIPELINE = parameters.read_yaml(ROOT / "dvc.yaml")
 SCHEMAS: dict[str, type[BaseModel]] = {
     "check_data": parameters.DataParams,
     "prepare": parameters.PrepareParams,
+    "zero_shot": parameters.ModelParams,
     "train": parameters.TrainParams,
     "evaluate": parameters.EvaluateParams,
 }

@@ -190,6 +190,15 @@ def test_a_cap_is_stratified_and_seeded() -> None:
     )
 
 
+def test_the_challenge_is_for_evaluation_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert fault("challenge") == "data/challenge: there are no train reviews"
+    _, challenge = reviews.load("challenge", needed=["test"])
+    _, sample = reviews.load("sample")
+    assert len(challenge) == 1680
+    assert not set(challenge["text"]) & set(sample["text"])
+
+
 def test_the_sample_is_what_it_says_and_no_film_straddles_its_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     _, rows = reviews.load("sample")
