@@ -4,6 +4,10 @@ import json
 import time
 from pathlib import Path
 
+import pandas as pd
+import pytest
+import skops.io
+
 from tests.conftest import Clone
 
 OUTPUTS = ["data/prepared", "models/classifier", "metrics", "dvc.lock"]
@@ -35,6 +39,24 @@ def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
     assert "up to date" in ran.run("dvc status")
     assert not executed(ran.run("dvc repro"))
     assert ran.run("git status --porcelain") == ""
+
+
+def test_the_baseline_is_loaded_without_trusting_anything(ran: Clone) -> None:
+    model = skops.io.load(ran.folder / "models/baseline.skops", trusted=[])
+    test = pd.read_parquet(ran.folder / "data/prepared/test.parquet")
+    accuracy = model.score(test["text"], test["label"])
+    assert accuracy == pytest.approx(metrics(ran)["metrics/baseline.json"]["accuracy"], abs=1e-6)
+    assert accuracy > 0.75  # of 64 training reviews
+
+
+def test_a_run_is_kept_for_the_readme_without_what_is_stale(copy: Clone) -> None:
+    copy.run("python -m stages.results --keep first")
+    assert "first/test.json" in str(sorted((copy.folder / "metrics").rglob("*.json")))
+    copy.set(lr="1e-5")  # now what train and evaluate made is of another run
+    copy.run("python -m stages.results --keep second")
+    kept = {path.name for path in (copy.folder / "metrics/second").iterdir()}
+    assert kept == {"params.yaml", "data.json", "baseline.json", "zero_shot.json"}
+    assert (copy.folder / "README.md").read_text().count("TF-IDF baseline") == 4  # this, IMDb's, first and second
 
 
 def test_metrics_are_there_before_anything_has_run(clone: Clone) -> None:

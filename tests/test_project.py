@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from stages import parameters
+from stages import parameters, results
 from tests.conftest import ROOT
 
 PIPELINE = parameters.read_yaml(ROOT / "dvc.yaml")
@@ -85,6 +85,12 @@ def test_the_lock_installs_cuda_where_there_is_a_gpu() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     assert "torch==2.13.0" in lines
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines if not line.startswith("#"))
+
+
+def test_the_readme_shows_the_results_that_git_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    shown = (ROOT / "README.md").read_text().split(results.START)[1].split(results.END)[0]
+    assert shown == results.table()
 
 
 def test_the_readme_explains_every_parameter() -> None:
