@@ -177,23 +177,26 @@ def seeds(experiments: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: no two runs differ in the seed alone.
     """
+    # DVC puts the file before a name that two files have.
+    table = experiments.rename(
+        columns=lambda name: str(name).removeprefix("params.yaml:").removeprefix("metrics/test.json:")
+    )
     keys = [key for key in parameters.Params.model_fields if key != "seed"]
-    missing = {*keys, "seed"} - set(experiments)
+    metrics = ["accuracy", "macro_f1", "loss"]
+    missing = {*keys, "seed", *metrics} - set(table)
     if missing:
         raise InputError(f"dvc exp show has no {', '.join(sorted(missing))}; run an experiment first")
-    metrics = {name: f"metrics/test.json:{name}" for name in ("accuracy", "macro_f1", "loss")}
-    metrics = {name: long if long in experiments else name for name, long in metrics.items()}
-    done = experiments.dropna(subset=list(metrics.values()))
+    done = table.dropna(subset=metrics)
     rows = []
     for _, runs in done.groupby([done[key].astype(str) for key in keys], sort=False):
         runs = runs.drop_duplicates("seed")
         if len(runs) < 2:
             continue
         told = {key: runs[key].iloc[0] for key in keys if done[key].astype(str).nunique() > 1}
-        for name, column in metrics.items():
-            value = runs[column].astype(float)
-            rows.append(told | {"metric": name, "seeds": len(runs), "mean": value.mean(), "sd": value.std(),
-                                "min": value.min(), "max": value.max()})  # fmt: skip
+        for name in metrics:
+            value = runs[name].astype(float)
+            spread = {"mean": value.mean(), "sd": value.std(), "min": value.min(), "max": value.max()}
+            rows.append(told | {"metric": name, "seeds": len(runs)} | spread)
     if not rows:
         raise InputError("no two runs differ in the seed alone; try `dvc exp run --queue -S seed=1,2,3,4,5`")
     return pd.DataFrame(rows).round(4)

@@ -56,7 +56,7 @@ def plots(test: pd.DataFrame) -> dict[str, pd.DataFrame]:
     names = np.array(LABELS)
     false_positive, true_positive, _ = roc_curve(truth, probability)
     precision, recall, _ = precision_recall_curve(truth, probability, drop_intermediate=True)
-    share, mean = calibration_curve(truth, probability, n_bins=10)
+    share, mean = calibration_curve(truth, probability, n_bins=10, strategy="quantile")
     return {
         "confusion": pd.DataFrame({"actual": names[truth], "predicted": names[(probability >= 0.5).astype(int)]}),
         "roc": pd.DataFrame({"false_positive_rate": false_positive, "true_positive_rate": true_positive}),

@@ -28,8 +28,7 @@ def main() -> None:
         folder.mkdir()
         for name, split in splits.items():
             split.drop(columns="split").to_parquet(folder / f"{name}.parquet", index=False)
-    report = {"dataset": params.dataset} | summary(splits) | dropped
-    outputs.write_json("metrics/data.json", report)
+    outputs.write_json("metrics/data.json", summary(splits) | dropped)
     print(", ".join(f"{name} {len(split):,}" for name, split in splits.items()), "reviews in data/prepared/")
 
 

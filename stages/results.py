@@ -72,7 +72,7 @@ def row(run: Path, kind: str, params: dict[str, Any]) -> str:
         model += f": {params['model'].split('/')[-1].split('@')[0]}"
     if kind == "test":
         model += f", `lr={params['lr']:g}`, `epochs={params['epochs']}`"
-    dataset = f"{data['dataset']} ({data['rows']['train']:,} + {data['rows']['test']:,})"
+    dataset = f"{params['dataset']} ({data['rows']['train']:,} + {data['rows']['test']:,})"
     if isinstance(found["accuracy"], str):
         return f"| {dataset} | {model} | {found['accuracy']} | | | |"
     challenge = ""
