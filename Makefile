@@ -19,9 +19,9 @@ $(INSTALLED): requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
-repro: $(INSTALLED) ## run the pipeline, or what changed of it, then show the metrics
+repro: $(INSTALLED) ## run the pipeline, or what changed of it, and show the test metrics beside the last commit's
 	dvc repro
-	dvc metrics show
+	dvc metrics diff --all --targets metrics/test.json
 
 test: $(INSTALLED) ## run the tests
 	python -m pytest

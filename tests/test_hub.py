@@ -1,5 +1,6 @@
 """The Hub path, through the real clients of datasets and transformers, against a hub on loopback."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,6 +60,13 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     before = load_file(repositories["models/test/tiny"] / "model.safetensors")["classifier.weight"]
     after = load_file(clone.folder / "models/classifier/model.safetensors")["classifier.weight"]
     torch.testing.assert_close(after, before, atol=1e-6, rtol=0)
+
+    # So training changed nothing, and the test metrics are those from before it.
+    zero_shot, test = (
+        json.loads((clone.folder / f"metrics/{name}.json").read_text()) for name in ("zero_shot", "test")
+    )
+    assert zero_shot["accuracy"] == test["accuracy"]
+    assert zero_shot["roc_auc"] == pytest.approx(test["roc_auc"], abs=0.02)
 
     # The probabilities are those of POSITIVE, whichever index the model has it at.
     predictions = pd.read_parquet(clone.folder / "metrics/predictions/test.parquet")
