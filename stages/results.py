@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import networkx as nx
 from dvc.repo import Repo
 
 from stages import errors, outputs
@@ -38,16 +39,20 @@ def main() -> None:
 
 
 def keep(target: Path) -> None:
-    """Copy params.yaml and the metrics of every stage that is up to date to `target`."""
+    """Copy params.yaml and the metrics of every stage that is up to date, as all stages before it are, to `target`."""
     with Repo() as repo:
-        changed = repo.status()
-    stages = read_yaml("dvc.yaml")["stages"]
+        changed = set(repo.status())
+        kept = [
+            out.def_path
+            for stage in repo.index.stages
+            if not changed & {before.addressing for before in {stage} | nx.descendants(repo.index.graph, stage)}
+            for out in stage.outs
+            if out.is_metric
+        ]
     with outputs.whole(target) as folder:
         folder.mkdir()
-        shutil.copy("params.yaml", folder)
-        for stage, declared in stages.items():
-            for metric in declared.get("metrics", []) if stage not in changed else []:
-                shutil.copy(next(iter(metric)), folder)
+        for path in ["params.yaml", *kept]:
+            shutil.copy(path, folder)
 
 
 def table() -> str:

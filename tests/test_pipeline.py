@@ -139,7 +139,7 @@ def test_a_bad_parameter_costs_no_earlier_output(copy: Clone) -> None:
     before = copy.bytes_of(*OUTPUTS[:3])
     for key, value, said in [
         ("lr", "fast", "params.yaml: lr: 'fast' is not allowed; allowed: a number above 0"),
-        ("dataset", "nosuch", "params.yaml: dataset: no data/nosuch/dataset.yaml; allowed: imdb, sample"),
+        ("dataset", "nosuch", "params.yaml: dataset: no data/nosuch/dataset.yaml; allowed: challenge, imdb, sample"),
         ("model", "nosuch/", "params.yaml: model: 'nosuch/' is neither a Hub id"),
         ("max_length", "513", "params.yaml: max_length: 513 is not allowed; sentence-transformers/all-MiniLM-L6-v2"),
     ]:
