@@ -13,17 +13,20 @@ from transformers.utils import logging
 from stages.encoding import Encoder
 from stages.errors import InputError
 
-TOKENS_A_BATCH = 8192
+# Batches that keep a large GPU busy, and on a CPU stay within its cache: padding included.
+TOKENS_A_BATCH = {"cuda": 8192, "cpu": 2048}
 
 
 def bf16(precision: str) -> bool:
-    """Whether to compute in bfloat16: `auto` means where the hardware multiplies it (CUDA, AVX-512 BF16, AMX)."""
+    """Whether to compute in bfloat16: `auto` means where matrix units do (CUDA from Ampere on, AMX).
+
+    AVX-512 BF16 alone is no reason: measured without AMX, its products are slower than those of fp32.
+    """
     if precision != "auto":
         return precision == "bf16"
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    has = torch.cpu.get_capabilities()
-    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
 def deterministic() -> None:
@@ -63,7 +66,7 @@ def probabilities(
 def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, precision: str = "auto") -> np.ndarray:
     """Logits of a two-label classifier for encoded reviews.
 
-    Reviews of like length share a batch of at most TOKENS_A_BATCH tokens, so that little of the work is padding.
+    Reviews of like length share a batch of few enough tokens (TOKENS_A_BATCH), so that little of the work is padding.
 
     Args:
         model: the classifier; it is put on CUDA if there is one.
@@ -78,7 +81,7 @@ def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, pr
     model.eval()
     model.to(device)  # type: ignore[arg-type]
     logits = np.empty((len(encoded), 2), dtype=np.float32)
-    for rows in _batches([len(ids) for ids in encoded]):
+    for rows in batches([len(ids) for ids in encoded], TOKENS_A_BATCH[device.type]):
         longest: int = len(encoded[rows[0]])
         ids = torch.full((len(rows), longest), pad)
         mask = torch.zeros((len(rows), longest), dtype=torch.int64)
@@ -92,12 +95,15 @@ def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, pr
     return logits
 
 
-def _batches(lengths: list[int]) -> list[list[int]]:
-    """Rows in batches, the longest first (so that memory runs out at once or never)."""
-    batches: list[list[int]] = []
+def batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Rows in batches of at most `tokens` tokens, padding included, or of one review.
+
+    The longest come first, so that memory runs out at once or never.
+    """
+    found: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= TOKENS_A_BATCH:
-            batches[-1].append(row)
+        if found and (len(found[-1]) + 1) * lengths[found[-1][0]] <= tokens:
+            found[-1].append(row)
         else:
-            batches.append([row])
-    return batches
+            found.append([row])
+    return found

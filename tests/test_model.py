@@ -64,10 +64,9 @@ def test_scores_are_those_of_transformers_pipeline(folder: Path) -> None:
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
-def test_batches_hold_every_review_once_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "TOKENS_A_BATCH", 100)
+def test_batches_hold_every_review_once_within_the_budget() -> None:
     lengths = list(np.random.default_rng(0).integers(1, 90, 500))
-    batches = scoring._batches(lengths)
+    batches = scoring.batches(lengths, tokens=100)
     assert sorted(row for batch in batches for row in batch) == list(range(500))
     assert all(len(batch) * max(lengths[row] for row in batch) <= 100 for batch in batches)
 
