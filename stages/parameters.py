@@ -72,6 +72,8 @@ class EvaluateParams(PrecisionParams):
 class Params(PrepareParams, TrainParams):
     """The whole of params.yaml."""
 
+    launch: Annotated[str, _key("python, or a launcher such as torchrun --standalone --nproc-per-node 8", min_length=1)]
+
 
 Stage = TypeVar("Stage", bound=_Stage)
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from transformers import (
     ProgressCallback,
     Trainer,
     TrainerCallback,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
+from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils import logging
 
 from stages import checkpoints, encoding, errors, outputs, parameters, scoring
@@ -48,43 +51,25 @@ def main() -> None:
     train, cut = encoded("train", encoder, checkpoint.labels())
     validation, _ = encoded("validation", encoder, checkpoint.labels())
 
-    with outputs.whole("metrics/training") as curves:
-        trainer = Trainer(
-            model=model,
-            args=arguments(params),
-            train_dataset=train,
-            eval_dataset=validation,
-            data_collator=DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
-            compute_metrics=lambda scored: {"accuracy": float((scored[0].argmax(-1) == scored[1]).mean())},
-            callbacks=[Curves(curves)],
-        )
-        trainer.remove_callback(PrinterCallback)
-        if trainer.pop_callback(ProgressCallback):
-            trainer.add_callback(Bar)
-        started = time.perf_counter()
-        trainer.train()
-        seconds = time.perf_counter() - started
+    trainer = trainer_for(model, encoder, params, train, validation)
+    started = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - started
 
-    save(model, encoder, checkpoint, params)
-    best = min(
-        (entry for entry in trainer.state.log_history if "eval_loss" in entry), key=lambda entry: entry["eval_loss"]
-    )
-    final = next(entry for entry in reversed(trainer.state.log_history) if "train_loss" in entry)
-    report = {
-        "train_loss": final["train_loss"],
-        "validation_loss": best["eval_loss"],
-        "validation_accuracy": best["eval_accuracy"],
-        "best_epoch": round(best["epoch"]),
-        "steps": trainer.state.global_step,
-        "tokens_per_review": sum(train["length"]) / len(train),
-        "reviews_cut": cut / len(train),
-    }
-    outputs.write_json("metrics/train.json", report)
-    outputs.write_json(
-        "metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": len(train) * params.epochs / seconds}
-    )
-    shutil.rmtree(CHECKPOINTS)
-    print(f"models/classifier/: validation accuracy {best['eval_accuracy']:.4f} after epoch {report['best_epoch']}")
+    if trainer.is_world_process_zero():
+        save(model, encoder, checkpoint, params)
+        write_curves(trainer.state.log_history)
+        report = summary(trainer.state)
+        tokens = {"tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train)}
+        outputs.write_json("metrics/train.json", report | tokens)
+        rate = len(train) * params.epochs / seconds
+        outputs.write_json("metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": rate})
+        shutil.rmtree(CHECKPOINTS)
+        print(
+            f"models/classifier/: validation accuracy {report['validation_accuracy']:.4f} "
+            f"after epoch {report['best_epoch']}"
+        )
+    trainer.accelerator.end_training()
 
 
 def quiet() -> None:
@@ -112,22 +97,53 @@ def encoded(split: str, encoder: encoding.Encoder, names: tuple[str, ...]) -> tu
     rows = pd.read_parquet(f"data/prepared/{split}.parquet")
     ids, cut = encoder(rows["text"])
     labels = [names.index(LABELS[label]) for label in rows["label"]]
-    return Dataset.from_dict({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]}), cut
+    found = pd.DataFrame({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]})
+    found = found.sort_values("length", ascending=False, kind="stable")  # validation is read so, with little padding
+    return Dataset.from_pandas(found, preserve_index=False), cut
+
+
+def trainer_for(
+    model: PreTrainedModel,
+    encoder: encoding.Encoder,
+    params: parameters.TrainParams,
+    train: Dataset,
+    validation: Dataset,
+) -> Trainer:
+    """The Trainer that fine-tunes `model` as params.yaml says."""
+    trainer = LengthGroupedTrainer(
+        model=model,
+        args=arguments(params),
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
+        compute_loss_func=mean_loss,
+        compute_metrics=lambda scored: {"accuracy": float((scored[0].argmax(-1) == scored[1]).mean())},
+        callbacks=[EpochLine()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback):
+        trainer.add_callback(Bar)
+    return trainer
 
 
 def arguments(params: parameters.TrainParams) -> TrainingArguments:
-    """What Trainer is told, from params.yaml."""
-    return TrainingArguments(
+    """What Trainer is told, from params.yaml.
+
+    `batch_size` is what the optimizer sees, shared among processes and gathered from micro-batches.
+
+    Raises:
+        InputError: the processes cannot share a batch evenly.
+    """
+    cuda = torch.cuda.is_available()
+    args = TrainingArguments(
         output_dir=str(CHECKPOINTS),
         learning_rate=params.lr,
         num_train_epochs=params.epochs,
-        per_device_train_batch_size=params.batch_size,
-        per_device_eval_batch_size=64,
+        per_device_eval_batch_size=max(1, scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"] // params.max_length),
         warmup_steps=params.warmup_ratio,  # below 1, it is a share of all steps
         weight_decay=params.weight_decay,
         bf16=scoring.bf16(params.precision),
-        use_cpu=not torch.cuda.is_available(),
-        train_sampling_strategy="group_by_length",
+        use_cpu=not cuda,
         eval_strategy="epoch",
         save_strategy="epoch",
         save_only_model=True,
@@ -136,48 +152,120 @@ def arguments(params: parameters.TrainParams) -> TrainingArguments:
         metric_for_best_model="eval_loss",
         logging_steps=0.02,  # fifty points a curve
         disable_tqdm=not sys.stderr.isatty(),
-        report_to="none",  # Curves logs instead, without seconds
+        ddp_find_unused_parameters=False,
+        report_to="none",  # write_curves does, without seconds
         seed=params.seed,
     )
+    args._n_gpu = min(args.n_gpu, 1)  # one process a GPU, by torchrun; DataParallel would multiply the batch
+    if params.batch_size % args.world_size:
+        raise errors.InputError(
+            f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"
+        )
+    share = params.batch_size // args.world_size
+    args.per_device_train_batch_size = share if cuda else micro_batch(share, params.max_length)
+    args.gradient_accumulation_steps = share // args.per_device_train_batch_size
+    return args
 
 
-class Curves(TrainerCallback):
-    """Loss and learning rate by step, through DVCLive.
+def mean_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of a micro-batch over the size of the whole batch.
 
-    transformers' own DVCLiveCallback also logs every training argument and the seconds taken, which differ from run
-    to run of the same commit.
+    Trainer leaves this to the model, and BERT's classifier would average over the micro-batch alone.
+    """
+    return torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch
+
+
+def micro_batch(share: int, max_length: int) -> int:
+    """The most reviews that divide a process's share of the batch and stay within a CPU's cache, at least one."""
+    room = scoring.TOKENS_A_BATCH["cpu"] // max_length
+    return max((size for size in range(1, room + 1) if share % size == 0), default=1)
+
+
+class LengthGroupedTrainer(Trainer):
+    """Trainer whose batches hold reviews of like length, in an order that follows from seed and epoch alone.
+
+    Trainer's own `group_by_length` orders otherwise for another number of processes, and from long to short.
     """
 
-    def __init__(self, folder: Path):
-        self.live = Live(str(folder), save_dvc_exp=False, dvcyaml=None)
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler[int]:
+        accumulated = self.args.gradient_accumulation_steps * self.args.world_size
+        lengths = self.train_dataset["length"]  # type: ignore[index]
+        return LengthGrouped(lengths, self.args.train_batch_size * accumulated, self.args.seed)
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
-        """Log what belongs on a curve."""
-        self.live.step = state.global_step
-        for name, curve in {
-            "loss": "train/loss",
-            "learning_rate": "learning_rate",
-            "eval_loss": "validation/loss",
-            "eval_accuracy": "validation/accuracy",
-        }.items():
-            if logs and name in logs:
-                self.live.log_metric(curve, logs[name])
-        if logs and "eval_loss" in logs:
+
+class LengthGrouped(torch.utils.data.Sampler[int]):
+    """Rows in shuffled batches of like length, all of them whole: an epoch leaves out what is over.
+
+    Where there are not enough rows for one batch, they are the batch.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
+        self.lengths, self.seed, self.epoch = list(lengths), seed, 0
+        self.batch_size = min(batch_size, len(self.lengths))
+
+    def __len__(self) -> int:  # noqa: D105
+        return len(self.lengths) // self.batch_size * self.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order; Trainer calls this at the start of each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:  # noqa: D105
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        rows = torch.tensor(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
+        batches = rows[: len(self)].view(-1, self.batch_size)
+        yield from batches[torch.randperm(len(batches), generator=generator)].flatten().tolist()
+
+
+class EpochLine(TrainerCallback):
+    """A line of validation figures after each epoch."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Print the line, once."""
+        metrics = kwargs["metrics"]
+        if state.is_world_process_zero:
             tqdm.write(
-                f"epoch {state.epoch:.0f}/{state.num_train_epochs}: validation loss {logs['eval_loss']:.4f}, "
-                f"accuracy {logs['eval_accuracy']:.4f}"
+                f"epoch {state.epoch:.0f}/{state.num_train_epochs}: validation loss {metrics['eval_loss']:.4f}, "
+                f"accuracy {metrics['eval_accuracy']:.4f}"
             )
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Finish the files."""
-        self.live.end()
 
 
 class Bar(ProgressCallback):
     """Trainer's progress bar without a line for each logged step."""
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Nothing: Curves says what there is to say."""
+        """Nothing: EpochLine says what there is to say."""
+
+
+def summary(state: TrainerState) -> dict[str, Any]:
+    """What metrics/train.json says of the training."""
+    best = min((entry for entry in state.log_history if "eval_loss" in entry), key=lambda entry: entry["eval_loss"])
+    return {
+        "train_loss": state.log_history[-1]["train_loss"],
+        "validation_loss": best["eval_loss"],
+        "validation_accuracy": best["eval_accuracy"],
+        "best_epoch": round(best["epoch"]),
+        "steps": state.global_step,
+    }
+
+
+def write_curves(history: list[dict[str, float]]) -> None:
+    """Write metrics/training/, loss and learning rate by step, through DVCLive.
+
+    transformers' own DVCLiveCallback also logs every training argument and the seconds taken, which differ from run
+    to run of the same commit.
+    """
+    curves = {
+        "loss": "train/loss",
+        "learning_rate": "learning_rate",
+        "eval_loss": "validation/loss",
+        "eval_accuracy": "validation/accuracy",
+    }
+    with outputs.whole("metrics/training") as folder, Live(str(folder), save_dvc_exp=False, dvcyaml=None) as live:
+        for entry in history:
+            live.step = int(entry["step"])
+            for name in curves.keys() & entry.keys():
+                live.log_metric(curves[name], entry[name])
 
 
 def save(
