@@ -17,6 +17,7 @@ from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
     DataCollatorWithPadding,
+    PreTrainedConfig,
     PreTrainedModel,
     PrinterCallback,
     ProgressCallback,
@@ -84,12 +85,17 @@ def classifier(checkpoint: checkpoints.Checkpoint, dropout: float | None) -> Pre
     config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
     config.id2label = dict(enumerate(checkpoint.labels()))
     config.label2id = {name: index for index, name in config.id2label.items()}
-    for name in DROPOUTS:
-        if dropout is not None and hasattr(config, name):
-            setattr(config, name, dropout)
+    set_dropout(config, dropout)
     return AutoModelForSequenceClassification.from_pretrained(
         checkpoint.folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
     )
+
+
+def set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
+    """Set every kind of dropout that the model has; None leaves the checkpoint's own."""
+    for name in DROPOUTS:
+        if dropout is not None and hasattr(config, name):
+            setattr(config, name, dropout)
 
 
 def encoded(split: str, encoder: encoding.Encoder, names: tuple[str, ...]) -> tuple[Dataset, int]:
@@ -97,9 +103,14 @@ def encoded(split: str, encoder: encoding.Encoder, names: tuple[str, ...]) -> tu
     rows = pd.read_parquet(f"data/prepared/{split}.parquet")
     ids, cut = encoder(rows["text"])
     labels = [names.index(LABELS[label]) for label in rows["label"]]
-    found = pd.DataFrame({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]})
-    found = found.sort_values("length", ascending=False, kind="stable")  # validation is read so, with little padding
-    return Dataset.from_pandas(found, preserve_index=False), cut
+    return as_dataset(ids, labels), cut
+
+
+def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
+    """Encoded reviews for Trainer, the longest first: so validation is read, with little padding."""
+    rows = pd.DataFrame({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]})
+    rows = rows.sort_values("length", ascending=False, kind="stable")
+    return Dataset.from_pandas(rows, preserve_index=False)
 
 
 def trainer_for(
