@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint imdb clean
+.PHONY: help setup repro test lint imdb bench clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -33,6 +33,9 @@ lint: $(INSTALLED) ## check style and types
 
 imdb: $(INSTALLED) ## run IMDb with DistilBERT as an experiment (downloads both; wants a GPU)
 	dvc exp run -S dataset=imdb -S model=distilbert/distilbert-base-uncased-finetuned-sst-2-english -S lr=2e-5 -S epochs=1
+
+bench: $(INSTALLED) ## measure training and scoring beside the usual recipes (under 10 minutes on two cores)
+	python -m stages.bench
 
 clean: ## remove .venv; data, models and metrics stay
 	rm -rf $(VENV)

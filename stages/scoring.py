@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.special import softmax
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 from transformers.utils import logging
 
@@ -80,18 +81,16 @@ def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, pr
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.eval()
     model.to(device)  # type: ignore[arg-type]
-    logits = np.empty((len(encoded), 2), dtype=np.float32)
+    found = []
     for rows in batches([len(ids) for ids in encoded], TOKENS_A_BATCH[device.type]):
-        longest: int = len(encoded[rows[0]])
-        ids = torch.full((len(rows), longest), pad)
-        mask = torch.zeros((len(rows), longest), dtype=torch.int64)
-        for place, row in enumerate(rows):
-            length = len(encoded[row])
-            ids[place, :length] = torch.tensor(encoded[row])
-            mask[place, :length] = 1
+        ids = pad_sequence([torch.tensor(encoded[row]) for row in rows], batch_first=True, padding_value=pad)
+        mask = torch.arange(ids.shape[1]) < torch.tensor([len(encoded[row]) for row in rows])[:, None]
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16(precision)):
-            output = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-        logits[rows] = output.float().cpu().numpy()
+            output = model(input_ids=ids.to(device), attention_mask=mask.long().to(device)).logits
+        found.append((rows, output.float()))
+    logits = np.empty((len(encoded), 2), dtype=np.float32)
+    for rows, output in found:  # only now, so that a GPU is never waited for in between
+        logits[rows] = output.cpu().numpy()
     return logits
 
 

@@ -1,0 +1,132 @@
+"""Training: what a batch is, whatever it is cut into, and several processes."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+from stages import bench, checkpoints, parameters, scoring, train
+from stages.encoding import Encoder
+from stages.errors import InputError
+from tests.conftest import ROOT, Clone
+
+TWO = "torchrun --standalone --nproc-per-node 2"
+
+
+def curve(clone: Clone, name: str) -> pd.Series:
+    """A curve of metrics/training/ by step."""
+    return pd.read_csv(clone.folder / f"metrics/training/plots/metrics/{name}.tsv", sep="\t", index_col="step").iloc[
+        :, 0
+    ]
+
+
+def test_batches_are_whole_shuffled_and_of_like_length() -> None:
+    lengths = np.random.default_rng(0).integers(5, 500, 1003).tolist()
+    sampler = train.LengthGrouped(lengths, batch_size=16, seed=1)
+    rows = list(sampler)
+    assert len(rows) == len(sampler) == len(set(rows)) == 992
+    batches = np.array(lengths)[rows].reshape(-1, 16)
+    assert (batches.max(1) - batches.min(1)).mean() < 60
+    assert not np.all(np.diff(batches[:15].max(1)) <= 0)  # not from long to short
+    assert rows == list(train.LengthGrouped(lengths, batch_size=16, seed=1))
+    sampler.set_epoch(1)
+    assert rows != list(sampler)
+
+
+def test_fewer_reviews_than_a_batch_are_one_batch() -> None:
+    assert sorted(train.LengthGrouped([3, 1, 2], batch_size=16, seed=0)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("share", "max_length", "expected"), [(16, 512, 4), (16, 256, 8), (6, 512, 3), (7, 512, 1), (16, 64, 16), (4, 8, 4)]
+)
+def test_a_micro_batch_divides_the_batch(share: int, max_length: int, expected: int) -> None:
+    assert train.micro_batch(share, max_length) == expected
+
+
+def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    params = parameters.load(parameters.TrainParams).model_copy(
+        update={"batch_size": 8, "epochs": 1, "max_length": 32, "precision": "fp32", "lr": 1e-3}
+    )
+    checkpoint = checkpoints.fetch(params.model)
+    encoder = Encoder(checkpoint.folder, params.max_length, params.truncation)
+    texts = [f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)]
+    data = train.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
+    monkeypatch.setattr(train, "CHECKPOINTS", tmp_path)
+    found = []
+    for tokens in (2048, 2 * 32):  # a micro-batch of all eight, then of two
+        monkeypatch.setitem(scoring.TOKENS_A_BATCH, "cpu", tokens)
+        torch.manual_seed(0)
+        model = train.classifier(checkpoint, 0.0)
+        trainer = train.trainer_for(model, encoder, params, data, data)
+        assert trainer.args.gradient_accumulation_steps == (1 if tokens == 2048 else 4)
+        trainer.train()
+        found.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    assert len(found[0]) == 3
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
+
+
+def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    params = parameters.load(parameters.TrainParams)
+    monkeypatch.setattr(train.TrainingArguments, "world_size", 3)
+    with pytest.raises(InputError, match=r"params.yaml: batch_size: 3 processes cannot share 16 reviews evenly"):
+        train.arguments(params)
+
+
+def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
+    copy.set(launch=TWO)
+    output = copy.run("dvc repro")
+    assert "Running stage 'train'" in output
+    for name in ("train/loss", "validation/loss", "validation/accuracy", "learning_rate"):
+        expected, found = curve(ran, name), curve(copy, name)
+        assert found.index.equals(expected.index)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, err_msg=name)
+    assert output.count("models/classifier/: validation accuracy") == 1
+    one, two = (json.loads((clone.folder / "metrics/test.json").read_text()) for clone in (ran, copy))
+    assert two["accuracy"] == pytest.approx(one["accuracy"], abs=0.01)
+    assert not (copy.folder / "models/checkpoints").exists()
+
+
+def test_when_one_process_dies_the_other_ends_and_nothing_is_written(copy: Clone) -> None:
+    copy.set(epochs="50")
+    before = copy.bytes_of("models/classifier", "metrics")
+    running = subprocess.Popen(
+        f"exec {TWO} -m stages.train", shell=True, cwd=copy.folder, env=copy.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list((copy.folder / "models").glob("checkpoints/checkpoint-*")):  # the first epoch is over
+        assert running.poll() is None
+        time.sleep(0.2)
+    workers = psutil.Process(running.pid).children()
+    assert len(workers) == 2
+    workers[1].send_signal(signal.SIGKILL)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode != 0
+    assert "SIGKILL" in said or "Signal 9" in said
+    assert not any(worker.is_running() for worker in workers)
+    assert copy.bytes_of("models/classifier", "metrics") == before
+
+
+def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(bench, "MAX_LENGTH", 16)
+    monkeypatch.setattr(bench, "TO_SCORE", 33)
+    texts, labels = bench.made()
+    words = pd.Series(texts).str.split().str.len()
+    assert words.median() == pytest.approx(bench.MEDIAN_WORDS, rel=0.1)
+    assert words.quantile(0.95) == pytest.approx(bench.P95_WORDS, rel=0.15)
+    for title, recipes in {"training": bench.TRAINING, "scoring": bench.SCORING}.items():
+        found = {name: [recipe(texts[:80], labels[:80], 0.0, 0)] for name, recipe in recipes.items()}
+        for (one,) in found.values():
+            assert 0 < one.tokens <= 16 * one.reviews
+            assert 0 < one.operations / one.seconds < one.peak_operations
+        assert bench.table(title, found).count("\n") == 2 + len(recipes)
