@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -263,8 +264,8 @@ def ours(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer
     scoring.deterministic()
     model, encoder = pretrained(params.dropout)
     dataset = train.as_dataset(encoder(texts)[0], labels)
-    trainer = train.trainer_for(model, encoder, params, dataset, dataset.select(range(2)))
-    trainer.args.output_dir, trainer.args.eval_strategy, trainer.args.save_strategy = folder, "no", "no"
+    trainer = train.trainer_for(Path(folder), model, encoder, params, dataset, dataset.select(range(2)))
+    trainer.args.eval_strategy = trainer.args.save_strategy = "no"
     return trainer
 
 

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+import transformers
 from datasets import Dataset, disable_progress_bars
 from dvclive import Live
 from tqdm import tqdm
@@ -30,10 +32,10 @@ from transformers import (
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils import logging
 
-from stages import checkpoints, encoding, errors, outputs, parameters, scoring
+from stages import checkpoints, encoding, errors, outputs, parameters, resume, scoring
 from stages.labels import LABELS
 
-CHECKPOINTS = Path("models/checkpoints")
+PREPARED = {split: Path(f"data/prepared/{split}.parquet") for split in ("train", "validation")}
 # What BERT and its kin call it, then DistilBERT.
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
 
@@ -52,9 +54,17 @@ def main() -> None:
     train, cut = encoded("train", encoder, checkpoint.labels())
     validation, _ = encoded("validation", encoder, checkpoint.labels())
 
-    trainer = trainer_for(model, encoder, params, train, validation)
+    folder = resume.folder_for(
+        params.model_dump()
+        | {"bf16": scoring.bf16(params.precision), "versions": [torch.__version__, transformers.__version__]},
+        [*PREPARED.values(), *checkpoint.folder.glob("*.safetensors")],
+    )
+    trainer = trainer_for(folder, model, encoder, params, train, validation)
+    last = resume.last(folder)
+    if last and trainer.is_world_process_zero():
+        print(f"going on from {last}")
     started = time.perf_counter()
-    trainer.train()
+    trainer.train(resume_from_checkpoint=str(last) if last else None)
     seconds = time.perf_counter() - started
 
     if trainer.is_world_process_zero():
@@ -63,9 +73,9 @@ def main() -> None:
         report = summary(trainer.state)
         tokens = {"tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train)}
         outputs.write_json("metrics/train.json", report | tokens)
-        rate = len(train) * params.epochs / seconds
+        rate = None if last else len(train) * params.epochs / seconds
         outputs.write_json("metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": rate})
-        shutil.rmtree(CHECKPOINTS)
+        shutil.rmtree(resume.FOLDER)
         print(
             f"models/classifier/: validation accuracy {report['validation_accuracy']:.4f} "
             f"after epoch {report['best_epoch']}"
@@ -100,7 +110,7 @@ def set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
 
 def encoded(split: str, encoder: encoding.Encoder, names: tuple[str, ...]) -> tuple[Dataset, int]:
     """A prepared split as token ids and label indices of the model's own head, and how many reviews were cut."""
-    rows = pd.read_parquet(f"data/prepared/{split}.parquet")
+    rows = pd.read_parquet(PREPARED[split])
     ids, cut = encoder(rows["text"])
     labels = [names.index(LABELS[label]) for label in rows["label"]]
     return as_dataset(ids, labels), cut
@@ -114,22 +124,23 @@ def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
 
 
 def trainer_for(
+    folder: Path,
     model: PreTrainedModel,
     encoder: encoding.Encoder,
     params: parameters.TrainParams,
     train: Dataset,
     validation: Dataset,
 ) -> Trainer:
-    """The Trainer that fine-tunes `model` as params.yaml says."""
+    """The Trainer that fine-tunes `model` as params.yaml says, with its checkpoints in `folder`."""
     trainer = LengthGroupedTrainer(
         model=model,
-        args=arguments(params),
+        args=arguments(folder, params),
         train_dataset=train,
         eval_dataset=validation,
         data_collator=DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
         compute_loss_func=mean_loss,
         compute_metrics=lambda scored: {"accuracy": float((scored[0].argmax(-1) == scored[1]).mean())},
-        callbacks=[EpochLine()],
+        callbacks=[EpochLine(), resume.Save()],
     )
     trainer.remove_callback(PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
@@ -137,7 +148,7 @@ def trainer_for(
     return trainer
 
 
-def arguments(params: parameters.TrainParams) -> TrainingArguments:
+def arguments(folder: Path, params: parameters.TrainParams) -> TrainingArguments:
     """What Trainer is told, from params.yaml.
 
     `batch_size` is what the optimizer sees, shared among processes and gathered from micro-batches.
@@ -147,7 +158,7 @@ def arguments(params: parameters.TrainParams) -> TrainingArguments:
     """
     cuda = torch.cuda.is_available()
     args = TrainingArguments(
-        output_dir=str(CHECKPOINTS),
+        output_dir=str(folder),
         learning_rate=params.lr,
         num_train_epochs=params.epochs,
         per_device_eval_batch_size=max(1, scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"] // params.max_length),
@@ -157,8 +168,7 @@ def arguments(params: parameters.TrainParams) -> TrainingArguments:
         use_cpu=not cuda,
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_only_model=True,
-        save_total_limit=1,
+        save_total_limit=3,  # should the last be damaged, there is the one before it, and the best
         load_best_model_at_end=True,
         metric_for_best_model="eval_loss",
         logging_steps=0.02,  # fifty points a curve
@@ -250,9 +260,11 @@ class Bar(ProgressCallback):
 
 def summary(state: TrainerState) -> dict[str, Any]:
     """What metrics/train.json says of the training."""
+    logged = [entry for entry in state.log_history if "loss" in entry]
+    steps = np.diff([0, *(entry["step"] for entry in logged)])
     best = min((entry for entry in state.log_history if "eval_loss" in entry), key=lambda entry: entry["eval_loss"])
     return {
-        "train_loss": state.log_history[-1]["train_loss"],
+        "train_loss": float(np.average([entry["loss"] for entry in logged], weights=steps)),
         "validation_loss": best["eval_loss"],
         "validation_accuracy": best["eval_accuracy"],
         "best_epoch": round(best["epoch"]),

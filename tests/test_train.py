@@ -1,6 +1,7 @@
 """Training: what a batch is, whatever it is cut into, and several processes."""
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -60,13 +61,12 @@ def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypat
     encoder = Encoder(checkpoint.folder, params.max_length, params.truncation)
     texts = [f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)]
     data = train.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
-    monkeypatch.setattr(train, "CHECKPOINTS", tmp_path)
     found = []
     for tokens in (2048, 2 * 32):  # a micro-batch of all eight, then of two
         monkeypatch.setitem(scoring.TOKENS_A_BATCH, "cpu", tokens)
         torch.manual_seed(0)
         model = train.classifier(checkpoint, 0.0)
-        trainer = train.trainer_for(model, encoder, params, data, data)
+        trainer = train.trainer_for(tmp_path, model, encoder, params, data, data)
         assert trainer.args.gradient_accumulation_steps == (1 if tokens == 2048 else 4)
         trainer.train()
         found.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
@@ -79,7 +79,7 @@ def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, monkeyp
     params = parameters.load(parameters.TrainParams)
     monkeypatch.setattr(train.TrainingArguments, "world_size", 3)
     with pytest.raises(InputError, match=r"params.yaml: batch_size: 3 processes cannot share 16 reviews evenly"):
-        train.arguments(params)
+        train.arguments(tmp_path, params)
 
 
 def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
@@ -103,7 +103,7 @@ def test_when_one_process_dies_the_other_ends_and_nothing_is_written(copy: Clone
         f"exec {TWO} -m stages.train", shell=True, cwd=copy.folder, env=copy.environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while not list((copy.folder / "models").glob("checkpoints/checkpoint-*")):  # the first epoch is over
+    while not list((copy.folder / "models").glob("checkpoints/*/checkpoint-*")):  # the first epoch is over
         assert running.poll() is None
         time.sleep(0.2)
     workers = psutil.Process(running.pid).children()
@@ -130,3 +130,33 @@ def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
             assert 0 < one.tokens <= 16 * one.reviews
             assert 0 < one.operations / one.seconds < one.peak_operations
         assert bench.table(title, found).count("\n") == 2 + len(recipes)
+
+
+def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -> None:
+    trained = ["models/classifier", "metrics/train.json", "metrics/training"]
+    copy.set(epochs="5")
+    copy.run("python -m stages.train")
+    expected = copy.bytes_of(*trained)
+    running = subprocess.Popen(
+        ["python", "-m", "stages.train"], cwd=copy.folder, env=copy.environment, stdout=subprocess.DEVNULL
+    )
+    while len(whole := list((copy.folder / "models/checkpoints").glob("*/checkpoint-*/sha256.json"))) < 2:
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    *_, before, newest = sorted((path.parent for path in whole), key=lambda path: int(path.name.split("-")[1]))
+    with (newest / "optimizer.pt").open("r+b") as damaged:
+        damaged.truncate(1000)
+    shutil.rmtree(copy.folder / "models/classifier")
+    output = copy.run("python -m stages.train")
+    assert f"going on from models/checkpoints/{before.parent.name}/{before.name}\n" in output
+    assert copy.bytes_of(*trained) == expected
+    assert not (copy.folder / "models/checkpoints").exists()
+
+
+def test_another_lr_does_not_go_on_from_the_wrong_training(copy: Clone) -> None:
+    path = copy.folder / "models/checkpoints/0123456789abcdef/checkpoint-4"
+    path.mkdir(parents=True)
+    assert "going on" not in copy.run("python -m stages.train")
+    assert not path.exists()

@@ -1,0 +1,94 @@
+"""Going on from the last checkpoint of a training that was cut off.
+
+A checkpoint counts only with a list of the SHA-256 of its files, written last; so one that was cut off or damaged is
+seen, and the one before it is used. The folder is named after all that the result depends on.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from stages import outputs
+
+FOLDER = Path("models/checkpoints")
+LIST = "sha256.json"
+SECONDS = 120.0  # between checkpoints within an epoch; every epoch ends with one
+
+
+def folder_for(described: dict[str, Any], files: Iterable[Path]) -> Path:
+    """The folder for the checkpoints of one training; those of any other, cut off earlier, are removed.
+
+    Args:
+        described: parameters, versions and hardware, as JSON.
+        files: what it reads; all code of stages/ that is loaded is added to them.
+    """
+    modules = {Path(str(module.__file__)) for name, module in sys.modules.items() if name.startswith("stages.")}
+    read = {str(path): _sha256(path) for path in sorted({*files, *modules})}
+    key = hashlib.sha256(json.dumps([described, read], sort_keys=True).encode()).hexdigest()[:16]
+    for other in FOLDER.glob("*"):
+        if other.name != key:
+            shutil.rmtree(other, ignore_errors=True)
+    return FOLDER / key
+
+
+def last(folder: Path) -> Path | None:
+    """The newest whole checkpoint in the folder whose best checkpoint so far is whole too."""
+    for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
+        if _is_whole(checkpoint):
+            state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+            best = state["best_model_checkpoint"]
+            if best is None or _is_whole(Path(best)):
+                return checkpoint
+    return None
+
+
+class Save(TrainerCallback):
+    """Saves within long epochs too, always right after a logged step, where Trainer holds no sum half made."""
+
+    def __init__(self) -> None:
+        self.saved = time.monotonic()
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Save if the last checkpoint is some time ago; the end of an epoch sees to itself."""
+        steps = state.max_steps // state.num_train_epochs
+        if control.should_log and state.global_step % steps and time.monotonic() - self.saved > SECONDS:
+            control.should_save = True
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Log what has not been logged yet."""
+        control.should_log = True
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Write the list that makes the checkpoint count."""
+        self.saved = time.monotonic()
+        if args.world_size > 1:
+            torch.distributed.barrier()  # each process has written the state of its random numbers
+        if state.is_world_process_zero:
+            checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            files = {path.name: _sha256(path) for path in sorted(checkpoint.iterdir()) if path.name != LIST}
+            outputs.write_json(checkpoint / LIST, files)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("checkpoint-"))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        files = json.loads((checkpoint / LIST).read_text(encoding="utf-8"))
+        return all(_sha256(checkpoint / name) == expected for name, expected in files.items())
+    except (OSError, ValueError):
+        return False
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
