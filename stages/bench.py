@@ -37,7 +37,7 @@ from transformers import (
     pipeline,
 )
 
-from stages import checkpoints, encoding, errors, parameters, reviews, scoring, train
+from stages import checkpoints, encoding, errors, parameters, reviews, scoring, training
 
 MAX_LENGTH, BATCH_SIZE = 512, 16
 TO_TRAIN, TO_SCORE = 480, 256  # reviews
@@ -189,14 +189,14 @@ def measured(model: PreTrainedModel, lengths: Sequence[int], passes: int, second
 
 def pretrained(dropout: float | None = None) -> tuple[PreTrainedModel, encoding.Encoder]:
     """The model with a new head, and its encoder."""
-    train.quiet()
+    training.quiet()
     torch.manual_seed(0)
     checkpoint = checkpoints.fetch(checkpoints.PACKAGED)
     encoder = encoding.Encoder(checkpoint.folder, MAX_LENGTH, "head")
     if not torch.cuda.is_available():
-        return train.classifier(checkpoint, dropout), encoder
+        return training.classifier(checkpoint, dropout), encoder
     config = DistilBertConfig(vocab_size=len(encoder.tokenizer))
-    train.set_dropout(config, dropout)
+    training.set_dropout(config, dropout)
     return DistilBertForSequenceClassification(config), encoder
 
 
@@ -263,8 +263,8 @@ def ours(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer
     )
     scoring.deterministic()
     model, encoder = pretrained(params.dropout)
-    dataset = train.as_dataset(encoder(texts)[0], labels)
-    trainer = train.trainer_for(Path(folder), model, encoder, params, dataset, dataset.select(range(2)))
+    dataset = training.as_dataset(encoder(texts)[0], labels)
+    trainer = training.trainer_for(Path(folder), model, encoder, params, dataset, dataset.select(range(2)))
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
     return trainer
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
+from pydantic import BaseModel
 from transformers import TrainerCallback
 
 from stages import outputs
@@ -23,16 +25,18 @@ LIST = "sha256.json"
 SECONDS = 120.0  # between checkpoints within an epoch; every epoch ends with one
 
 
-def folder_for(described: dict[str, Any], files: Iterable[Path]) -> Path:
+def folder_for(params: BaseModel, files: Iterable[Path], facts: dict[str, object]) -> Path:
     """The folder for the checkpoints of one training; those of any other, cut off earlier, are removed.
 
     Args:
-        described: parameters, versions and hardware, as JSON.
+        params: the parameters of the training.
         files: what it reads; all code of stages/ that is loaded is added to them.
+        facts: what else decides the result, as JSON. The versions of PyTorch and transformers are added.
     """
     modules = {Path(str(module.__file__)) for name, module in sys.modules.items() if name.startswith("stages.")}
     read = {str(path): _sha256(path) for path in sorted({*files, *modules})}
-    key = hashlib.sha256(json.dumps([described, read], sort_keys=True).encode()).hexdigest()[:16]
+    described = [params.model_dump(), facts, torch.__version__, transformers.__version__, read]
+    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     for other in FOLDER.glob("*"):
         if other.name != key:
             shutil.rmtree(other, ignore_errors=True)

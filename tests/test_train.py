@@ -13,7 +13,7 @@ import psutil
 import pytest
 import torch
 
-from stages import bench, checkpoints, parameters, scoring, train
+from stages import bench, checkpoints, parameters, scoring, training
 from stages.encoding import Encoder
 from stages.errors import InputError
 from tests.conftest import ROOT, Clone
@@ -30,26 +30,26 @@ def curve(clone: Clone, name: str) -> pd.Series:
 
 def test_batches_are_whole_shuffled_and_of_like_length() -> None:
     lengths = np.random.default_rng(0).integers(5, 500, 1003).tolist()
-    sampler = train.LengthGrouped(lengths, batch_size=16, seed=1)
+    sampler = training.LengthGrouped(lengths, batch_size=16, seed=1)
     rows = list(sampler)
     assert len(rows) == len(sampler) == len(set(rows)) == 992
     batches = np.array(lengths)[rows].reshape(-1, 16)
     assert (batches.max(1) - batches.min(1)).mean() < 60
     assert not np.all(np.diff(batches[:15].max(1)) <= 0)  # not from long to short
-    assert rows == list(train.LengthGrouped(lengths, batch_size=16, seed=1))
+    assert rows == list(training.LengthGrouped(lengths, batch_size=16, seed=1))
     sampler.set_epoch(1)
     assert rows != list(sampler)
 
 
 def test_fewer_reviews_than_a_batch_are_one_batch() -> None:
-    assert sorted(train.LengthGrouped([3, 1, 2], batch_size=16, seed=0)) == [0, 1, 2]
+    assert sorted(training.LengthGrouped([3, 1, 2], batch_size=16, seed=0)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
     ("share", "max_length", "expected"), [(16, 512, 4), (16, 256, 8), (6, 512, 3), (7, 512, 1), (16, 64, 16), (4, 8, 4)]
 )
 def test_a_micro_batch_divides_the_batch(share: int, max_length: int, expected: int) -> None:
-    assert train.micro_batch(share, max_length) == expected
+    assert training.micro_batch(share, max_length) == expected
 
 
 def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,13 +60,13 @@ def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypat
     checkpoint = checkpoints.fetch(params.model)
     encoder = Encoder(checkpoint.folder, params.max_length, params.truncation)
     texts = [f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)]
-    data = train.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
+    data = training.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
     found = []
     for tokens in (2048, 2 * 32):  # a micro-batch of all eight, then of two
         monkeypatch.setitem(scoring.TOKENS_A_BATCH, "cpu", tokens)
         torch.manual_seed(0)
-        model = train.classifier(checkpoint, 0.0)
-        trainer = train.trainer_for(tmp_path, model, encoder, params, data, data)
+        model = training.classifier(checkpoint, 0.0)
+        trainer = training.trainer_for(tmp_path, model, encoder, params, data, data)
         assert trainer.args.gradient_accumulation_steps == (1 if tokens == 2048 else 4)
         trainer.train()
         found.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
@@ -77,9 +77,9 @@ def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypat
 def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     params = parameters.load(parameters.TrainParams)
-    monkeypatch.setattr(train.TrainingArguments, "world_size", 3)
+    monkeypatch.setattr(training.TrainingArguments, "world_size", 3)
     with pytest.raises(InputError, match=r"params.yaml: batch_size: 3 processes cannot share 16 reviews evenly"):
-        train.arguments(tmp_path, params)
+        training.arguments(tmp_path, params)
 
 
 def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:

@@ -1,0 +1,197 @@
+"""Trainer as params.yaml has it: which model, what a batch is, what is printed."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from datasets import Dataset, disable_progress_bars
+from tqdm import tqdm
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    DataCollatorWithPadding,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+from transformers.trainer_pt_utils import get_length_grouped_indices
+from transformers.utils import logging
+
+from stages import checkpoints, encoding, errors, parameters, resume, scoring
+
+# What BERT and its kin call it, then DistilBERT.
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+
+
+def quiet() -> None:
+    """Leave one progress bar and one line an epoch of all that the libraries print."""
+    disable_progress_bars()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def classifier(checkpoint: checkpoints.Checkpoint, dropout: float | None) -> PreTrainedModel:
+    """The checkpoint with a two-label head: its own if it was trained with one, else a new one."""
+    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+    config.id2label = dict(enumerate(checkpoint.labels()))
+    config.label2id = {name: index for index, name in config.id2label.items()}
+    set_dropout(config, dropout)
+    return AutoModelForSequenceClassification.from_pretrained(
+        checkpoint.folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
+    )
+
+
+def set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
+    """Set every kind of dropout that the model has; None leaves the checkpoint's own."""
+    for name in DROPOUTS:
+        if dropout is not None and hasattr(config, name):
+            setattr(config, name, dropout)
+
+
+def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
+    """Encoded reviews for Trainer, the longest first: so validation is read, with little padding."""
+    rows = pd.DataFrame({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]})
+    rows = rows.sort_values("length", ascending=False, kind="stable")
+    return Dataset.from_pandas(rows, preserve_index=False)
+
+
+def trainer_for(
+    folder: Path,
+    model: PreTrainedModel,
+    encoder: encoding.Encoder,
+    params: parameters.TrainParams,
+    train: Dataset,
+    validation: Dataset,
+) -> Trainer:
+    """The Trainer that fine-tunes `model` as params.yaml says, with its checkpoints in `folder`."""
+    trainer = LengthGroupedTrainer(
+        model=model,
+        args=arguments(folder, params),
+        train_dataset=train,
+        eval_dataset=validation,
+        data_collator=DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
+        compute_loss_func=mean_loss,
+        compute_metrics=lambda scored: {"accuracy": float((scored[0].argmax(-1) == scored[1]).mean())},
+        callbacks=[EpochLine(), resume.Save()],
+    )
+    trainer.remove_callback(PrinterCallback)
+    if trainer.pop_callback(ProgressCallback):
+        trainer.add_callback(Bar)
+    return trainer
+
+
+def arguments(folder: Path, params: parameters.TrainParams) -> TrainingArguments:
+    """What Trainer is told, from params.yaml.
+
+    `batch_size` is what the optimizer sees, shared among processes and gathered from micro-batches.
+
+    Raises:
+        InputError: the processes cannot share a batch evenly.
+    """
+    cuda = torch.cuda.is_available()
+    args = TrainingArguments(
+        output_dir=str(folder),
+        learning_rate=params.lr,
+        num_train_epochs=params.epochs,
+        per_device_eval_batch_size=max(1, scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"] // params.max_length),
+        warmup_steps=params.warmup_ratio,  # below 1, it is a share of all steps
+        weight_decay=params.weight_decay,
+        bf16=scoring.bf16(params.precision),
+        use_cpu=not cuda,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=3,  # should the last be damaged, there is the one before it, and the best
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_loss",
+        logging_steps=0.02,  # fifty points a curve
+        disable_tqdm=not sys.stderr.isatty(),
+        ddp_find_unused_parameters=False,
+        report_to="none",  # write_curves does, without seconds
+        seed=params.seed,
+    )
+    args._n_gpu = min(args.n_gpu, 1)  # one process a GPU, by torchrun; DataParallel would multiply the batch
+    if params.batch_size % args.world_size:
+        raise errors.InputError(
+            f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"
+        )
+    share = params.batch_size // args.world_size
+    args.per_device_train_batch_size = share if cuda else micro_batch(share, params.max_length)
+    args.gradient_accumulation_steps = share // args.per_device_train_batch_size
+    return args
+
+
+def mean_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of a micro-batch over the size of the whole batch.
+
+    Trainer leaves this to the model, and BERT's classifier would average over the micro-batch alone.
+    """
+    return torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch
+
+
+def micro_batch(share: int, max_length: int) -> int:
+    """The most reviews that divide a process's share of the batch and stay within a CPU's cache, at least one."""
+    room = scoring.TOKENS_A_BATCH["cpu"] // max_length
+    return max((size for size in range(1, room + 1) if share % size == 0), default=1)
+
+
+class LengthGroupedTrainer(Trainer):
+    """Trainer whose batches hold reviews of like length, in an order that follows from seed and epoch alone.
+
+    Trainer's own `group_by_length` orders otherwise for another number of processes, and from long to short.
+    """
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler[int]:
+        accumulated = self.args.gradient_accumulation_steps * self.args.world_size
+        lengths = self.train_dataset["length"]  # type: ignore[index]
+        return LengthGrouped(lengths, self.args.train_batch_size * accumulated, self.args.seed)
+
+
+class LengthGrouped(torch.utils.data.Sampler[int]):
+    """Rows in shuffled batches of like length, all of them whole: an epoch leaves out what is over.
+
+    Where there are not enough rows for one batch, they are the batch.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):
+        self.lengths, self.seed, self.epoch = list(lengths), seed, 0
+        self.batch_size = min(batch_size, len(self.lengths))
+
+    def __len__(self) -> int:  # noqa: D105
+        return len(self.lengths) // self.batch_size * self.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order; Trainer calls this at the start of each epoch."""
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:  # noqa: D105
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        rows = torch.tensor(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
+        batches = rows[: len(self)].view(-1, self.batch_size)
+        yield from batches[torch.randperm(len(batches), generator=generator)].flatten().tolist()
+
+
+class EpochLine(TrainerCallback):
+    """A line of validation figures after each epoch."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Print the line, once."""
+        metrics = kwargs["metrics"]
+        if state.is_world_process_zero:
+            tqdm.write(
+                f"epoch {state.epoch:.0f}/{state.num_train_epochs}: validation loss {metrics['eval_loss']:.4f}, "
+                f"accuracy {metrics['eval_accuracy']:.4f}"
+            )
+
+
+class Bar(ProgressCallback):
+    """Trainer's progress bar without a line for each logged step."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Nothing: EpochLine says what there is to say."""
