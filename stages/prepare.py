@@ -81,7 +81,7 @@ def capped(train: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
 
 def summary(splits: dict[str, pd.DataFrame]) -> dict[str, object]:
     """Rows, share of positive reviews, and words a review (median, 95th percentile), for each split."""
-    words = {name: split["text"].str.split().str.len() for name, split in splits.items()}
+    words = {name: pd.Series([len(text.split()) for text in split["text"]]) for name, split in splits.items()}
     return {
         "rows": {name: len(split) for name, split in splits.items()},
         "positive_share": {name: float(split["label"].mean()) for name, split in splits.items()},

@@ -18,6 +18,7 @@ from stages.labels import LABELS
 from stages.parameters import explain, read_yaml, shortened
 
 DATA = Path("data")
+_AT_ONCE = 50_000  # reviews that are Python strings at the same time, which take twice the memory of pandas' own
 _SPELLINGS = [{"negative", "neg", "0", "false"}, {"positive", "pos", "1", "true"}]
 
 Split = Literal["train", "test"]
@@ -98,7 +99,8 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> tuple[Source
     frames = [_read_rows(source, where, split, frame) for where, split, frame in _tables(name, source)]
     reviews = pd.concat(frames, ignore_index=True)
     _check_counts(DATA / name, source, reviews, needed)
-    reviews["text"] = reviews["text"].map(normalise)
+    parts = (reviews["text"].iloc[start : start + _AT_ONCE] for start in range(0, len(reviews), _AT_ONCE))
+    reviews["text"] = pd.concat([part.map(normalise) for part in parts])
     empty = reviews.index[reviews["text"] == ""]
     if len(empty):
         raise InputError(f"{_place(reviews, empty[0])}: the text is empty; every review needs some")
@@ -215,7 +217,10 @@ def _read_rows(source: Source, where: str, split: str | None, frame: pd.DataFram
         )
     rows["text"] = frame[source.text]
     _refuse(
-        rows, ~rows["text"].map(lambda text: isinstance(text, str)), f"{source.text} {{}} is not text", rows["text"]
+        rows,
+        pd.Series([not isinstance(text, str) for text in rows["text"]], dtype=bool),
+        f"{source.text} {{}} is not text",
+        rows["text"],
     )
     meaning = _label_meaning(source)
     rows["label"] = frame[source.label].map(_spelling).map(meaning)
@@ -262,9 +267,10 @@ def _place(rows: pd.DataFrame, index: int) -> str:
 
 
 def _check_counts(folder: Path, source: Source, reviews: pd.DataFrame, needed: Sequence[Split]) -> None:
+    sizes = pd.Series([len(text.encode()) for text in reviews["text"]], dtype="int64")
     counted = {
         "rows": reviews.groupby("split").size().to_dict(),
-        "text_bytes": reviews["text"].str.encode("utf-8").str.len().groupby(reviews["split"]).sum().to_dict(),
+        "text_bytes": sizes.groupby(reviews["split"]).sum().to_dict(),
     }
     for key, counts in counted.items():
         for split, expected in (getattr(source, key) or {}).items():
