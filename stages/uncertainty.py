@@ -15,6 +15,7 @@ METRICS = (
     "positive.precision", "positive.recall", "positive.f1",
 )  # fmt: skip
 RESAMPLES = 2000
+CELLS = 50 * 50_000  # draws times reviews that are in memory at once, in some ten arrays
 
 
 class Interval(NamedTuple):
@@ -100,8 +101,9 @@ def _intervals(
         values = metrics(times[:, unit].astype(float))
         return values if drawn.ndim > 1 else values[:, 0]
 
+    batch = max(1, min(50, CELLS // reviews))
     found = bootstrap(
-        (np.arange(units),), statistic, n_resamples=RESAMPLES, batch=50, vectorized=True, axis=-1,
+        (np.arange(units),), statistic, n_resamples=RESAMPLES, batch=batch, vectorized=True, axis=-1,
         method="percentile", rng=0,
     ).confidence_interval  # fmt: skip
     return {name: Interval(float(found.low[i]), float(found.high[i])) for i, name in enumerate(METRICS)}

@@ -49,6 +49,19 @@ def test_intervals_are_scipys() -> None:
     assert found["roc_auc"] == pytest.approx((expected.low, expected.high), abs=0.008)
 
 
+def test_intervals_do_not_depend_on_how_many_draws_are_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 300)
+    probability = run(rng, truth, 0.85)
+    monkeypatch.setattr(uncertainty, "RESAMPLES", 200)
+    expected = uncertainty.intervals(truth, probability)
+    monkeypatch.setattr(uncertainty, "CELLS", 300 * 7)  # 7 at a time, the last of them 4
+    found = uncertainty.intervals(truth, probability)
+    assert [found[name] for name in uncertainty.METRICS] == [
+        pytest.approx(expected[name]) for name in uncertainty.METRICS
+    ]
+
+
 def test_groups_that_agree_within_themselves_widen_the_interval() -> None:
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(40), 10)
