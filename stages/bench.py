@@ -293,7 +293,7 @@ def piped(batch_size: int | None, texts: list[str], labels: list[int], seconds: 
     )  # type: ignore[call-overload]  # fmt: skip
     classify(texts[0])
     done, size, started = 0, batch_size or 1, now()
-    while done < TO_SCORE and now() - started < seconds:
+    while not done or (done < TO_SCORE and now() - started < seconds):
         if batch_size:
             classify(texts[done : done + size], batch_size=batch_size)
         else:

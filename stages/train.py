@@ -43,6 +43,7 @@ def main() -> None:
     started = time.perf_counter()
     trainer.train(resume_from_checkpoint=str(last) if last else None)
     seconds = time.perf_counter() - started
+    trainer.accelerator.wait_for_everyone()  # no process reads checkpoints any more
 
     if trainer.is_world_process_zero():
         save(model, encoder, checkpoint, params)

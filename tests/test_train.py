@@ -134,7 +134,7 @@ def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -> None:
     trained = ["models/classifier", "metrics/train.json", "metrics/training"]
-    copy.set(epochs="5")
+    copy.set(epochs="3")
     copy.run("python -m stages.train")
     expected = copy.bytes_of(*trained)
     running = subprocess.Popen(
