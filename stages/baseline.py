@@ -16,10 +16,9 @@ from sklearn.base import clone
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from stages import errors, outputs
+from stages import errors, outputs, reviews
 from stages.metrics import report
 
 # Hashed features need no vocabulary, which would be larger than the model.
@@ -34,9 +33,10 @@ def main() -> None:
     train, validation, test = (
         pd.read_parquet(f"data/prepared/{split}.parquet") for split in ("train", "validation", "test")
     )
-    reviews = len(train)
+    whole = len(train)
     capped = len(train) > MOST["train"] or len(validation) > MOST["validation"]
-    train, validation = drawn(train, MOST["train"]), drawn(validation, MOST["validation"])
+    train = reviews.capped(train, MOST["train"], seed=0)
+    validation = reviews.capped(validation, MOST["validation"], seed=0)
     started = time.perf_counter()
     model, strength = fit(train, validation)
     with outputs.whole("models/baseline.skops") as path:
@@ -48,18 +48,10 @@ def main() -> None:
     note = ""
     if capped:
         found["fit_on"] = {"train": len(train), "validation": len(validation)}
-        note = f", fit on {len(train):,} of {reviews:,} training reviews"
+        note = f", fit on {len(train):,} of {whole:,} training reviews"
     outputs.write_json("metrics/baseline.json", found)
     outputs.write_json("metrics/speed/baseline.json", {"seconds": seconds})
     print(f"baseline: test accuracy {found['accuracy']:.4f} in {seconds:.0f} s{note}")
-
-
-def drawn(reviews: pd.DataFrame, most: int) -> pd.DataFrame:
-    """All reviews, or of more than `most` a random sample, both classes alike, in their order."""
-    if len(reviews) <= most:
-        return reviews
-    kept, _ = train_test_split(reviews.index, train_size=most, stratify=reviews["label"], random_state=0)
-    return reviews.loc[sorted(kept)]
 
 
 def scored(model: Pipeline, text: pd.Series) -> np.ndarray:

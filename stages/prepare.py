@@ -22,7 +22,7 @@ def main() -> None:
     train, dropped = without_leaks(rows[rows["split"] == "train"], test)
     validation = held_out(train, params.validation_size, params.split_seed)
     splits = {"train": train[~validation], "validation": train[validation], "test": test}
-    splits["train"] = capped(splits["train"], params.max_train_reviews, params.split_seed)
+    splits["train"] = reviews.capped(splits["train"], params.max_train_reviews, params.split_seed)
 
     with outputs.whole("data/prepared") as folder:
         folder.mkdir()
@@ -69,14 +69,6 @@ def held_out(rows: pd.DataFrame, share: float, seed: int) -> pd.Series:
     if rows.groupby(mask)["label"].nunique().reindex([False, True], fill_value=0).min() < len(LABELS):
         raise InputError(f"{len(rows)} training reviews are too few to hold out {share:.0%} with both classes")
     return mask
-
-
-def capped(train: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
-    """At most `most` training rows, both classes alike, in their order."""
-    if most is None or most >= len(train):
-        return train
-    kept, _ = train_test_split(train.index, train_size=most, stratify=train["label"], random_state=seed)
-    return train.loc[sorted(kept)]
 
 
 def summary(splits: dict[str, pd.DataFrame]) -> dict[str, object]:

@@ -30,7 +30,7 @@ def folder_for(params: BaseModel, files: Iterable[Path], facts: dict[str, object
 
     Args:
         params: the parameters of the training.
-        files: what it reads; all code of stages/ that is loaded is added to them.
+        files: what it reads and the stage itself; the modules of stages/ that it imports are added to them.
         facts: what else decides the result, as JSON. The versions of PyTorch and transformers are added.
     """
     modules = {Path(str(module.__file__)) for name, module in sys.modules.items() if name.startswith("stages.")}

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from sklearn.model_selection import train_test_split
 
 from stages.errors import InputError
 from stages.labels import LABELS
@@ -78,6 +79,14 @@ def in_short(text: str, most: int = 200) -> str:
 
 
 _LINE_BREAK = re.compile(r"<br\s*/?\s*>", re.IGNORECASE)
+
+
+def capped(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
+    """All rows (`most` is None or no fewer than they are), or `most` of them, both classes alike, in their order."""
+    if most is None or most >= len(rows):
+        return rows
+    kept, _ = train_test_split(rows.index, train_size=most, stratify=rows["label"], random_state=seed)
+    return rows.loc[sorted(kept)]
 
 
 def load(name: str, needed: Sequence[Split] = ("train", "test")) -> tuple[Source, pd.DataFrame]:

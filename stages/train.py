@@ -33,7 +33,7 @@ def main() -> None:
     train, cut = encoded("train", encoder, checkpoint.labels())
     validation, _ = encoded("validation", encoder, checkpoint.labels())
 
-    read = [*PREPARED.values(), *checkpoint.folder.glob("*.safetensors")]
+    read = [Path(__file__), *PREPARED.values(), *checkpoint.folder.glob("*.safetensors")]
     facts = {"bf16": scoring.bf16(params.precision), "processes": os.environ.get("WORLD_SIZE", "1")}
     folder = resume.folder_for(params, read, facts)
     trainer = training.trainer_for(folder, model, encoder, params, train, validation)

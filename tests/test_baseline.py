@@ -41,15 +41,6 @@ def test_a_capped_fit_says_so_and_one_that_is_not_does_not(
     assert "fit on 200 of 300 training reviews" in capsys.readouterr().out
 
 
-def test_what_is_drawn_is_stratified_in_order_and_the_same_each_time(prepared: dict[str, pd.DataFrame]) -> None:
-    train = prepared["train"]
-    assert baseline.drawn(train, 300) is train
-    some = baseline.drawn(train, 100)
-    assert some["label"].sum() == pytest.approx(train["label"].mean() * 100, abs=1)
-    assert some.index.is_monotonic_increasing
-    assert some.equals(baseline.drawn(train, 100))
-
-
 def test_reviews_scored_a_part_at_a_time_score_the_same(
     prepared: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:

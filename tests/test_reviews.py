@@ -181,12 +181,12 @@ def test_too_few_reviews_to_hold_some_out(columns: list[str]) -> None:
 
 def test_a_cap_is_stratified_and_seeded() -> None:
     rows = pd.DataFrame({"label": [0, 1] * 50})
-    kept = prepare.capped(rows, 10, seed=1)
+    kept = reviews.capped(rows, 10, seed=1)
     assert kept["label"].sum() == 5
     assert (
         kept.index.tolist()
-        == prepare.capped(rows, 10, seed=1).index.tolist()
-        != prepare.capped(rows, 10, seed=2).index.tolist()
+        == reviews.capped(rows, 10, seed=1).index.tolist()
+        != reviews.capped(rows, 10, seed=2).index.tolist()
     )
 
 
