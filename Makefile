@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint imdb bench clean
+.PHONY: help setup repro test test-all lint imdb bench clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/installed
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "make %-9s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED) ## make .venv with the pinned packages (the other targets do it by themselves)
 
@@ -25,6 +25,9 @@ repro: $(INSTALLED) ## run the pipeline, or what changed of it, and show the tes
 
 test: $(INSTALLED) ## run the tests
 	python -m pytest
+
+test-all: $(INSTALLED) ## run the slow tests too: kills, faults and fuzzing in numbers
+	python -m pytest -m ''
 
 lint: $(INSTALLED) ## check style and types
 	ruff check .
