@@ -9,7 +9,7 @@ class InputError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's main(); an InputError, a full disk or Ctrl-C ends it with one line and a non-zero exit."""
+    """Run a stage's main(); an InputError, a full disk, too little memory or Ctrl-C ends it with one line and a non-zero exit."""
     try:
         main()
     except InputError as error:
@@ -18,5 +18,7 @@ def run(main: Callable[[], None]) -> None:
         if error.strerror is None:
             raise
         sys.exit(f"error: {error.filename or 'input/output'}: {error.strerror}")
+    except MemoryError:
+        sys.exit("error: there is not enough memory")
     except KeyboardInterrupt:
         sys.exit("error: interrupted; nothing half-written was kept")

@@ -10,6 +10,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from stages.errors import InputError
+
+
+@contextmanager
+def room(folder: str | Path) -> Iterator[None]:
+    """Turn whatever is raised in this block while the folder's disk is full into an InputError that says so.
+
+    Each library has an error of its own for it, and some make room again before they raise it.
+    """
+    try:
+        yield
+    except Exception as error:
+        if "No space left on device" in str(error) or shutil.disk_usage(folder).free < 2**20:
+            raise InputError(f"{folder}: no space left on its disk") from error
+        raise
+
 
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
@@ -19,7 +35,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove(partial)
     try:
-        yield partial
+        with room(path.parent):
+            yield partial
         if path.is_dir():  # a folder cannot be renamed onto another that has files in it
             _remove(path)
         partial.replace(path)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from scipy.special import softmax
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
@@ -63,7 +64,6 @@ def probabilities(
     return softmax(logits.astype(float), axis=1)[:, names["POSITIVE"]]
 
 
-@torch.inference_mode()
 def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, precision: str = "auto") -> np.ndarray:
     """Logits of a two-label classifier for encoded reviews.
 
@@ -77,12 +77,39 @@ def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, pr
 
     Returns:
         float32 array of shape (reviews, 2), in the order of `encoded`.
+
+    Raises:
+        InputError: there is too little memory for even one review.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.eval()
     model.to(device)  # type: ignore[arg-type]
+    tokens = TOKENS_A_BATCH[device.type]
+    while True:
+        try:
+            return _score(model, encoded, pad, precision, device, tokens)
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+        longest = max(map(len, encoded))
+        if tokens <= longest:
+            raise InputError(f"too little memory on {device} to score a review of {longest} tokens")
+        tokens //= 2
+        print(f"memory ran out on {device}; going on with batches of at most {max(tokens, longest)} tokens")
+        clear_device_cache(garbage_collection=True)
+
+
+@torch.inference_mode()
+def _score(
+    model: PreTrainedModel,
+    encoded: Sequence[Sequence[int]],
+    pad: int,
+    precision: str,
+    device: torch.device,
+    tokens: int,
+) -> np.ndarray:
     found = []
-    for rows in batches([len(ids) for ids in encoded], TOKENS_A_BATCH[device.type]):
+    for rows in batches([len(ids) for ids in encoded], tokens):
         ids = pad_sequence([torch.tensor(encoded[row]) for row in rows], batch_first=True, padding_value=pad)
         mask = torch.arange(ids.shape[1]) < torch.tensor([len(encoded[row]) for row in rows])[:, None]
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16(precision)):

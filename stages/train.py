@@ -5,13 +5,13 @@ import os
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from datasets import Dataset
 from dvclive import Live
-from transformers import PreTrainedModel, TrainerState, set_seed
+from transformers import PreTrainedModel, TrainerState
 
 from stages import checkpoints, encoding, errors, outputs, parameters, resume, scoring, training
 from stages.labels import LABELS
@@ -24,11 +24,9 @@ def main() -> None:
     params = parameters.load(parameters.TrainParams)
     training.quiet()
     scoring.deterministic()
-    set_seed(params.seed)
 
     checkpoint = checkpoints.fetch(params.model)
     checkpoint.check_length(params.max_length)
-    model = training.classifier(checkpoint, params.dropout)
     encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
     train, cut = encoded("train", encoder, checkpoint.labels())
     validation, _ = encoded("validation", encoder, checkpoint.labels())
@@ -36,22 +34,19 @@ def main() -> None:
     read = [Path(__file__), *PREPARED.values(), *checkpoint.folder.glob("*.safetensors")]
     facts = {"bf16": scoring.bf16(params.precision), "processes": os.environ.get("WORLD_SIZE", "1")}
     folder = resume.folder_for(params, read, facts)
-    trainer = training.trainer_for(folder, model, encoder, params, train, validation)
-    last = resume.last(folder)
-    if last and trainer.is_world_process_zero():
-        print(f"going on from {last}")
+    resumed = resume.last(folder) is not None
     started = time.perf_counter()
-    trainer.train(resume_from_checkpoint=str(last) if last else None)
+    trainer = training.fit(folder, checkpoint, encoder, params, train, validation)
     seconds = time.perf_counter() - started
     trainer.accelerator.wait_for_everyone()  # no process reads checkpoints any more
 
     if trainer.is_world_process_zero():
-        save(model, encoder, checkpoint, params)
+        save(cast(PreTrainedModel, trainer.model), encoder, checkpoint, params)
         write_curves(trainer.state.log_history)
         report = summary(trainer.state)
         tokens = {"tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train)}
         outputs.write_json("metrics/train.json", report | tokens)
-        rate = None if last else len(train) * params.epochs / seconds
+        rate = None if resumed else len(train) * params.epochs / seconds
         outputs.write_json("metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": rate})
         shutil.rmtree(resume.FOLDER)
         print(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from datasets import Dataset, disable_progress_bars
 from tqdm import tqdm
 from transformers import (
@@ -20,11 +21,12 @@ from transformers import (
     Trainer,
     TrainerCallback,
     TrainingArguments,
+    set_seed,
 )
 from transformers.trainer_pt_utils import get_length_grouped_indices
 from transformers.utils import logging
 
-from stages import checkpoints, encoding, errors, parameters, resume, scoring
+from stages import checkpoints, encoding, errors, outputs, parameters, resume, scoring
 
 # What BERT and its kin call it, then DistilBERT.
 DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
@@ -62,6 +64,49 @@ def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
     return Dataset.from_pandas(rows, preserve_index=False)
 
 
+def fit(
+    folder: Path,
+    checkpoint: checkpoints.Checkpoint,
+    encoder: encoding.Encoder,
+    params: parameters.TrainParams,
+    train: Dataset,
+    validation: Dataset,
+) -> Trainer:
+    """Fine-tune as params.yaml says, going on from the last checkpoint in `folder` if there is one.
+
+    Where memory runs out, micro-batches are halved; the optimizer's batch stays.
+
+    Raises:
+        InputError: memory runs out with one review at a time, or with several processes; or the disk is full.
+    """
+    halvings = 0
+    while True:
+        set_seed(params.seed)
+        model = classifier(checkpoint, params.dropout)
+        trainer = trainer_for(folder, model, encoder, params, train, validation, halvings)
+        last = resume.last(folder)
+        if last and trainer.is_world_process_zero():
+            print(f"going on from {last}")
+        try:
+            with outputs.room("models"):
+                trainer.train(resume_from_checkpoint=str(last) if last else None)
+            return trainer
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+        args = trainer.args
+        size, device = args.per_device_train_batch_size, args.device
+        if size == 1 or args.world_size > 1:  # processes would have to agree
+            raise errors.InputError(
+                f"memory ran out on {device} in training {size} reviews at a time; "
+                f"max_length {params.max_length} in params.yaml is what to lower, or more processes share the batch"
+            )
+        print(f"memory ran out on {device} with {size} reviews at a time; going on with fewer, batch_size stays")
+        del trainer, model
+        clear_device_cache(garbage_collection=True)
+        halvings += 1
+
+
 def trainer_for(
     folder: Path,
     model: PreTrainedModel,
@@ -69,11 +114,15 @@ def trainer_for(
     params: parameters.TrainParams,
     train: Dataset,
     validation: Dataset,
+    halvings: int = 0,
 ) -> Trainer:
-    """The Trainer that fine-tunes `model` as params.yaml says, with its checkpoints in `folder`."""
+    """The Trainer that fine-tunes `model` as params.yaml says, with its checkpoints in `folder`.
+
+    `halvings` is how often to halve the micro-batches that are usual.
+    """
     trainer = LengthGroupedTrainer(
         model=model,
-        args=arguments(folder, params),
+        args=arguments(folder, params, halvings),
         train_dataset=train,
         eval_dataset=validation,
         data_collator=DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
@@ -87,7 +136,7 @@ def trainer_for(
     return trainer
 
 
-def arguments(folder: Path, params: parameters.TrainParams) -> TrainingArguments:
+def arguments(folder: Path, params: parameters.TrainParams, halvings: int = 0) -> TrainingArguments:
     """What Trainer is told, from params.yaml.
 
     `batch_size` is what the optimizer sees, shared among processes and gathered from micro-batches.
@@ -96,11 +145,12 @@ def arguments(folder: Path, params: parameters.TrainParams) -> TrainingArguments
         InputError: the processes cannot share a batch evenly.
     """
     cuda = torch.cuda.is_available()
+    room = scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"] // params.max_length
     args = TrainingArguments(
         output_dir=str(folder),
         learning_rate=params.lr,
         num_train_epochs=params.epochs,
-        per_device_eval_batch_size=max(1, scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"] // params.max_length),
+        per_device_eval_batch_size=max(1, room >> halvings),
         warmup_steps=params.warmup_ratio,  # below 1, it is a share of all steps
         weight_decay=params.weight_decay,
         bf16=scoring.bf16(params.precision),
@@ -122,7 +172,7 @@ def arguments(folder: Path, params: parameters.TrainParams) -> TrainingArguments
             f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"
         )
     share = params.batch_size // args.world_size
-    args.per_device_train_batch_size = share if cuda else micro_batch(share, params.max_length)
+    args.per_device_train_batch_size = micro_batch(share, (share if cuda else min(share, room)) >> halvings)
     args.gradient_accumulation_steps = share // args.per_device_train_batch_size
     return args
 
@@ -135,9 +185,8 @@ def mean_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tens
     return torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch
 
 
-def micro_batch(share: int, max_length: int) -> int:
-    """The most reviews that divide a process's share of the batch and stay within a CPU's cache, at least one."""
-    room = scoring.TOKENS_A_BATCH["cpu"] // max_length
+def micro_batch(share: int, room: int) -> int:
+    """The most reviews that divide a process's share of the batch and are no more than `room`, at least one."""
     return max((size for size in range(1, room + 1) if share % size == 0), default=1)
 
 

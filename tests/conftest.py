@@ -43,6 +43,20 @@ class Clone:
         assert (done.returncode != 0) == fails, f"{command}: exit status {done.returncode}\n{done.stdout}"
         return done.stdout
 
+    def start(self, command: str) -> subprocess.Popen[str]:
+        """Start a command line as the leader of a process group, its output in one pipe."""
+        return subprocess.Popen(
+            f"exec {command}",
+            shell=True,
+            cwd=self.folder,
+            env=self.environment,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
     def set(self, **values: str) -> None:
         """Set keys of params.yaml by editing their lines, as a user would."""
         path = self.folder / "params.yaml"
@@ -74,6 +88,12 @@ class Clone:
                 if file.is_file():
                     found[str(file.relative_to(self.folder))] = file.read_bytes()
         return found
+
+
+def curve(clone: Clone, name: str) -> pd.Series:
+    """A curve of metrics/training/ by step."""
+    table = pd.read_csv(clone.folder / f"metrics/training/plots/metrics/{name}.tsv", sep="\t", index_col="step")
+    return table.iloc[:, 0]
 
 
 def clone_into(folder: Path) -> Clone:

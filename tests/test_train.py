@@ -16,16 +16,9 @@ import torch
 from stages import bench, checkpoints, parameters, scoring, training
 from stages.encoding import Encoder
 from stages.errors import InputError
-from tests.conftest import ROOT, Clone
+from tests.conftest import ROOT, Clone, curve
 
 TWO = "torchrun --standalone --nproc-per-node 2"
-
-
-def curve(clone: Clone, name: str) -> pd.Series:
-    """A curve of metrics/training/ by step."""
-    return pd.read_csv(clone.folder / f"metrics/training/plots/metrics/{name}.tsv", sep="\t", index_col="step").iloc[
-        :, 0
-    ]
 
 
 def test_batches_are_whole_shuffled_and_of_like_length() -> None:
@@ -46,10 +39,10 @@ def test_fewer_reviews_than_a_batch_are_one_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "max_length", "expected"), [(16, 512, 4), (16, 256, 8), (6, 512, 3), (7, 512, 1), (16, 64, 16), (4, 8, 4)]
+    ("share", "room", "expected"), [(16, 4, 4), (16, 9, 8), (6, 4, 3), (7, 4, 1), (16, 32, 16), (16, 0, 1)]
 )
-def test_a_micro_batch_divides_the_batch(share: int, max_length: int, expected: int) -> None:
-    assert training.micro_batch(share, max_length) == expected
+def test_a_micro_batch_divides_the_batch(share: int, room: int, expected: int) -> None:
+    assert training.micro_batch(share, room) == expected
 
 
 def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
