@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class InputError(Exception):
@@ -9,16 +10,21 @@ class InputError(Exception):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's main(); an InputError, a full disk, too little memory or Ctrl-C ends it with one line and a non-zero exit."""
+    """Run a stage's main(); what its surroundings do to it ends it with one line and a non-zero exit.
+
+    That is an InputError, a full disk, too little memory, or Ctrl-C. The home folder is shown as ~.
+    """
     try:
         main()
+        return
     except InputError as error:
-        sys.exit(f"error: {error}")
+        line = str(error)
     except OSError as error:
         if error.strerror is None:
             raise
-        sys.exit(f"error: {error.filename or 'input/output'}: {error.strerror}")
+        line = f"{error.filename or 'input/output'}: {error.strerror}"
     except MemoryError:
-        sys.exit("error: there is not enough memory")
+        line = "there is not enough memory"
     except KeyboardInterrupt:
-        sys.exit("error: interrupted; nothing half-written was kept")
+        line = "interrupted; nothing half-written was kept"
+    sys.exit(f"error: {line.replace(str(Path.home()), '~')}")

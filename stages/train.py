@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
+import torch
 from datasets import Dataset
 from dvclive import Live
 from transformers import PreTrainedModel, TrainerState
@@ -32,7 +33,11 @@ def main() -> None:
     validation, _ = encoded("validation", encoder, checkpoint.labels())
 
     read = [Path(__file__), *PREPARED.values(), *checkpoint.folder.glob("*.safetensors")]
-    facts = {"bf16": scoring.bf16(params.precision), "processes": os.environ.get("WORLD_SIZE", "1")}
+    facts = {
+        "bf16": scoring.bf16(params.precision),
+        "processes": os.environ.get("WORLD_SIZE", "1"),
+        "threads": torch.get_num_threads(),
+    }
     folder = resume.folder_for(params, read, facts)
     resumed = resume.last(folder) is not None
     started = time.perf_counter()

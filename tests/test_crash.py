@@ -45,23 +45,27 @@ def test_twenty_kills_of_dvc_repro_change_no_byte(copy: Clone, tmp_path: Path) -
     other = Clone(tmp_path / "other/project")
     copy.run("dvc repro")
     chance = random.Random()
-    went_on = while_writing = 0
+    while_writing = 0
     for number in range(20):
+        began, wanted = time.time(), last_step(other) + chance.randint(0, 3)
         running = other.start("dvc repro")
-        time.sleep(chance.uniform(1, 16))
-        if number % 2:  # wait for a checkpoint that is being written
-            while not unlisted(other) and running.poll() is None:
+        if number % 2:  # anywhere
+            time.sleep(chance.uniform(1, 15))
+        else:  # while a checkpoint is being written, perhaps some steps later
+            while (last_step(other) < wanted or not unlisted(other, began)) and running.poll() is None:
                 time.sleep(0.002)
             time.sleep(chance.uniform(0, 0.4))
         assert running.poll() is None, "the training ended before twenty kills"
         kill(running)
-        while_writing += bool(unlisted(other))
+        while_writing += bool(unlisted(other, began))
         kept = list(other.folder.glob("models/checkpoints/*/checkpoint-*"))
         assert len({path.parent for path in kept}) <= 1
         assert len(kept) <= 4  # three, and one that is being written
-        went_on = max([went_on, *(int(path.name.split("-")[1]) for path in kept)])
-    print(f"20 kills, {while_writing} of them while a checkpoint was being written; {went_on} of 40 steps until then")
+    print(
+        f"20 kills, {while_writing} of them while a checkpoint was being written; {last_step(other)} steps until then"
+    )
     assert while_writing >= 5
+    assert last_step(other) > 0
     output = other.run("dvc repro")
     assert "going on from models/checkpoints/" in output
     assert other.bytes_of(*results) == copy.bytes_of(*results)
@@ -69,10 +73,16 @@ def test_twenty_kills_of_dvc_repro_change_no_byte(copy: Clone, tmp_path: Path) -
     assert other.run("git status --porcelain").split() == copy.run("git status --porcelain").split()
 
 
-def unlisted(clone: Clone) -> list[Path]:
-    """Checkpoints without the list that makes them count."""
+def unlisted(clone: Clone, began: float) -> list[Path]:
+    """Checkpoints changed since then without the list that makes them count."""
     found = clone.folder.glob("models/checkpoints/*/checkpoint-*")
-    return [path for path in found if not (path / "sha256.json").exists()]
+    return [path for path in found if not (path / "sha256.json").exists() and path.stat().st_mtime > began]
+
+
+def last_step(clone: Clone) -> int:
+    """The step of the newest checkpoint that counts."""
+    found = clone.folder.glob("models/checkpoints/*/checkpoint-*/sha256.json")
+    return max((int(path.parent.name.split("-")[1]) for path in found), default=0)
 
 
 @pytest.mark.slow

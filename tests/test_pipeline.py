@@ -81,7 +81,7 @@ def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
 
 def test_a_queue_of_experiments_runs_them_all(copy: Clone) -> None:
     copy.run("dvc exp run --queue -S lr=1e-5,5e-5")
-    copy.run("dvc queue start")
+    copy.run("dvc queue start --jobs 2")  # both at once
     for _ in range(300):
         status = copy.run("dvc queue status")
         if "Running" not in status and "Queued" not in status:

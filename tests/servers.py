@@ -1,0 +1,124 @@
+"""Real storage servers on loopback, for what a team shares through: SSH, S3, WebDAV and read-only HTTP."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+Remote = dict[str, str]  # what `dvc remote modify` sets: url and options
+SBIN = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
+
+
+@contextmanager
+def local(folder: Path) -> Iterator[Remote]:
+    """A folder that both clones see."""
+    yield {"url": str(folder / "storage")}
+
+
+@contextmanager
+def ssh(folder: Path) -> Iterator[Remote]:
+    """OpenSSH's server, with a key and without passwords."""
+    sshd = shutil.which("sshd", path=SBIN) or pytest.skip("sshd is not installed (Debian: openssh-server)")
+    pytest.importorskip("dvc_ssh", reason="pip install '.[ssh]'")
+    port = free_port()
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    (folder / "sshd.conf").write_text(
+        f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
+        f"PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
+    )
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    with running([sshd, "-D", "-f", str(folder / "sshd.conf")], port):
+        user = os.environ.get("USER") or subprocess.check_output(["id", "-un"], text=True).strip()
+        yield {"url": f"ssh://{user}@127.0.0.1:{port}{folder}/storage", "keyfile": str(folder / "user")}
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[Remote]:
+    """Moto's S3 server, the one that DVC's own tests use."""
+    pytest.importorskip("dvc_s3", reason="pip install '.[s3]'")
+    server = pytest.importorskip("moto.server", reason="pip install 'moto[server]'").ThreadedMotoServer(
+        port=free_port()
+    )
+    import boto3
+
+    server.start()
+    _, port = server.get_host_and_port()
+    address = f"http://127.0.0.1:{port}"
+    keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "secret"}
+    boto3.client("s3", endpoint_url=address, region_name="us-east-1", **keys).create_bucket(Bucket="sentiment")
+    options = {"access_key_id": "someone", "secret_access_key": "secret", "region": "us-east-1"}
+    try:
+        yield {"url": "s3://sentiment/storage", "endpointurl": address} | options
+    finally:
+        server.stop()
+
+
+@contextmanager
+def webdav(folder: Path) -> Iterator[Remote]:
+    """WsgiDAV, with a user and a password."""
+    pytest.importorskip("dvc_webdav", reason="pip install '.[webdav]'")
+    pytest.importorskip("wsgidav", reason="pip install wsgidav cheroot")
+    port = free_port()
+    (folder / "storage").mkdir()
+    (folder / "dav.yaml").write_text(
+        f"host: 127.0.0.1\nport: {port}\nprovider_mapping: {{/: {folder}/storage}}\nverbose: 0\n"
+        "simple_dc: {user_mapping: {'*': {someone: {password: secret}}}}\n"
+    )
+    with running(["wsgidav", "--config", str(folder / "dav.yaml")], port):
+        yield {"url": f"webdav://127.0.0.1:{port}/dvc", "user": "someone", "password": "secret"}
+
+
+@contextmanager
+def http(folder: Path) -> Iterator[Remote]:
+    """nginx over the folder that `local` pushes to: what everyone may read and no one may write."""
+    nginx = shutil.which("nginx", path=SBIN) or pytest.skip("nginx is not installed (Debian: nginx-light)")
+    port = free_port()
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; events {{}}\n"
+        f"{'user root;' if os.geteuid() == 0 else ''}\n"
+        f"http {{ access_log off; {''.join(f'{kind}_temp_path {folder}/{kind}; ' for kind in TEMPORARY)}\n"
+        f"server {{ listen 127.0.0.1:{port}; root {folder}/storage; }} }}\n"
+    )
+    with running([nginx, "-e", str(folder / "error.log"), "-c", str(folder / "nginx.conf")], port):
+        yield {"url": f"http://127.0.0.1:{port}"}
+
+
+TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+WRITABLE: dict[str, Callable[[Path], AbstractContextManager[Remote]]] = {
+    "local": local,
+    "ssh": ssh,
+    "s3": s3,
+    "webdav": webdav,
+}
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], port: int) -> Iterator[None]:
+    """The server, from when it answers on its port until the block ends."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        for _ in range(600):
+            assert process.poll() is None, process.communicate()[0]
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield
+    finally:
+        process.terminate()
+        process.communicate()

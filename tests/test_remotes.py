@@ -1,0 +1,149 @@
+"""What one clone pushes another pulls: over every kind of remote, damaged, interrupted, and what it costs."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests import servers
+from tests.conftest import Clone
+from tests.test_pipeline import OUTPUTS, executed, metrics
+
+
+def colleague(clone: Clone, folder: Path) -> Clone:
+    """A Git clone of the clone, with nothing in its DVC cache."""
+    other = Clone(folder / "other/project")
+    other.folder.parent.mkdir()
+    (other.folder.parent / "gitconfig").write_text((clone.folder.parent / "gitconfig").read_text())
+    clone.run(f"git clone -q . {other.folder}")
+    return other
+
+
+def share(remote: servers.Remote, *clones: Clone) -> None:
+    """Let these clones use the remote as README.md says it."""
+    for clone in clones:
+        for option, value in remote.items():
+            clone.run(f"dvc remote modify --local shared {option} '{value}'")
+
+
+@pytest.fixture
+def other(copy: Clone, tmp_path: Path) -> Clone:
+    """A colleague's clone of `copy` that shares a local folder with it."""
+    clone = colleague(copy, tmp_path)
+    share({"url": str(tmp_path / "storage")}, copy, clone)
+    return clone
+
+
+def stored(folder: Path) -> list[Path]:
+    """The files of a remote, the largest first."""
+    return sorted(folder.glob("storage/files/md5/??/*"), key=lambda path: -path.stat().st_size)
+
+
+@pytest.mark.parametrize("kind", servers.WRITABLE)
+def test_a_colleague_pulls_what_was_pushed(ran: Clone, tmp_path: Path, kind: str) -> None:
+    clone = colleague(ran, tmp_path)
+    other = colleague(clone, tmp_path / "other")
+    with servers.WRITABLE[kind](tmp_path) as remote:
+        share(remote, clone, other)
+        (clone.folder / ".dvc/cache").symlink_to(ran.folder / ".dvc/cache")
+        clone.run("dvc push")
+        other.run("dvc pull")
+        assert "up to date" in other.run("dvc status")
+        assert "in sync" in other.run("dvc status --cloud")
+        assert not executed(other.run("dvc repro"))
+    assert other.bytes_of(*OUTPUTS[:2]) == ran.bytes_of(*OUTPUTS[:2])
+
+
+def test_everyone_may_pull_over_http_and_no_one_push(copy: Clone, other: Clone, tmp_path: Path) -> None:
+    copy.run("dvc push")
+    with servers.http(tmp_path) as remote:
+        share(remote, copy, other)
+        other.run("dvc pull")
+        assert other.bytes_of(*OUTPUTS[:2]) == copy.bytes_of(*OUTPUTS[:2])
+        stored(tmp_path)[0].unlink()
+        assert "405" in copy.run("dvc push", fails=True)
+
+
+def test_what_a_colleague_has_tried_is_fetched_not_trained_again(copy: Clone, other: Clone) -> None:
+    copy.run("dvc exp run -S lr=3e-5")
+    copy.run("dvc push --run-cache")
+    assert not executed(other.run("dvc exp run --pull -S lr=3e-5"))
+    assert metrics(other) == metrics(copy)
+
+
+def test_experiments_travel_through_git(copy: Clone, other: Clone, tmp_path: Path) -> None:
+    copy.run(f"git init -q --bare {tmp_path}/shared.git")
+    for clone in (copy, other):
+        clone.run(f"git remote remove origin; git remote add origin {tmp_path}/shared.git")
+    copy.run("git push -q origin HEAD:main")
+    copy.run("dvc exp run --name slower -S lr=3e-5")
+    copy.run("dvc exp push origin slower")
+    other.run("git fetch -q origin")
+    assert "slower" in other.run("dvc exp list origin --all-commits")
+    other.run("dvc exp pull origin slower")
+    expected = json.loads(copy.run("python -m stages.compare HEAD slower --json"))
+    assert json.loads(other.run("python -m stages.compare HEAD slower --json")) == expected
+
+
+def test_only_what_is_asked_for_is_fetched(copy: Clone, other: Clone) -> None:
+    copy.run("dvc push")
+    other.run("dvc pull models/classifier")
+    assert other.bytes_of("models/classifier") == copy.bytes_of("models/classifier")
+    assert not (other.folder / "data/prepared").exists()
+    assert not (other.folder / "models/baseline.skops").exists()
+
+
+def test_another_project_gets_the_model_by_its_version(copy: Clone, tmp_path: Path) -> None:
+    share({"url": str(tmp_path / "storage")}, copy)
+    copy.run("dvc push")
+    copy.run("git tag classifier@v1.0.0")
+    copy.run("dvc config remote.shared.url " + str(tmp_path / "storage") + " && git commit -qam remote")
+    theirs = Clone(tmp_path / "theirs")
+    theirs.folder.mkdir()
+    theirs.run("git init -q && dvc init -q")
+    expected = {Path(name).name: content for name, content in copy.bytes_of("models/classifier").items()}
+
+    theirs.run(f"dvc get {copy.folder} models/classifier --out got")
+    theirs.run(f"dvc import {copy.folder} models/classifier --out imported")
+    assert "v1.0.0" in copy.run("dvc artifacts list")
+    theirs.run(f"dvc artifacts get {copy.folder} classifier --rev classifier@v1.0.0 --out versioned")
+    for folder in ("got", "imported", "versioned"):
+        assert {Path(name).name: content for name, content in theirs.bytes_of(folder).items()} == expected
+
+
+def test_a_byte_flipped_in_the_remote_is_noticed_and_not_used(copy: Clone, other: Clone, tmp_path: Path) -> None:
+    copy.run("dvc push")
+    weights = stored(tmp_path)[0]
+    flip(weights)
+    output = other.run("dvc pull", fails=True)
+    assert weights.name in output or "model.safetensors" in output, output
+    assert not (other.folder / "models/classifier/model.safetensors").exists()
+
+
+def test_a_byte_flipped_in_the_cache_is_noticed_and_not_used(copy: Clone, other: Clone, tmp_path: Path) -> None:
+    copy.run("dvc push")
+    cached = copy.folder / ".dvc/cache" / stored(tmp_path)[0].relative_to(tmp_path / "storage")
+    good = cached.read_bytes()
+    flip(cached)
+    copy.run("rm -r models/classifier")
+    output = copy.run("dvc checkout", fails=True)
+    assert "model.safetensors" in output or cached.name in output, output
+    copy.run("dvc pull")
+    assert (copy.folder / "models/classifier/model.safetensors").read_bytes() == good
+
+
+def flip(path: Path) -> None:
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_an_interrupted_pull_is_completed_by_the_next(copy: Clone, other: Clone, tmp_path: Path) -> None:
+    copy.run("dvc push")
+    weights = stored(tmp_path)[0]
+    weights.rename(tmp_path / "aside")
+    other.run("dvc pull", fails=True)
+    (tmp_path / "aside").rename(weights)
+    assert "1 file" in other.run("dvc pull")
+    assert other.bytes_of(*OUTPUTS[:2]) == copy.bytes_of(*OUTPUTS[:2])
