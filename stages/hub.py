@@ -54,9 +54,8 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
 
 
 def in_one_line(error: BaseException) -> str:
-    """The kind of an error and the first line of its message, without the token and the home folder."""
-    message = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return _redacted(f"{type(error).__name__}: {message[:300]}")
+    """The kind of an error and the beginning of its message, without the token and the home folder."""
+    return _redacted(f"{type(error).__name__}: {' '.join(str(error).split())}")[:300]
 
 
 class _Client(httpx2.Client):

@@ -161,6 +161,7 @@ def _from_hub(source: Source) -> dict[str, pd.DataFrame]:
     from stages import hub
 
     datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # else an error is more than its one line
     # Not load_dataset(source.hub): where the Hub does not answer, that takes whichever revision was cached last.
     folder = hub.snapshot("dataset", str(source.hub), source.revision, _HUB_FILES)
     # No second cache: what is read was checked just now.

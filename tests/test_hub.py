@@ -60,6 +60,9 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for file, content in files.items():
             (top / name / file).write_bytes(content)
     models = {f"models/test/{name}": top / name for name in ("small", "large", "pickle")}
+    (top / "broken").mkdir()
+    (top / "broken/train.parquet").write_bytes(b"PAR1")
+    models["datasets/test/broken"] = top / "broken"
     return models | {"models/test/tiny": top / "model", "datasets/test/reviews": top / "data"}
 
 
@@ -162,7 +165,6 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     printed += clone.run(f"dvc repro --force --single-item {stages}", HF_HUB_OFFLINE="1")
     assert len(user.served.requests) == asked
     assert clone.bytes_of(*outputs) == written
-    print((clone.folder / "models/classifier/config.json").read_text())
 
     # No code and no pickle was fetched; no token and no home folder was kept.
     assert not user.served.asked(r"\.(py|bin)$")
@@ -330,9 +332,16 @@ def test_a_dataset_with_another_content_is_refused_and_fetched_anew(user: User) 
     assert not user.served.requests
 
 
+@SLOW
+def test_a_dataset_that_cannot_be_read_is_one_line(user: User) -> None:
+    error = user.load(DATASET.replace("test/reviews", "test/broken"), fails=True)
+    assert error.startswith("error: test/broken: cannot be read: ArrowInvalid: ")
+
+
 def test_no_error_shows_the_token_or_the_home_folder(user: User) -> None:
     user.served.faults = [Fault("tree", status=400)]
     assert "400" in user.fetch(fails=True)
+    assert "out of reach" in user.fetch(fails=True, HF_ENDPOINT=f"http://somebody:{TOKEN}@127.0.0.1:9")
     user.served.faults.clear()
     (user.home / ".cache").write_text("a file where the cache is to be")
     assert "~/.cache" in user.fetch(fails=True)
