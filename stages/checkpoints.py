@@ -119,9 +119,7 @@ def _from_package() -> Path:
 
 
 def _from_hub(model: str) -> tuple[Path, str]:
-    from huggingface_hub import snapshot_download  # late: the packaged model needs no network
-
-    from stages import hub
+    from stages import hub  # late: the packaged model needs no network
 
     named = _HUB_ID.fullmatch(model)
     if not named:
@@ -130,6 +128,5 @@ def _from_hub(model: str) -> tuple[Path, str]:
         )
     repo = named["repo"]
     revision = named["revision"] or PINNED.get(repo)
-    with hub.fetching(f"model {model}"):
-        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=_FILES))
+    folder = hub.snapshot("model", repo, revision, _FILES)
     return folder, f"{repo}@{folder.name}"  # the cache names the folder after the commit

@@ -1,28 +1,182 @@
-"""The Hugging Face Hub, as far as its clients differ from what a stage should show."""
+"""The Hugging Face Hub: files of a repository at one commit, as Git knows them there, or one line that says why not."""
 
+import hashlib
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
-from huggingface_hub.utils import disable_progress_bars, logging
+import httpx2
+from huggingface_hub import HfApi, constants, errors, get_token, set_client_factory, snapshot_download
+from huggingface_hub.utils import disable_progress_bars, filter_repo_objects, logging, parse_ratelimit_headers
+from huggingface_hub.utils._http import hf_request_event_hook
+from huggingface_hub.utils.sha import git_hash
 
 from stages.errors import InputError
 
+WAITS: Sequence[float] = (1, 2, 4, 8)  # seconds before the second to the fifth try of a request
+LONGEST_WAIT = 60  # seconds that the Hub may ask to wait
 
-@contextmanager
-def fetching(what: str) -> Iterator[None]:
-    """Turn whatever a Hub client raises in this block into an InputError that says what could not be fetched and why.
 
-    The clients retry by themselves and go on from what was downloaded.
+def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None, files: list[str]) -> Path:
+    """Find in the cache or download the files of a repository that match the patterns `files`, and check their hashes.
+
+    A file that came whole is kept whatever happens to the others. A commit that is cached takes no request, a branch
+    or tag takes one; with HF_HUB_OFFLINE=1 there is none at all, and nothing else ever stands in for what was wanted.
+
+    Returns:
+        The folder in the cache, named after the commit.
+
+    Raises:
+        InputError: it is not to be had, or a file is not the one that the repository has; that one is removed.
     """
+    wanted = f"{kind} {repo}" + (f"@{revision}" if revision else "")
+    set_client_factory(_Client)
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # it takes a request of its own, before all others
     logging.set_verbosity_error()  # not a line for each retry
     if not sys.stderr.isatty():
         disable_progress_bars()
+    offline = constants.is_offline_mode()
     try:
-        yield
+        # Resolved here, since snapshot_download takes what is cached where the Hub refuses to answer.
+        commit = HfApi().resolve_revision(repo, repo_type=kind, revision=revision, local_files_only=offline)
+        folder = Path(snapshot_download(repo, repo_type=kind, revision=commit, allow_patterns=files))
+        damaged = _remove_damaged(folder, files)
     except Exception as error:  # some twenty kinds, of three libraries; each means that it did not come
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+        raise InputError(_redacted(f"{wanted} could not be fetched from the Hub: {_explained(error)}")) from error
+    if damaged:
         raise InputError(
-            f"{what} could not be fetched from the Hub: {type(error).__name__}: {reason[:300]} "
-            "(check the name, the network and HF_ENDPOINT; what was fetched is kept)"
-        ) from error
+            f"{wanted}: {', '.join(damaged)} came or became damaged (the hash is wrong) and was removed from the cache; "
+            f"run it again{' without HF_HUB_OFFLINE' if offline else ''} to fetch it anew"
+        )
+    return folder
+
+
+def in_one_line(error: BaseException) -> str:
+    """The kind of an error and the beginning of its message, without the token and the home folder."""
+    return _redacted(f"{type(error).__name__}: {' '.join(str(error).split())}")[:300]
+
+
+class _Client(httpx2.Client):
+    """Gives every request a timeout, and five tries where the Hub is out of reach, too busy or broken.
+
+    huggingface_hub retries some requests and not others, waits for some without end, and as long as the Hub asks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(event_hooks={"request": [hf_request_event_hook]}, follow_redirects=True, timeout=None)
+
+    def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        if not any(request.extensions["timeout"].values()):
+            request.extensions["timeout"] = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT).as_dict()
+        happened, asked = "", None
+        for wait in (*WAITS, None):
+            try:
+                response = super().send(request, **options)
+            except httpx2.TimeoutException:
+                happened, asked = f"{request.url.host} did not answer in time", None
+            except (httpx2.NetworkError, httpx2.ProxyError, httpx2.RemoteProtocolError) as error:
+                happened, asked = f"{request.url.host} is out of reach ({error})", None
+            else:
+                if response.status_code not in (408, 429) and response.status_code < 500:
+                    response.stream = _Body(response.stream)
+                    return response
+                response.close()
+                happened, asked = f"{request.url.host} answers HTTP {response.status_code}", _asked_wait(response)
+            if asked and asked > LONGEST_WAIT:
+                raise _Unavailable(f"{happened} and asks to wait {asked} s")
+            if wait is not None:
+                time.sleep(wait if asked is None else asked)
+        raise _Unavailable(f"{happened}, {len(WAITS) + 1} times")
+
+
+class _Unavailable(Exception):
+    """The Hub did not serve a request for good; no library retries on this."""
+
+
+class _Body(httpx2.SyncByteStream):
+    """A body whose connection, if it is reset, counts as cut, after which huggingface_hub goes on from what it has."""
+
+    def __init__(self, stream: Any):
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self.stream
+        except httpx2.ReadError as error:
+            raise httpx2.RemoteProtocolError(str(error) or "connection reset") from error
+
+    def close(self) -> None:
+        self.stream.close()
+
+
+def _asked_wait(response: httpx2.Response) -> int | None:
+    """Seconds that the Hub asks to wait, if it does."""
+    limit = parse_ratelimit_headers(response.headers)
+    if limit and limit.remaining == 0:
+        return limit.reset_in_seconds
+    asked = response.headers.get("Retry-After", "")
+    return int(asked) if asked.isdecimal() else None
+
+
+def _remove_damaged(folder: Path, files: list[str]) -> list[str]:
+    """Remove each file whose content is not the one that the cache names it after; return their names.
+
+    The name is the Hub's ETag: SHA-256 for a file in LFS, Git's own SHA-1 for others. (Where the file system has no
+    links, the cache has no such names, and what came is taken as it is.)
+    """
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink())
+    damaged = [name for name in filter_repo_objects(names, allow_patterns=files) if not _whole(_blob(folder / name))]
+    for name in damaged:
+        blob = _blob(folder / name)
+        for path in (blob.resolve(), blob, folder / name):  # the blob may be a link itself, into a store for all
+            path.unlink(missing_ok=True)
+    return damaged
+
+
+def _blob(link: Path) -> Path:
+    return link.parent / link.readlink()
+
+
+def _whole(blob: Path) -> bool:
+    if not blob.exists():
+        return False
+    with blob.open("rb") as content:
+        if len(blob.name) == 64:
+            return hashlib.file_digest(content, "sha256").hexdigest() == blob.name
+        return git_hash(content.read()) == blob.name
+
+
+def _explained(error: BaseException) -> str:
+    """What happened and what to do, in plain words."""
+    again = "run it again: files that came whole are kept"
+    match error:
+        case _Unavailable():
+            return f"{error}; check the network and HF_ENDPOINT, then {again}"
+        case httpx2.TimeoutException():
+            return f"the answer stopped in the middle of a file, again and again; {again}"
+        case httpx2.TransportError():
+            return f"the connection was cut in the middle of a file, again and again; {again}"
+        case errors.RevisionNotFoundError():
+            return "there is no such revision (any more); check the name after @, or revision in dataset.yaml"
+        case errors.GatedRepoError():
+            return "its authors grant access to it; ask on its page, then `hf auth login` or set HF_TOKEN"
+        case errors.RepositoryNotFoundError():
+            return "there is no such repository, or it is private; check the name, or `hf auth login` or set HF_TOKEN"
+        case errors.LocalEntryNotFoundError() | errors.RevisionResolutionError() if constants.is_offline_mode():
+            return "not all of it is in the cache, and HF_HUB_OFFLINE is set; run it once without"
+        case errors.LocalEntryNotFoundError(__cause__=Exception() as cause):
+            return _explained(cause)
+        case errors.HfHubHTTPError():
+            return f"HTTP {error.response.status_code}; check the name, HF_TOKEN and HF_ENDPOINT"
+        case OSError(strerror=str(reason), filename=file):
+            return f"{file or 'input/output'}: {reason}"
+    return f"{in_one_line(error)}; check the name, the network and HF_ENDPOINT, then {again}"
+
+
+def _redacted(text: str) -> str:
+    home = str(Path.home())
+    for private, shown in ((get_token(), "<token>"), (home if len(home) > 1 else None, "~")):
+        text = text.replace(private, shown) if private else text
+    return text

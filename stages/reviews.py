@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from stages.parameters import explain, read_yaml, shortened
 
 DATA = Path("data")
 _AT_ONCE = 50_000  # reviews that are Python strings at the same time, which take twice the memory of pandas' own
+# Of a Hub dataset: what says how it is read, and data; never code or pickles.
+_HUB_FILES = ["README.md", ".huggingface.yaml", "*.parquet", "*.csv*", "*.tsv*", "*.json*"]
 _SPELLINGS = [{"negative", "neg", "0", "false"}, {"positive", "pos", "1", "true"}]
 
 Split = Literal["train", "test"]
@@ -158,11 +161,18 @@ def _from_hub(source: Source) -> dict[str, pd.DataFrame]:
     from stages import hub
 
     datasets.disable_progress_bars()
-    with hub.fetching(f"dataset {source.hub}@{source.revision}"):
-        tables = datasets.load_dataset(source.hub, source.config, revision=source.revision)
-    if not {"train", "test"} <= set(tables):
-        raise InputError(f"{source.hub}: has splits {', '.join(tables)}; train and test are needed")
-    return {split: tables[split].to_pandas() for split in ("train", "test")}
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # else an error is more than its one line
+    # Not load_dataset(source.hub): where the Hub does not answer, that takes whichever revision was cached last.
+    folder = hub.snapshot("dataset", str(source.hub), source.revision, _HUB_FILES)
+    # No second cache: what is read was checked just now.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        try:
+            tables = datasets.load_dataset(str(folder), source.config, cache_dir=scratch)
+        except Exception as error:  # whatever is wrong with its files
+            raise InputError(f"{source.hub}: cannot be read: {hub.in_one_line(error.__cause__ or error)}") from error
+        if not {"train", "test"} <= set(tables):
+            raise InputError(f"{source.hub}: has splits {', '.join(tables)}; train and test are needed")
+        return {split: tables[split].to_pandas() for split in ("train", "test")}
 
 
 def _from_file(path: Path) -> pd.DataFrame:

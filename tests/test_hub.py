@@ -1,8 +1,13 @@
-"""The Hub path, through the real clients of datasets and transformers, against a hub on loopback."""
+"""The Hub path, through the real clients of datasets and transformers, against a hub on loopback with faults."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
@@ -12,15 +17,20 @@ from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceC
 
 from stages import checkpoints
 from tests import hub
-from tests.conftest import SMALL, Clone
+from tests.conftest import ROOT, SMALL, Clone
+from tests.hub import Fault, Hub
 
 LABELS = ("POSITIVE", "NEGATIVE")  # the other way round than in the data
 DATASET = f"hub: test/reviews\nrevision: {hub.COMMIT}\nrows: {{train: 80, test: 20}}\n"
+TOKEN = "hf_thisIsNobodysToken"
+MODEL = f"test/small@{hub.COMMIT}"
+MIB = 2**20
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A dataset of short reviews and a tiny DistilBERT with a head of its own."""
+    """A dataset of short reviews, a tiny DistilBERT with a head of its own, and what only looks like models."""
     top = tmp_path_factory.mktemp("hub")
     torch.manual_seed(0)
     config = DistilBertConfig(
@@ -31,30 +41,100 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         id2label=dict(enumerate(LABELS)),
         label2id={name: index for index, name in enumerate(LABELS)},
     )
+    config.update({"auto_map": {"AutoConfig": "code.Config", "AutoModelForSequenceClassification": "code.Model"}})
     DistilBertForSequenceClassification(config).save_pretrained(top / "model")
     AutoTokenizer.from_pretrained(checkpoints.fetch(checkpoints.PACKAGED).folder).save_pretrained(top / "model")
+    (top / "model/code.py").write_text("raise SystemExit('the code of the repository was run')")
+    (top / "model/pytorch_model.bin").write_bytes(b"a pickle")
     (top / "data").mkdir()
     for split, count in {"train": 80, "test": 20}.items():
         texts = [f"Film {split} {number}: {('dreadful', 'wonderful')[number % 2]}." for number in range(count)]
         rows = pd.DataFrame({"text": texts, "label": [number % 2 for number in range(count)]})
         rows.to_parquet(top / "data" / f"{split}-00000-of-00001.parquet")
-    return {"models/test/tiny": top / "model", "datasets/test/reviews": top / "data"}
+    for name, files in {
+        "small": {"config.json": b"{}", "tokenizer.json": b"{ }", "model.safetensors": b"weights"},
+        "large": {"config.json": b"{}", "model.safetensors": os.urandom(25 * MIB)},
+        "pickle": {"config.json": b"{}", "pytorch_model.bin": b"a pickle"},
+    }.items():
+        (top / name).mkdir()
+        for file, content in files.items():
+            (top / name / file).write_bytes(content)
+    models = {f"models/test/{name}": top / name for name in ("small", "large", "pickle")}
+    (top / "broken").mkdir()
+    (top / "broken/train.parquet").write_bytes(b"PAR1")
+    models["datasets/test/broken"] = top / "broken"
+    return models | {"models/test/tiny": top / "model", "datasets/test/reviews": top / "data"}
 
 
 @pytest.fixture
-def endpoint(repositories: dict[str, Path]) -> Iterator[str]:
-    with hub.serve(repositories) as address:
-        yield address
+def served(repositories: dict[str, Path]) -> Iterator[Hub]:
+    with hub.serve(dict(repositories)) as found:
+        yield found
+
+
+class User:
+    """Somebody with a home folder, a cache in it and a token, who fetches from a hub."""
+
+    def __init__(self, home: Path, served: Hub):
+        home.mkdir()
+        self.home, self.served = home, served
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {"HF_ENDPOINT": self.served.address, "HF_TOKEN": TOKEN, "HOME": str(self.home)} | more
+
+    def python(
+        self, code: str, fails: bool, environment: dict[str, str], cwd: Path = ROOT, waits: str = "0, 0, 0, 0"
+    ) -> str:
+        """Run code of this repository, with retries that do not wait; return its one line."""
+        code = f"from stages import checkpoints, errors, hub; hub.WAITS = ({waits},); errors.run(lambda: print({code}))"
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=cwd,
+            env=os.environ | {"PYTHONPATH": str(ROOT)} | self.environment(**environment),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=100,
+            check=False,
+        )
+        assert (done.returncode != 0) == fails, done.stdout
+        assert done.stdout.count("\n") == 1, done.stdout
+        assert TOKEN not in done.stdout
+        assert str(self.home) not in done.stdout
+        return done.stdout.strip()
+
+    def fetch(self, model: str = MODEL, fails: bool = False, **environment: str) -> str:
+        """Fetch a model: its source, or the error."""
+        return self.python(f"checkpoints.fetch('{model}').source", fails, environment)
+
+    def load(self, source: str, fails: bool = False, **environment: str) -> str:
+        """Load a dataset with this dataset.yaml: how many reviews it has, or the error."""
+        folder = self.home / "project/data/reviews"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "dataset.yaml").write_text(source)
+        code = "len(__import__('stages.reviews').reviews.load('reviews')[1])"
+        return self.python(code, fails, environment, self.home / "project")
+
+    def blob(self, file: str) -> Path:
+        """The file of test/small in the cache."""
+        (link,) = self.home.glob(f".cache/huggingface/hub/models--test--small/snapshots/*/{file}")
+        return link.resolve()
+
+
+@pytest.fixture
+def user(tmp_path: Path, served: Hub) -> User:
+    return User(tmp_path / "home of somebody", served)
 
 
 def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
-    clone: Clone, endpoint: str, tmp_path: Path, repositories: dict[str, Path]
+    clone: Clone, user: User, repositories: dict[str, Path]
 ) -> None:
     clone.set(**SMALL)
     clone.dataset("tiny", DATASET)
     clone.commit()
     command = f"dvc exp run -S dataset=tiny -S model=test/tiny@{hub.COMMIT} -S lr=1e-9 -S epochs=1"
-    clone.run(command, HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf"))
+    clone.environment |= user.environment()
+    printed = clone.run(command)
 
     # A trained head is kept, in its own order: at this lr it is still the one that the hub served.
     before = load_file(repositories["models/test/tiny"] / "model.safetensors")["classifier.weight"]
@@ -77,15 +157,29 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     assert predictions["probability"].to_list() == pytest.approx([score["POSITIVE"] for score in scores], abs=0.01)
     assert f'"base_model": "test/tiny@{hub.COMMIT}"' in (clone.folder / "models/classifier/config.json").read_text()
 
-    # With everything cached, no network is needed.
-    clone.run("dvc repro --force prepare check_params", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hf"))
+    # With everything cached there is no request, and the results are the same.
+    asked = len(user.served.requests)
+    outputs = ("data/prepared", "models/classifier", "metrics/train.json", "metrics/zero_shot.json")
+    written = clone.bytes_of(*outputs)
+    stages = "check_params check_data prepare zero_shot train"
+    printed += clone.run(f"dvc repro --force --single-item {stages}", HF_HUB_OFFLINE="1")
+    assert len(user.served.requests) == asked
+    assert clone.bytes_of(*outputs) == written
+
+    # No code and no pickle was fetched; no token and no home folder was kept.
+    assert not user.served.asked(r"\.(py|bin)$")
+    kept = clone.bytes_of("data", "models", "metrics", "dvc.lock", ".dvc")
+    assert any("dvc.lock" in name for name in kept)
+    for private in (TOKEN, str(user.home)):
+        assert private not in printed
+        assert not [name for name, content in kept.items() if private.encode() in content]
 
 
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
         ({"dataset": "tiny"}, "error: dataset test/reviews@c0ffee1"),
-        ({"model": "test/tiny"}, "error: model test/tiny could not be fetched from the Hub: "),
+        pytest.param({"model": "test/tiny"}, "error: model test/tiny could not be fetched from the Hub: ", marks=SLOW),
     ],
 )
 def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
@@ -100,11 +194,154 @@ def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
     assert copy.bytes_of("data/prepared", "models/classifier", "metrics") == before
 
 
-def test_what_the_hub_does_not_have_is_named(clone: Clone, endpoint: str, tmp_path: Path) -> None:
-    for model in ("test/nosuch", "test/tiny@v9"):
-        clone.set(model=model)
-        output = clone.run(
-            "python -m stages.check params", fails=True, HF_ENDPOINT=endpoint, HF_HOME=str(tmp_path / "hf")
-        )
-        assert output.startswith(f"error: model {model} could not be fetched from the Hub: ")
-        assert output.count("\n") == 1
+def test_what_the_hub_does_not_have_is_named(user: User) -> None:
+    for model, said in {
+        "test/nosuch": "there is no such repository",
+        "test/small@v9": "there is no such revision",
+        f"test/small@{'b' * 40}": "there is no such revision",
+    }.items():
+        error = user.fetch(model, fails=True)
+        assert error.startswith(f"error: model {model} could not be fetched from the Hub: {said}")
+    assert user.fetch("test/pickle", fails=True).endswith("has no *.safetensors weights, and no other format is loaded")
+    assert not user.served.asked(r"\.bin")
+
+
+# A request of each kind: the commit of main, the list of files, one file's hash and size, its content.
+KINDS = ["GET /api/models/test/small$", "GET /api/.*/tree/", "HEAD .*safetensors", "GET .*safetensors"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_or_broken_hub_is_asked_again(user: User, status: int) -> None:
+    user.served.faults = [
+        Fault(kind, times=2, status=status, retry_after=0 if status == 429 else None) for kind in KINDS
+    ]
+    assert user.fetch("test/small") == MODEL
+    assert user.served.injected == 8
+    assert [len(user.served.asked(kind)) for kind in KINDS] == [3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("status", [pytest.param(429, marks=SLOW), pytest.param(500, marks=SLOW), 503])
+@pytest.mark.parametrize("kind", [*(pytest.param(kind, marks=SLOW) for kind in KINDS[:3]), KINDS[3]])
+def test_a_hub_that_stays_busy_or_broken_is_asked_five_times(user: User, kind: str, status: int) -> None:
+    user.served.faults = [Fault(kind, status=status, retry_after=0 if status == 429 else None)]
+    assert user.fetch("test/small", fails=True) == (
+        f"error: model test/small could not be fetched from the Hub: 127.0.0.1 answers HTTP {status}, 5 times; "
+        "check the network and HF_ENDPOINT, then run it again: files that came whole are kept"
+    )
+    assert len(user.served.asked(kind)) == 5
+
+    # A second run fetches what is missing and nothing else.
+    user.served.faults.clear()
+    user.served.requests.clear()
+    assert user.fetch() == MODEL
+    if kind == KINDS[3]:
+        assert [request.split("/")[-1] for request in user.served.requests] == ["model.safetensors"] * 2
+    user.served.requests.clear()
+    assert user.fetch() == MODEL
+    assert not user.served.requests
+
+
+def test_a_hub_out_of_reach_is_named(user: User) -> None:
+    error = user.fetch(fails=True, HF_ENDPOINT="http://127.0.0.1:9")
+    assert (
+        "from the Hub: 127.0.0.1 is out of reach ([Errno 111] Connection refused), 5 times; check the network" in error
+    )
+
+
+def test_a_hub_that_asks_to_wait_for_long_is_not_asked_again(user: User) -> None:
+    user.served.faults = [Fault("tree", status=429, retry_after=3600)]
+    assert "HTTP 429 and asks to wait 3600 s; " in user.fetch(fails=True)
+    assert len(user.served.requests) == 1
+
+
+@pytest.mark.parametrize("kind", [*(pytest.param(kind, marks=SLOW) for kind in KINDS[:3]), KINDS[3]])
+def test_a_hub_that_says_nothing_is_given_up(user: User, kind: str) -> None:
+    user.served.faults = [Fault(kind, end="stall")]
+    timeouts = {"HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_HUB_ETAG_TIMEOUT": "1"}
+    error = user.python("checkpoints.fetch('test/small')", True, timeouts, waits="0")
+    assert "could not be fetched from the Hub: 127.0.0.1 did not answer in time, 2 times; " in error
+    assert len(user.served.asked(kind)) == 2
+
+
+@pytest.mark.parametrize("end", ["cut", *(pytest.param(end, marks=SLOW) for end in ("reset", "stall"))])
+def test_a_file_that_ends_in_the_middle_is_gone_on_with(user: User, end: Literal["cut", "reset", "stall"]) -> None:
+    user.served.faults = [Fault("GET .*safetensors", times=1, sent=21 * MIB, end=end)]
+    model = f"test/large@{hub.COMMIT}"
+    assert user.fetch(model, HF_HUB_DOWNLOAD_TIMEOUT="1") == model
+    first, second = user.served.asked("GET .*safetensors")
+    assert "bytes" not in first
+    assert re.search(r"bytes=(10485760|20971520)-$", second)  # after one or two chunks of 10 MiB: a reset drops some
+
+
+@SLOW
+@pytest.mark.parametrize("end", ["cut", "reset", "stall"])
+def test_a_file_that_never_comes_whole_is_given_up(user: User, end: Literal["cut", "reset", "stall"]) -> None:
+    user.served.faults = [Fault("GET .*safetensors", sent=3, end=end)]
+    error = user.fetch(fails=True, HF_HUB_DOWNLOAD_TIMEOUT="1")
+    assert "in the middle of a file, again and again; run it again: files that came whole are kept" in error
+    assert len(user.served.asked("GET .*safetensors")) == 6
+    user.served.faults.clear()
+    user.served.requests.clear()
+    assert user.fetch() == MODEL
+    assert {request.split("/")[-1] for request in user.served.requests} == {"model.safetensors"}
+
+
+@pytest.mark.parametrize("file", [pytest.param("config.json", marks=SLOW), "model.safetensors"])
+def test_a_file_with_another_content_is_refused_and_fetched_anew(user: User, file: str) -> None:
+    user.served.faults = [Fault(f"GET .*{file}", times=1, damaged=True)]
+    error = f"error: model {MODEL}: {file} came or became damaged (the hash is wrong) and was removed from the cache; "
+    assert user.fetch(fails=True) == f"{error}run it again to fetch it anew"
+    assert user.fetch() == MODEL
+
+    user.blob(file).write_bytes(b"[]")
+    offline = {"HF_HUB_OFFLINE": "1"}
+    assert user.fetch(fails=True, **offline) == f"{error}run it again without HF_HUB_OFFLINE to fetch it anew"
+    assert "not all of it is in the cache, and HF_HUB_OFFLINE is set" in user.fetch(fails=True, **offline)
+    assert user.fetch() == MODEL
+    assert len(user.served.asked(f"GET .*{file}")) == 3
+    user.blob(file).unlink()
+    assert user.fetch() == MODEL
+
+
+def test_a_model_that_is_gone_or_out_of_reach_is_not_silently_the_cached_one(user: User) -> None:
+    assert user.fetch("test/small") == MODEL
+    user.served.faults = [Fault("/api/models/", status=401)]
+    assert "401" in user.fetch("test/small", fails=True)
+    user.served.faults = [Fault("/api/models/", status=500)]
+    assert "answers HTTP 500" in user.fetch("test/small", fails=True)
+    user.served.requests.clear()
+    assert user.fetch("test/small", HF_HUB_OFFLINE="1") == MODEL
+    assert not user.served.requests
+
+
+@pytest.mark.parametrize("offline", [pytest.param("0", marks=SLOW), "1"])
+def test_another_revision_of_a_dataset_never_stands_in(user: User, offline: str) -> None:
+    assert user.load(DATASET) == "100"
+    user.served.faults = [Fault(".", status=503)]
+    error = user.load(DATASET.replace(hub.COMMIT, "b" * 40), fails=True, HF_HUB_OFFLINE=offline)
+    assert ("HF_HUB_OFFLINE is set" if offline == "1" else "answers HTTP 503") in error
+
+
+@SLOW
+def test_a_dataset_with_another_content_is_refused_and_fetched_anew(user: User) -> None:
+    user.served.faults = [Fault("GET .*test-0.*parquet", times=1, damaged=True)]
+    assert "test-00000-of-00001.parquet came or became damaged" in user.load(DATASET, fails=True)
+    assert user.load(DATASET) == "100"
+    user.served.requests.clear()
+    assert user.load(DATASET, HF_HUB_OFFLINE="1") == "100"
+    assert not user.served.requests
+
+
+@SLOW
+def test_a_dataset_that_cannot_be_read_is_one_line(user: User) -> None:
+    error = user.load(DATASET.replace("test/reviews", "test/broken"), fails=True)
+    assert error.startswith("error: test/broken: cannot be read: ArrowInvalid: ")
+
+
+def test_no_error_shows_the_token_or_the_home_folder(user: User) -> None:
+    user.served.faults = [Fault("tree", status=400)]
+    assert "400" in user.fetch(fails=True)
+    assert "out of reach" in user.fetch(fails=True, HF_ENDPOINT=f"http://somebody:{TOKEN}@127.0.0.1:9")
+    user.served.faults.clear()
+    (user.home / ".cache").write_text("a file where the cache is to be")
+    assert "~/.cache" in user.fetch(fails=True)
