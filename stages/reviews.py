@@ -26,6 +26,7 @@ _TAKEN = {"id", "group", "probability", "_where", "_row"}  # columns that only t
 
 Split = Literal["train", "test"]
 _File = Annotated[str, Field(pattern=PRINTABLE, max_length=200)]
+_Files = Annotated[dict[Split, _File], Field(min_length=1)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -41,7 +42,7 @@ class Source(BaseModel):
         None, description="a commit of the Hub dataset: 40 hexadecimal digits", pattern=r"^[0-9a-f]{40}$"
     )
     config: str | None = Field(None, description="a configuration of the Hub dataset")
-    files: _File | dict[Split, _File] | None = Field(
+    files: _File | _Files | None = Field(
         None, description="a file name, or {train: file, test: file}; .csv, .jsonl or .parquet"
     )
     test_size: float | None = Field(None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1)
@@ -105,17 +106,17 @@ def capped(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
     """
     if most is None or most >= len(rows):
         return rows
+    drawn = f"params.yaml: max_train_reviews: {most}, drawn by class of {len(rows)}"
     try:
         if len(rows) - most < len(LABELS):  # too few for train_test_split to leave out by class
             kept = rows.sample(most, random_state=seed).index
         else:
             kept, _ = train_test_split(rows.index, train_size=most, stratify=rows["label"], random_state=seed)
     except ValueError as error:
-        raise InputError(f"{most} of {len(rows)} training reviews cannot be drawn by class: {reason(error)}") from None
-    drawn = rows.loc[sorted(kept)]
-    if drawn["label"].nunique() < len(LABELS):
-        raise InputError(f"{most} of {len(rows)} training reviews, drawn by class, are all of one class")
-    return drawn
+        raise InputError(f"{drawn}, cannot be: {reason(error)}") from None
+    if rows.loc[kept, "label"].nunique() < len(LABELS):
+        raise InputError(f"{drawn}, are all of one class")
+    return rows.loc[sorted(kept)]
 
 
 def load(name: str, needed: Sequence[Split] = ("train", "test")) -> tuple[Source, pd.DataFrame]:
@@ -287,7 +288,7 @@ def _read_rows(source: Source, where: str, split: str | None, frame: pd.DataFram
     if split is not None or source.test_size is not None:
         rows["split"] = split or "train"
     else:
-        rows["split"] = frame[source.split].astype(str).str.strip().str.casefold()
+        rows["split"] = _as_text(frame[source.split]).str.strip().str.casefold()
         bad = ~rows["split"].isin(["train", "test"])
         _refuse(rows, bad, frame[source.split], "is not allowed; allowed: train, test")
     rows["text"] = frame[source.text]
@@ -303,11 +304,15 @@ def _read_rows(source: Source, where: str, split: str | None, frame: pd.DataFram
     rows["label"] = rows["label"].astype("int64")
     if source.group:
         _refuse(rows, frame[source.group].isna(), frame[source.group], "is not allowed; every review needs a value")
-        rows["group"] = frame[source.group].astype(str)
+        rows["group"] = _as_text(frame[source.group])
     used = {source.text, source.label, source.split, source.group, *_TAKEN, *rows.columns}
     for column in frame.columns.difference(list(used), sort=False):
-        rows[str(column)] = frame[column].astype(str)
+        rows[str(column)] = _as_text(frame[column])
     return rows
+
+
+def _as_text(values: pd.Series) -> pd.Series:
+    return values.map(str, na_action="ignore").astype("str")  # astype alone would decode bytes, whatever they are
 
 
 def _spellings(source: Source) -> list[set[str]]:

@@ -20,7 +20,7 @@ def load(params: parameters.PrepareParams) -> tuple[dict[str, pd.DataFrame], dic
     """
     source, rows = reviews.load(params.dataset)
     if source.test_size is not None:
-        test = held_out(rows, source.test_size, params.split_seed)
+        test = held_out(rows, source.test_size, params.split_seed, f"data/{params.dataset}/dataset.yaml: test_size")
         rows.loc[test, "split"] = "test"
     test = rows[rows["split"] == "test"]
     train, dropped = without_leaks(rows[rows["split"] == "train"], test)
@@ -48,12 +48,15 @@ def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame
     return rest[~contradictory & ~repeated], counts
 
 
-def held_out(rows: pd.DataFrame, share: float, seed: int) -> pd.Series:
+def held_out(rows: pd.DataFrame, share: float, seed: int, key: str = "params.yaml: validation_size") -> pd.Series:
     """A mask over `rows` that holds out about `share` of them, both classes alike, no group on both sides.
+
+    `key` is where the share stands, which an error names.
 
     Raises:
         InputError: there are too few reviews, or too few groups, to have both classes on both sides.
     """
+    few = f"{key}: {len(rows)} training reviews are too few to hold out {share:.0%}"
     try:
         if "group" not in rows:
             _, chosen = train_test_split(rows.index, test_size=share, stratify=rows["label"], random_state=seed)
@@ -62,8 +65,8 @@ def held_out(rows: pd.DataFrame, share: float, seed: int) -> pd.Series:
             _, positions = next(folds.split(rows, rows["label"], rows["group"]))
             chosen = rows.index[positions]
     except (ValueError, OverflowError) as error:
-        raise InputError(f"{len(rows)} training reviews are too few to hold out {share:.0%}: {reason(error)}") from None
+        raise InputError(f"{few}: {reason(error)}") from None
     mask = pd.Series(rows.index.isin(chosen), index=rows.index)
     if rows.groupby(mask)["label"].nunique().reindex([False, True], fill_value=0).min() < len(LABELS):
-        raise InputError(f"{len(rows)} training reviews are too few to hold out {share:.0%} with both classes")
+        raise InputError(f"{few} with both classes")
     return mask
