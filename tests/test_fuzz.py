@@ -30,7 +30,7 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, B
 
 from stages import check, checkpoints, parameters, prepare, reviews, scoring
 from stages.errors import InputError
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Clone
 
 PARAMS = (ROOT / "params.yaml").read_text()
 SOURCE = "files: reviews.csv\ntext: text\nlabel: label\nsplit: split\ndescription: mine\nrows: {train: 8, test: 4}\n"
@@ -289,7 +289,7 @@ TOKENS = [
 ]
 
 
-@tried(150, 10_000)
+@tried(150, 5_000)
 def test_params_yaml_of_any_kind(examples: int) -> None:
     def test(content: bytes) -> None:
         Path("params.yaml").write_bytes(content)
@@ -684,7 +684,7 @@ def test_dataset_yaml(name: str) -> None:
     assert said in str(prepared(source, reviews_csv=as_csv(ROWS)))
 
 
-@tried(100, 5_000)
+@tried(100, 3_000)
 def test_dataset_yaml_of_any_kind(examples: int) -> None:
     tokens = [*TOKENS, "reviews.csv", "{train: reviews.csv, test: reviews.csv}", "{train: 8}", "{negative: [0]}", "0.5"]
     data = as_csv(ROWS)
@@ -762,7 +762,7 @@ def test_every_format_gives_the_same_reviews(examples: int) -> None:
     explore(cases(), examples, test)
 
 
-@tried(60, 3_000)
+@tried(60, 2_000)
 def test_prepared_splits_share_no_text_and_no_group(examples: int) -> None:
     @st.composite
     def cases(draw: DrawFn) -> tuple[list[tuple[str, int, str, str]], dict[str, Any], dict[str, Any]]:
@@ -812,7 +812,7 @@ def test_prepared_splits_share_no_text_and_no_group(examples: int) -> None:
     explore(cases(), examples, test)
 
 
-@tried(60, 5_000)
+@tried(60, 3_000)
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
 def test_a_file_with_faults_in_its_bytes(kind: str, examples: int) -> None:
     good = {"csv": as_csv, "jsonl": as_json_lines, "parquet": as_parquet}[kind](ROWS)
@@ -840,7 +840,7 @@ def test_a_file_with_faults_in_its_bytes(kind: str, examples: int) -> None:
     explore(mutated(good, insertions), examples, test)
 
 
-@tried(60, 3_000)
+@tried(60, 2_000)
 def test_json_lines_of_any_values(examples: int) -> None:
     keys = st.sampled_from(["text", "label", "split", "id", "group", "_row", "é", ""]) | st.text(max_size=3)
     row = st.dictionaries(keys, VALUES, max_size=5) | st.fixed_dictionaries(
@@ -856,7 +856,7 @@ def test_json_lines_of_any_values(examples: int) -> None:
     explore(st.lists(row | complete, min_size=1, max_size=4), examples, test)
 
 
-@tried(60, 3_000)
+@tried(60, 2_000)
 def test_parquet_of_any_types(examples: int) -> None:
     names_of_types = [
         "null",
@@ -1243,7 +1243,7 @@ def test_a_config_of_any_values(which: str, examples: int, request: pytest.Fixtu
     )
 
 
-@tried(25, 2_000)
+@tried(25, 1_000)
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
 def test_a_checkpoint_with_faults_in_its_bytes(name: str, examples: int, plain: Path) -> None:
     insertions = [b"\0", b"\xff", b'"', b"{", b"}", b"[" * 3000, b"null", b"1e999", b",", b"\xed\xa0\x80", b"\\ud800"]
@@ -1255,3 +1255,21 @@ def test_a_checkpoint_with_faults_in_its_bytes(name: str, examples: int, plain: 
         checked()
 
     explore(mutated((plain / name).read_bytes(), insertions), examples, test)
+
+
+@pytest.mark.slow
+def test_what_the_checks_refuse_costs_no_earlier_output(copy: Clone, plain: Path) -> None:
+    before = copy.bytes_of("data/prepared", "models", "metrics")
+    shutil.copytree(plain, copy.folder / "model")
+    without("tokenizer*", "vocab.txt")(copy.folder / "model")
+    for values, said in [
+        ({"model": "model", "max_length": "32"}, "error: model: the tokenizer's files are missing or incomplete"),
+        ({"validation_size": "0.0001"}, "error: params.yaml: validation_size: 1275 training reviews are too few"),
+    ]:
+        params = (copy.folder / "params.yaml").read_bytes()
+        copy.set(**values)
+        output = copy.run("dvc repro", fails=True)
+        assert said in output
+        assert "Traceback" not in output
+        (copy.folder / "params.yaml").write_bytes(params)
+    assert copy.bytes_of("data/prepared", "models", "metrics") == before
