@@ -125,6 +125,8 @@ def fetch(model: str) -> Checkpoint:
 def _read_config(path: Path, what: str) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise InputError(f"{what}: holds {type(config).__name__}; allowed: a JSON object")
         _Config.model_validate(config)
     except FileNotFoundError:
         raise InputError(f"{what.replace(': ', ': has no ')}; a transformers checkpoint is needed") from None

@@ -76,7 +76,7 @@ def classifier(folder: str | Path, config: PreTrainedConfig | None = None, new_h
     body = f"{model.base_model_prefix}."
     missing = [key for key in found["missing_keys"] if not new_head or (key.startswith(body) and ".pooler." not in key)]
     if missing:
-        raise InputError(f"{folder}: {len(missing)} weights are missing, {one_line(min(missing))} among them")
+        raise InputError(f"{folder}: lacks {len(missing)} of the model's weights, such as {one_line(min(missing))}")
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise InputError(f"{folder}: weight {name} holds values that are no numbers")

@@ -3,6 +3,8 @@
 No review of the test split is dropped or changed in place; whatever would leak into it is dropped from training.
 """
 
+import warnings
+
 import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
@@ -62,7 +64,8 @@ def held_out(rows: pd.DataFrame, share: float, seed: int, key: str = "params.yam
             _, chosen = train_test_split(rows.index, test_size=share, stratify=rows["label"], random_state=seed)
         else:
             folds = StratifiedGroupKFold(n_splits=max(2, round(1 / share)), shuffle=True, random_state=seed)
-            _, positions = next(folds.split(rows, rows["label"], rows["group"]))
+            with warnings.catch_warnings(action="ignore"):  # of a class with few rows: both are counted below
+                _, positions = next(folds.split(rows, rows["label"], rows["group"]))
             chosen = rows.index[positions]
     except (ValueError, OverflowError) as error:
         raise InputError(f"{few}: {reason(error)}") from None

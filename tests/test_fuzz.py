@@ -626,6 +626,11 @@ def test_a_dataset(name: str) -> None:
     line = prepared(f"files: reviews.{kind}", **{f"reviews_{kind}": content})
     assert (said is None) == (line is None), line
     assert said is None or said in str(line), line
+    if line is None:
+        train = pd.read_parquet("data/prepared/train.parquet")
+        assert list(train.columns[:3]) == ["id", "text", "label"]
+        assert not set(train.columns) & {"split", "group", "probability", "_where", "_row"}
+        assert (train["text"].str.contains("Good film") <= train["label"]).all()
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -1040,20 +1045,23 @@ NAMED_CHECKPOINTS: dict[str, tuple[Edit, str | None]] = {
         lambda folder: torch.save({}, folder / "model.safetensors"),
         "model.safetensors: cannot be loaded: SafetensorError",
     ),
-    "no weights within": (tensors(lambda _: {}), "weights are missing"),
+    "no weights within": (tensors(lambda _: {}), "of the model's weights, such as"),
     "a layer missing": (
         tensors(lambda found: {key: value for key, value in found.items() if "layer.1." not in key}),
-        "16 weights are missing, bert.encoder.layer.1.",
+        "lacks 16 of the model's weights, such as bert.encoder.layer.1.",
     ),
     "embeddings missing": (
         tensors(lambda found: {key: value for key, value in found.items() if "word_embeddings" not in key}),
-        "1 weights are missing, bert.embeddings.word_embeddings.weight",
+        "lacks 1 of the model's weights, such as bert.embeddings.word_embeddings.weight",
     ),
     "a pooler missing": (
         tensors(lambda found: {key: value for key, value in found.items() if "pooler" not in key}),
         None,
     ),
-    "other names": (tensors(lambda found: {f"x.{key}": value for key, value in found.items()}), "weights are missing"),
+    "other names": (
+        tensors(lambda found: {f"x.{key}": value for key, value in found.items()}),
+        "of the model's weights, such as",
+    ),
     "another shape": (
         tensors(lambda found: {key: value[:-1].clone() for key, value in found.items()}),
         "has the shape [7], and by config.json it has [8]",
@@ -1075,8 +1083,8 @@ NAMED_CHECKPOINTS: dict[str, tuple[Edit, str | None]] = {
     "a config cut off": (cut("config.json", 50), "config.json is not JSON"),
     "a config in UTF-16": (write("config.json", '{"model_type": "bert"}'.encode("utf-16")), "config.json is not JSON"),
     "a config 100,000 deep": (write("config.json", "[" * 100_000), "config.json is not JSON: RecursionError"),
-    "a list as config": (write("config.json", "[]"), "config.json: "),
-    "null as config": (write("config.json", "null"), "config.json: "),
+    "a list as config": (write("config.json", "[]"), "config.json: holds list; allowed: a JSON object"),
+    "null as config": (write("config.json", "null"), "config.json: holds NoneType"),
     "a config of nothing": (write("config.json", "{}"), "config.json: model_type is missing"),
     "no model type": (put(model_type=...), "config.json: model_type is missing"),
     "a model type that is a list": (put(model_type=["bert"]), "config.json: model_type: ['bert'] is not allowed"),
@@ -1102,7 +1110,10 @@ NAMED_CHECKPOINTS: dict[str, tuple[Edit, str | None]] = {
     "a width as text": (put(hidden_size="wide"), "cannot be loaded"),
     "a huge width": (put(hidden_size=2**40), "cannot be loaded"),
     "a negative width": (put(hidden_size=-8), "cannot be loaded"),
-    "more layers than weights": (put(num_hidden_layers=3), "16 weights are missing, bert.encoder.layer.2."),
+    "more layers than weights": (
+        put(num_hidden_layers=3),
+        "lacks 16 of the model's weights, such as bert.encoder.layer.2.",
+    ),
     "a billion layers": (put(num_hidden_layers=10**9), "config.json: num_hidden_layers: 1000000000 is not allowed"),
     "an unknown activation": (put(hidden_act="mine"), "cannot be loaded: KeyError"),
     "an epsilon as text": (put(layer_norm_eps="small"), "cannot be loaded"),
@@ -1147,7 +1158,7 @@ NAMED_HEADS: dict[str, tuple[Edit, str | None]] = {
     "labels of two lines": (put(id2label={"0": "a\nb"}), "its head has the labels A B"),
     "a head missing": (
         tensors(lambda found: {key: value for key, value in found.items() if "classifier" not in key}),
-        "2 weights are missing, classifier.bias",
+        "lacks 2 of the model's weights, such as classifier.bias",
     ),
     "a head of three": (
         tensors(lambda found: found | {"classifier.weight": torch.zeros(3, 8), "classifier.bias": torch.zeros(3)}),
@@ -1155,7 +1166,7 @@ NAMED_HEADS: dict[str, tuple[Edit, str | None]] = {
     ),
     "a pooler missing": (
         tensors(lambda found: {key: value for key, value in found.items() if "pooler" not in key}),
-        "2 weights are missing, bert.pooler",
+        "lacks 2 of the model's weights, such as bert.pooler",
     ),
 }
 
