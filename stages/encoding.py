@@ -35,9 +35,8 @@ class Encoder:
             bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
             dressed = self.tokenizer("a")["input_ids"]
         starts = [i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare]
-        if (
-            not (bare and starts) or self.tokenizer.unk_token_id in bare
-        ):  # without files, transformers makes an empty one
+        # Without its files, transformers makes a tokenizer that knows no word, and says nothing.
+        if not (bare and starts) or self.tokenizer.unk_token_id in bare:
             raise InputError(f"{folder}: the tokenizer's files are missing or incomplete: it cannot read 'a'")
         if self.tokenizer.pad_token_id is None:
             raise InputError(f"{folder}: the tokenizer has no padding token, which batches need")

@@ -66,14 +66,15 @@ def classifier(folder: str | Path, config: PreTrainedConfig | None = None, new_h
         local_files_only=True,
         use_safetensors=True,
         trust_remote_code=False,
-        ignore_mismatched_sizes=True,  # so that they can be named here
+        ignore_mismatched_sizes=True,  # they are named below
         output_loading_info=True,
     )
-    for name, came, needed in sorted(found["mismatched_keys"]):
-        shapes = f"{list(came)}, and by config.json it has {list(needed)}"
-        raise InputError(f"{folder}: weight {one_line(name)} has the shape {shapes}")
-    # transformers gives random numbers to what is missing, which is right for a new head and its pooler alone.
+    # What is missing or does not fit gets random numbers, which is right for a new head and its pooler alone.
     body = f"{model.base_model_prefix}."
+    for name, came, needed in sorted(found["mismatched_keys"]):
+        if not new_head or name.startswith(body):
+            shapes = f"{list(came)}, and by config.json it has {list(needed)}"
+            raise InputError(f"{folder}: weight {one_line(name)} has the shape {shapes}")
     missing = [key for key in found["missing_keys"] if not new_head or (key.startswith(body) and ".pooler." not in key)]
     if missing:
         raise InputError(f"{folder}: lacks {len(missing)} of the model's weights, such as {one_line(min(missing))}")

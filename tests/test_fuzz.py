@@ -1066,6 +1066,10 @@ NAMED_CHECKPOINTS: dict[str, tuple[Edit, str | None]] = {
         tensors(lambda found: {key: value[:-1].clone() for key, value in found.items()}),
         "has the shape [7], and by config.json it has [8]",
     ),
+    "a head of another task": (
+        tensors(lambda found: found | {"classifier.weight": torch.zeros(9, 8), "classifier.bias": torch.zeros(9)}),
+        None,
+    ),
     "NaN among the weights": (
         tensors(lambda found: {key: value * float("nan") for key, value in found.items()}),
         "holds values that are no numbers",
