@@ -127,7 +127,7 @@ NAMED_PARAMS: dict[str, tuple[str | bytes, str | None]] = {
     "a key that stands twice": (PARAMS + "seed: 1\n", "duplicate key"),
     "nan that stands twice": (".nan: 1\n.nan: 2\n", "duplicate key"),
     "an anchor and an alias": (
-        PARAMS.replace("seed: 42", "seed: &a 7").replace("split_seed: 0", "split_seed: 0"),
+        PARAMS.replace("split_seed: 0", "split_seed: &a 7").replace("seed: 42", "seed: *a"),
         None,
     ),
     "an alias before its anchor": (PARAMS.replace("seed: 42", "seed: *a"), "undefined alias"),
