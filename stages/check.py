@@ -5,8 +5,9 @@ needs from outside: `params` at params.yaml and the model it names, `data` at ev
 """
 
 import argparse
+from typing import Any
 
-from stages import checkpoints, errors, parameters, reviews
+from stages import checkpoints, errors, parameters, reviews, splits
 
 
 def main() -> None:
@@ -14,11 +15,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("what", choices=["params", "data"])
     if parser.parse_args().what == "data":
-        reviews.load(parameters.load(parameters.DataParams).dataset)
+        splits.load(parameters.load(parameters.PrepareParams))
         return
     reviews.read_source(parameters.load(parameters.DataParams).dataset)
     params = parameters.load(parameters.TrainParams)
-    checkpoints.fetch(params.model).check_length(params.max_length)
+    checkpoint = checkpoints.fetch(params.model)
+    checkpoint.check_length(params.max_length)
+    if params.model != checkpoints.PACKAGED:  # whose weights are known by their SHA-256
+        score(checkpoint, params)
+
+
+def score(checkpoint: checkpoints.Checkpoint, params: parameters.TrainParams) -> None:
+    """Load a checkpoint as training does, and score one review with it.
+
+    Raises:
+        InputError: it cannot be loaded or used.
+    """
+    from stages import encoding, scoring, training  # late: torch takes seconds
+
+    training.quiet()
+    model = training.classifier(checkpoint, params.dropout)
+    encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
+    with parameters.loading(f"model {checkpoint.source}"):
+        embeddings: Any = model.get_input_embeddings()
+        if len(encoder.tokenizer) > embeddings.num_embeddings:
+            counts = f"{len(encoder.tokenizer)} tokens, the model {embeddings.num_embeddings}"
+            raise errors.InputError(f"model {checkpoint.source}: the tokenizer has {counts}")
+        scoring.probabilities(model, encoder, ["A review."], params.precision)
 
 
 if __name__ == "__main__":

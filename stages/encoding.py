@@ -6,6 +6,9 @@ from typing import Literal
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from stages.errors import InputError
+from stages.parameters import loading
+
 Truncation = Literal["head", "tail", "head_tail"]
 
 
@@ -19,14 +22,25 @@ class Encoder:
         folder: a checkpoint with a tokenizer.
         max_length: the most tokens a review may have, special tokens included.
         truncation: the part of a longer review that is kept.
+
+    Raises:
+        InputError: there is no tokenizer in the folder that can be used.
     """
 
     def __init__(self, folder: str | Path, max_length: int, truncation: Truncation):
-        self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
-        dressed = self.tokenizer("a")["input_ids"]
-        start = next(i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare)
-        self._before, self._after = dressed[:start], dressed[start + len(bare) :]
+        with loading(f"{folder}: the tokenizer"):
+            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+            bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
+            dressed = self.tokenizer("a")["input_ids"]
+        starts = [i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare]
+        # Without its files, transformers makes a tokenizer that knows no word, and says nothing.
+        if not (bare and starts) or self.tokenizer.unk_token_id in bare:
+            raise InputError(f"{folder}: the tokenizer's files are missing or incomplete: it cannot read 'a'")
+        if self.tokenizer.pad_token_id is None:
+            raise InputError(f"{folder}: the tokenizer has no padding token, which batches need")
+        self._before, self._after = dressed[: starts[0]], dressed[starts[0] + len(bare) :]
         self.room = max_length - len(self._before) - len(self._after)
         head = {"head": self.room, "tail": 0, "head_tail": round(self.room * 128 / 510)}[truncation]
         self._head, self._tail = head, self.room - head

@@ -4,16 +4,21 @@ Each class holds the parameters of one stage, exactly those that dvc.yaml declar
 """
 
 import difflib
+import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 
 from stages.errors import InputError
 
 FILE = "params.yaml"
+# Of names that become part of a path or a line: a control character in one is a slip.
+PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
 
 
 def _key(allowed: str, **limits: Any) -> Any:
@@ -48,8 +53,10 @@ class PrecisionParams(_Stage):
 class ModelParams(PrecisionParams):
     """Which pretrained model, and how it reads: what zero_shot reads."""
 
-    model: Annotated[str, _key("a Hub id such as org/name or org/name@revision, or a local folder", min_length=1)]
-    max_length: Annotated[int, _key("a whole number of tokens from 8 to the model's limit", ge=8)]
+    model: Annotated[str, _key("a Hub id such as org/name or org/name@revision, or a local folder", pattern=PRINTABLE)]
+    max_length: Annotated[
+        int, _key("a whole number of tokens from 8 to the model's limit, at most 1000000", ge=8, le=10**6)
+    ]
     truncation: Annotated[Literal["head", "tail", "head_tail"], _key("head, tail or head_tail")]
 
 
@@ -57,8 +64,8 @@ class TrainParams(ModelParams):
     """What train reads."""
 
     lr: Annotated[float, _key("a number above 0 and at most 1, such as 2e-5", gt=0, le=1)]
-    batch_size: Annotated[int, _key("a whole number from 1", ge=1)]
-    epochs: Annotated[int, _key("a whole number from 1", ge=1)]
+    batch_size: Annotated[int, _key("a whole number from 1 to 1000000", ge=1, le=10**6)]
+    epochs: Annotated[int, _key("a whole number from 1 to 10000", ge=1, le=10**4)]
     warmup_ratio: Annotated[float, _key("a share from 0 to below 1", ge=0, lt=1)]
     dropout: Annotated[float | None, _key("null (the checkpoint's own) or a share from 0 to below 1", ge=0, lt=1)]
     weight_decay: Annotated[float, _key("a number from 0 to 1", ge=0, le=1)]
@@ -107,6 +114,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such file") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
 
 
 def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
@@ -120,9 +129,11 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f", line {mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{where}: not valid YAML: {error.problem}") from None
-    except (YAMLError, ValueError) as error:
-        raise InputError(f"{path}: not valid YAML: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{path}{where}: not valid YAML: {one_line(str(error.problem))}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not valid YAML: nested too deeply") from None
+    except Exception as error:  # `!!bool x` is a KeyError, `!!int ''` an IndexError, and so on
+        raise InputError(f"{path}: not valid YAML: {reason(error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds {type(content).__name__}; allowed: a mapping of keys to values")
     return content
@@ -132,14 +143,14 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
     """The first fault that a schema found in a file, in one line: the key, the value, and what is allowed."""
     fault = error.errors(include_url=False)[0]
     if not fault["loc"]:
-        return f"{path}: {fault['msg'].removeprefix('Value error, ')}"
-    key = ".".join(str(part) for part in fault["loc"])
+        return f"{path}: {one_line(fault['msg'].removeprefix('Value error, '))}"
+    key = one_line(".".join(str(part) for part in fault["loc"]), 80)
     fields = {field.alias or name: field.description for name, field in schema.model_fields.items()}
     name = str(fault["loc"][0])
-    if fault["type"] == "extra_forbidden" and len(fault["loc"]) == 1:
+    if fault["type"] in ("extra_forbidden", "invalid_key") and len(fault["loc"]) == 1:
         close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"{path}: unknown key {name!r}{hint}; allowed: {', '.join(sorted(fields))}"
+        return f"{path}: unknown key {shortened(name)}{hint}; allowed: {', '.join(sorted(fields))}"
     allowed = fields.get(name) or fault["msg"]
     if fault["type"] == "missing":
         return f"{path}: {key} is missing; allowed: {allowed}"
@@ -147,6 +158,45 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
 
 
 def shortened(value: Any) -> str:
-    """A value as an error line shows it: its repr, cut at 80 characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    """A value of any size as an error line shows it: its repr, on one line of at most 80 characters."""
+    return one_line(_SHORT.repr(value), 80)
+
+
+def reason(error: Exception) -> str:
+    """What a library's error says and of which kind it is, on one line."""
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Turn whatever a library raises in this block, on files that it cannot read, into an InputError of one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # damaged files make transformers, tokenizers and safetensors raise nearly any kind
+        raise InputError(f"{what}: cannot be loaded: {reason(error)}") from error
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """Text as an error line shows it: no line breaks, control characters escaped, at most `most` characters."""
+    text = " ".join(text[: 4 * most].split())
+    text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+class _Short(reprlib.Repr):
+    """A repr that stays short where `repr` would not: YAML's anchors can make a few lines into gigabytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, 80, 80
+
+    def repr_int(self, number: int, level: int) -> str:
+        return repr(number) if abs(number) < 10**80 else f"<an integer of {number.bit_length()} bits>"
+
+    def repr_instance(self, value: Any, level: int) -> str:
+        return self.repr_dict(value, level) if isinstance(value, dict) else super().repr_instance(value, level)
+
+
+_SHORT = _Short()

@@ -7,17 +7,17 @@ import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sklearn.model_selection import train_test_split
 
 from stages.errors import InputError
 from stages.labels import LABELS
-from stages.parameters import explain, read_yaml, shortened
+from stages.parameters import PRINTABLE, explain, one_line, read_yaml, reason, shortened
 
 DATA = Path("data")
 _AT_ONCE = 50_000  # reviews that are Python strings at the same time, which take twice the memory of pandas' own
@@ -25,7 +25,12 @@ _AT_ONCE = 50_000  # reviews that are Python strings at the same time, which tak
 _HUB_FILES = ["README.md", ".huggingface.yaml", "*.parquet", "*.csv*", "*.tsv*", "*.json*"]
 _SPELLINGS = [{"negative", "neg", "0", "false"}, {"positive", "pos", "1", "true"}]
 
+_TAKEN = {"id", "group", "probability", "_where", "_row"}  # columns that only the pipeline itself makes
+
 Split = Literal["train", "test"]
+_File = Annotated[str, Field(pattern=PRINTABLE, max_length=200)]
+_Files = Annotated[dict[Split, _File], Field(min_length=1)]
+_Count = Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class Source(BaseModel):
@@ -40,7 +45,7 @@ class Source(BaseModel):
         None, description="a commit of the Hub dataset: 40 hexadecimal digits", pattern=r"^[0-9a-f]{40}$"
     )
     config: str | None = Field(None, description="a configuration of the Hub dataset")
-    files: str | dict[Split, str] | None = Field(
+    files: _File | _Files | None = Field(
         None, description="a file name, or {train: file, test: file}; .csv, .jsonl or .parquet"
     )
     test_size: float | None = Field(None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1)
@@ -51,8 +56,8 @@ class Source(BaseModel):
     labels: dict[Literal["negative", "positive"], list[str | int | bool]] | None = Field(
         None, description="{negative: [values], positive: [values]}"
     )
-    rows: dict[Split, int] | None = Field(None, description="{train: count, test: count}")
-    text_bytes: dict[Split, int] | None = Field(None, description="{train: count, test: count}")
+    rows: dict[Split, _Count] | None = Field(None, description="{train: count, test: count}")
+    text_bytes: dict[Split, _Count] | None = Field(None, description="{train: count, test: count}")
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
@@ -64,6 +69,16 @@ class Source(BaseModel):
             raise ValueError("test_size needs files to name one file")
         return self
 
+    @model_validator(mode="after")
+    def _labels_that_differ(self) -> "Source":
+        if self.labels is not None:
+            negative, positive = _spellings(self)
+            if not (negative and positive):
+                raise ValueError("labels: both negative and positive need values")
+            if both := sorted(negative & positive):
+                raise ValueError(f"labels: {shortened(both[0])} stands for both negative and positive")
+        return self
+
 
 def names() -> list[str]:
     """The datasets there are: the folders of data/ that hold a dataset.yaml."""
@@ -72,7 +87,7 @@ def names() -> list[str]:
 
 def normalise(text: str) -> str:
     """One line of Unicode NFC: HTML entities decoded, `<br />` and runs of white space turned into one space."""
-    text = _LINE_BREAK.sub(" ", html.unescape(text))
+    text = _LINE_BREAK.sub(" ", html.unescape(_NO_CHARACTER.sub("\ufffd", text)))
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
@@ -81,14 +96,29 @@ def in_short(text: str, most: int = 200) -> str:
     return text if len(text) <= most else f"{text[: most // 2].rstrip()} [...] {text[-most // 2 :].lstrip()}"
 
 
-_LINE_BREAK = re.compile(r"<br\s*/?\s*>", re.IGNORECASE)
+_LINE_BREAK = re.compile(r"<br\s*(?:/\s*)?>", re.IGNORECASE)  # a second \s* beside the first would be quadratic
+_PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+_NO_CHARACTER = re.compile(r"&#[0-9]{4000,};?")  # Python reads no number of more than 4300 digits
 
 
 def capped(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
-    """All rows (`most` is None or no fewer than they are), or `most` of them, both classes alike, in their order."""
+    """All rows (`most` is None or no fewer than they are), or `most` of them, both classes alike, in their order.
+
+    Raises:
+        InputError: so few are drawn, or left, that a class would have none.
+    """
     if most is None or most >= len(rows):
         return rows
-    kept, _ = train_test_split(rows.index, train_size=most, stratify=rows["label"], random_state=seed)
+    drawn = f"params.yaml: max_train_reviews: {most}, drawn by class of {len(rows)}"
+    try:
+        if len(rows) - most < len(LABELS):  # too few for train_test_split to leave out by class
+            kept = rows.sample(most, random_state=seed).index
+        else:
+            kept, _ = train_test_split(rows.index, train_size=most, stratify=rows["label"], random_state=seed)
+    except ValueError as error:
+        raise InputError(f"{drawn}, cannot be: {reason(error)}") from None
+    if rows.loc[kept, "label"].nunique() < len(LABELS):
+        raise InputError(f"{drawn}, are all of one class")
     return rows.loc[sorted(kept)]
 
 
@@ -102,7 +132,8 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> tuple[Source
     Returns:
         What dataset.yaml says, and one row a review: `id` (split and row, such as test-17, counted from 1),
         `split` (train, test; all `train` where test_size is to cut a test split off), `text` (normalised),
-        `label` (index into LABELS), `group` where dataset.yaml names one, then the other columns as text.
+        `label` (index into LABELS), `group` where dataset.yaml names one, then the other columns as text, but for
+        those that have a name which the pipeline gives.
 
     Raises:
         InputError: the first fault found, with its file and row.
@@ -176,34 +207,73 @@ def _from_hub(source: Source) -> dict[str, pd.DataFrame]:
 
 
 def _from_file(path: Path) -> pd.DataFrame:
+    read = {".csv": _csv, ".jsonl": _json_lines, ".parquet": _parquet}.get(path.suffix)
+    if read is None:
+        raise InputError(f"{path}: unknown format {path.suffix!r}; allowed: .csv, .jsonl, .parquet")
+    if not path.is_file():
+        raise InputError(f"{path}: is not a file" if path.exists() else f"{path}: no such file")
     try:
-        if path.suffix == ".csv":
-            return pd.read_csv(path, dtype=str, na_filter=False, encoding="utf-8-sig")
-        if path.suffix == ".jsonl":
-            return pd.DataFrame(_json_lines(path))
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        frame = read(path)
+    except InputError:
+        raise
     except UnicodeDecodeError:
         raise InputError(f"{path}: {_not_utf8(path)}; only UTF-8 is read") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, pa.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read: {str(error).strip().splitlines()[0]}") from None
-    raise InputError(f"{path}: unknown format {path.suffix!r}; allowed: .csv, .jsonl, .parquet")
+    except Exception as error:  # pandas and pyarrow raise a dozen kinds, OSError for a damaged file among them
+        raise InputError(f"{path}: cannot be read: {reason(error)}") from None
+    twice = frame.columns[frame.columns.duplicated()]
+    if len(twice):
+        raise InputError(f"{path}: column {shortened(twice[0])} stands there twice")
+    return frame
 
 
-def _json_lines(path: Path) -> list[dict[str, object]]:
+def _csv(path: Path) -> pd.DataFrame:
+    # With a header, pandas takes one column too many in every row for an index, and renames what stands there twice.
+    frame = pd.read_csv(path, header=None, dtype=str, na_filter=False, encoding="utf-8-sig")
+    frame.columns = pd.Index(frame.iloc[0], dtype=object)
+    return frame.loc[1:, frame.columns != ""].reset_index(drop=True)  # spreadsheets leave unnamed columns at the end
+
+
+def _json_lines(path: Path) -> pd.DataFrame:
     rows = []
-    with path.open(encoding="utf-8-sig") as lines:
+    with path.open(encoding="utf-8-sig", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
+            where = f"{path}: line {number}"
             try:
-                row = json.loads(line)
+                row = json.loads(line, object_pairs_hook=_unique)
+                if "\\ud" in line.casefold():
+                    json.dumps(row, ensure_ascii=False).encode()
             except json.JSONDecodeError as error:
-                raise InputError(f"{path}: line {number}: not JSON: {error.msg}") from None
+                raise InputError(f"{where}: not JSON: {error.msg}") from None
+            except RecursionError:
+                raise InputError(f"{where}: nested too deeply") from None
+            except UnicodeEncodeError as error:
+                raise InputError(f"{where}: {error.object[error.start]!a} is half a character") from None
+            except ValueError as error:  # a key twice, or a number of more than 4300 digits
+                raise InputError(f"{where}: {one_line(str(error))}") from None
             if not isinstance(row, dict):
-                raise InputError(f"{path}: line {number}: {type(row).__name__}; allowed: one JSON object a line")
+                raise InputError(f"{where}: {type(row).__name__}; allowed: one JSON object a line")
             rows.append(row)
-    return rows
+    return pd.DataFrame(rows)
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"key {shortened(max(names, key=names.count))} stands there twice")
+    return row
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    table = pq.ParquetFile(path, page_checksum_verification=True).read()
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        try:
+            column.validate(full=True)  # or text that is not UTF-8 would come through
+        except ValueError as error:
+            raise InputError(f"{path}: column {shortened(name)}: {one_line(str(error))}") from None
+    # Not as an index, which pandas would put the rows in the order of.
+    kept = [number for number, name in enumerate(table.column_names) if not _PANDAS_INDEX.fullmatch(name)]
+    return table.select(kept).to_pandas(ignore_metadata=True)
 
 
 def _not_utf8(path: Path) -> str:
@@ -222,48 +292,44 @@ def _read_rows(source: Source, where: str, split: str | None, frame: pd.DataFram
         needed.append(source.split)
     for column in needed:
         if column not in frame.columns:
-            raise InputError(f"{where}: no column {column!r}; it has: {', '.join(map(str, frame.columns))}")
+            found = one_line(", ".join(map(str, frame.columns[:20])))
+            raise InputError(f"{where}: no column {shortened(column)}; it has: {found or 'none'}")
     rows = pd.DataFrame({"_where": where, "_row": range(1, len(frame) + 1)})
     if split is not None or source.test_size is not None:
         rows["split"] = split or "train"
     else:
-        rows["split"] = frame[source.split].astype(str).str.strip().str.casefold()
-        _refuse(
-            rows,
-            ~rows["split"].isin(["train", "test"]),
-            f"{source.split} {{}} is not allowed; allowed: train, test",
-            frame[source.split],
-        )
+        rows["split"] = _as_text(frame[source.split]).str.strip().str.casefold()
+        bad = ~rows["split"].isin(["train", "test"])
+        _refuse(rows, bad, frame[source.split], "is not allowed; allowed: train, test")
     rows["text"] = frame[source.text]
-    _refuse(
-        rows,
-        pd.Series([not isinstance(text, str) for text in rows["text"]], dtype=bool),
-        f"{source.text} {{}} is not text",
-        rows["text"],
-    )
-    meaning = _label_meaning(source)
-    rows["label"] = frame[source.label].map(_spelling).map(meaning)
-    _refuse(
-        rows,
-        rows["label"].isna(),
-        f"{source.label} {{}} is not allowed; allowed: {', '.join(meaning)}",
-        frame[source.label],
-    )
+    bad = pd.Series([not isinstance(text, str) for text in rows["text"]], dtype=bool)
+    _refuse(rows, bad, frame[source.text], "is not text")
+    meaning = {spelling: label for label, group in enumerate(_spellings(source)) for spelling in sorted(group)}
+    spelled = frame[source.label].astype(object).map(_spelling)
+    rows["label"] = spelled.map(meaning)
+    allowed = f"is not allowed; allowed: {one_line(', '.join(meaning))}"
+    if (spelled == "-1").any():
+        allowed += " (-1 often means unlabelled: leave such rows out)"
+    _refuse(rows, rows["label"].isna(), frame[source.label], allowed)
     rows["label"] = rows["label"].astype("int64")
     if source.group:
-        rows["group"] = frame[source.group].astype(str)
-    used = {source.text, source.label, source.split, source.group, "id", *rows.columns}
+        _refuse(rows, frame[source.group].isna(), frame[source.group], "is not allowed; every review needs a value")
+        rows["group"] = _as_text(frame[source.group])
+    used = {source.text, source.label, source.split, source.group, *_TAKEN, *rows.columns}
     for column in frame.columns.difference(list(used), sort=False):
-        rows[str(column)] = frame[column].astype(str)
+        rows[str(column)] = _as_text(frame[column])
     return rows
 
 
-def _label_meaning(source: Source) -> dict[str, int]:
+def _as_text(values: pd.Series) -> pd.Series:
+    return values.map(str, na_action="ignore").astype("str")  # astype alone would decode bytes, whatever they are
+
+
+def _spellings(source: Source) -> list[set[str]]:
+    """The values that mean negative, and those that mean positive."""
     if source.labels is None:
-        spellings = _SPELLINGS
-    else:
-        spellings = [{_spelling(value) for value in source.labels.get(key, [])} for key in ("negative", "positive")]
-    return {spelling: label for label, group in enumerate(spellings) for spelling in sorted(group)}
+        return _SPELLINGS
+    return [{_spelling(value) for value in source.labels.get(key, [])} for key in ("negative", "positive")]
 
 
 def _spelling(value: object) -> str:
@@ -272,13 +338,13 @@ def _spelling(value: object) -> str:
     return str(value).strip().casefold()
 
 
-def _refuse(rows: pd.DataFrame, bad: pd.Series, message: str, values: pd.Series) -> None:
-    """Raise for the first row that is bad; `message` shows the row's value at `{}`."""
+def _refuse(rows: pd.DataFrame, bad: pd.Series, values: pd.Series, why: str) -> None:
+    """Raise for the first row that is bad, with its value and the name of the column."""
     if bad.any():
         first = bad.idxmax()
         value = values[first]
         value = value.item() if isinstance(value, np.generic) else value
-        raise InputError(f"{_place(rows, first)}: {message.format(shortened(value))}")
+        raise InputError(f"{_place(rows, first)}: {one_line(str(values.name), 80)} {shortened(value)} {why}")
 
 
 def _place(rows: pd.DataFrame, index: int) -> str:

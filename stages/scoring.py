@@ -9,11 +9,12 @@ import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from scipy.special import softmax
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from stages.encoding import Encoder
 from stages.errors import InputError
+from stages.parameters import loading, one_line
 
 # Batches that keep a large GPU busy, and on a CPU stay within its cache: padding included.
 TOKENS_A_BATCH = {"cuda": 8192, "cpu": 2048}
@@ -47,8 +48,41 @@ def load(folder: str | Path) -> tuple[PreTrainedModel, Encoder]:
     if not (Path(folder) / "config.json").is_file():
         raise InputError(f"{folder}: no classifier there; `dvc repro` trains one, `dvc pull` fetches one")
     logging.disable_progress_bar()
-    model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-    return model, Encoder(folder, model.config.review_max_length, model.config.review_truncation)
+    with loading(str(folder)):
+        model = classifier(folder)
+        return model, Encoder(folder, model.config.review_max_length, model.config.review_truncation)
+
+
+def classifier(folder: str | Path, config: PreTrainedConfig | None = None, new_head: bool = False) -> PreTrainedModel:
+    """A sequence classifier in float32, with every weight from the folder; `new_head`: but for a head to be trained.
+
+    Raises:
+        InputError: weights are missing, or are no numbers.
+        Exception: transformers cannot read the files; see `parameters.loading`.
+    """
+    model, found = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        config=config,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # they are named below
+        output_loading_info=True,
+    )
+    # What is missing or does not fit gets random numbers, which is right for a new head and its pooler alone.
+    body = f"{model.base_model_prefix}."
+    for name, came, needed in sorted(found["mismatched_keys"]):
+        if not new_head or name.startswith(body):
+            shapes = f"{list(came)}, and by config.json it has {list(needed)}"
+            raise InputError(f"{folder}: weight {one_line(name)} has the shape {shapes}")
+    missing = [key for key in found["missing_keys"] if not new_head or (key.startswith(body) and ".pooler." not in key)]
+    if missing:
+        raise InputError(f"{folder}: lacks {len(missing)} of the model's weights, such as {one_line(min(missing))}")
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise InputError(f"{folder}: weight {name} holds values that are no numbers")
+    return model
 
 
 def probabilities(

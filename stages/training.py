@@ -11,8 +11,8 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from datasets import Dataset, disable_progress_bars
 from tqdm import tqdm
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
-    AutoModelForSequenceClassification,
     DataCollatorWithPadding,
     PreTrainedConfig,
     PreTrainedModel,
@@ -40,14 +40,23 @@ def quiet() -> None:
 
 
 def classifier(checkpoint: checkpoints.Checkpoint, dropout: float | None) -> PreTrainedModel:
-    """The checkpoint with a two-label head: its own if it was trained with one, else a new one."""
-    config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
-    config.id2label = dict(enumerate(checkpoint.labels()))
-    config.label2id = {name: index for index, name in config.id2label.items()}
-    set_dropout(config, dropout)
-    return AutoModelForSequenceClassification.from_pretrained(
-        checkpoint.folder, config=config, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    """The checkpoint with a two-label head: its own if it was trained with one, else a new one.
+
+    Raises:
+        InputError: it cannot be loaded, weights are missing, or it would run code of its own.
+    """
+    kind = checkpoint.config["model_type"]
+    if kind not in CONFIG_MAPPING:
+        code = ", and code that comes with a model is never run" if "auto_map" in checkpoint.config else ""
+        raise errors.InputError(
+            f"model {checkpoint.source}: transformers has no architecture {parameters.shortened(kind)}{code}"
+        )
+    with parameters.loading(f"model {checkpoint.source}"):
+        config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
+        config.id2label = dict(enumerate(checkpoint.labels()))
+        config.label2id = {name: index for index, name in config.id2label.items()}
+        set_dropout(config, dropout)
+        return scoring.classifier(checkpoint.folder, config, new_head=not checkpoint.has_head)
 
 
 def set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:

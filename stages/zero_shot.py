@@ -22,15 +22,12 @@ def main() -> None:
 
 def zero_shot(checkpoint: checkpoints.Checkpoint, params: parameters.ModelParams, test: pd.DataFrame) -> dict[str, Any]:
     """The metrics of a checkpoint with a trained head on the prepared test split."""
-    from transformers import AutoModelForSequenceClassification  # late: torch takes seconds, and many have no head
-
-    from stages import encoding, scoring
+    from stages import encoding, scoring  # late: torch takes seconds, and many have no head
     from stages.metrics import report
 
     scoring.deterministic()
-    model = AutoModelForSequenceClassification.from_pretrained(
-        checkpoint.folder, local_files_only=True, use_safetensors=True, trust_remote_code=False
-    )
+    with parameters.loading(f"model {checkpoint.source}"):
+        model = scoring.classifier(checkpoint.folder)
     encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
     probability = scoring.probabilities(model, encoder, test["text"], params.precision)
     return report(test, probability)

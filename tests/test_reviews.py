@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from stages import prepare, reviews
+from stages import reviews, splits
 from stages.errors import InputError
 from tests.conftest import ROOT
 
@@ -151,7 +151,7 @@ def frame(*rows: tuple[str, int]) -> pd.DataFrame:
 def test_leaks_duplicates_and_contradictions_are_dropped_from_training_only() -> None:
     train = frame(("a", 1), ("a", 1), ("b", 0), ("c", 1), ("c", 0), ("d", 1))
     test = frame(("b", 0), ("b", 0), ("e", 1))
-    kept, dropped = prepare.without_leaks(train, test)
+    kept, dropped = splits.without_leaks(train, test)
     assert kept["text"].tolist() == ["a", "d"]
     assert dropped == {
         "leaked_dropped": 1,
@@ -163,11 +163,11 @@ def test_leaks_duplicates_and_contradictions_are_dropped_from_training_only() ->
 
 def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
     rows = pd.DataFrame({"label": [0, 1] * 100, "group": [number // 5 for number in range(200)]})
-    mask = prepare.held_out(rows, 0.2, seed=0)
+    mask = splits.held_out(rows, 0.2, seed=0)
     assert not set(rows["group"][mask]) & set(rows["group"][~mask])
     assert 30 <= mask.sum() <= 50
-    assert mask.equals(prepare.held_out(rows, 0.2, seed=0))
-    plain = prepare.held_out(rows.drop(columns="group"), 0.2, seed=0)
+    assert mask.equals(splits.held_out(rows, 0.2, seed=0))
+    plain = splits.held_out(rows.drop(columns="group"), 0.2, seed=0)
     assert plain.sum() == 40
     assert rows["label"][plain].mean() == 0.5
 
@@ -176,7 +176,7 @@ def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
 def test_too_few_reviews_to_hold_some_out(columns: list[str]) -> None:
     rows = pd.DataFrame({"label": [0, 1], "group": ["a", "b"]})[columns]
     with pytest.raises(InputError, match="2 training reviews are too few to hold out 50%"):
-        prepare.held_out(rows, 0.5, seed=0)
+        splits.held_out(rows, 0.5, seed=0)
 
 
 def test_a_cap_is_stratified_and_seeded() -> None:
