@@ -20,7 +20,7 @@ def main() -> None:
     reviews.read_source(parameters.load(parameters.DataParams).dataset)
     params = parameters.load(parameters.TrainParams)
     checkpoint = checkpoints.fetch(params.model)
-    checkpoint.check_length(params.max_length)
+    checkpoint.check_length(max_length=params.max_length, train_max_length=params.train_max_length)
     if params.model != checkpoints.PACKAGED:  # whose weights are known by their SHA-256
         score(checkpoint, params)
 
@@ -36,7 +36,7 @@ def score(checkpoint: checkpoints.Checkpoint, params: parameters.TrainParams) ->
     training.quiet()
     model = training.classifier(checkpoint, params.dropout)
     encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
-    with parameters.loading(f"model {checkpoint.source}"):
+    with errors.loading(f"model {checkpoint.source}"):
         embeddings: Any = model.get_input_embeddings()
         if len(encoder.tokenizer) > embeddings.num_embeddings:
             counts = f"{len(encoder.tokenizer)} tokens, the model {embeddings.num_embeddings}"

@@ -14,9 +14,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import safe_open
 
-from stages.errors import InputError
+from stages.errors import InputError, loading, one_line, reason
 from stages.labels import LABELS
-from stages.parameters import explain, loading, one_line, reason, shortened
+from stages.parameters import explain, shortened
 
 # What a name without @revision stands for.
 PINNED = {
@@ -84,15 +84,14 @@ class Checkpoint:
             raise InputError(f"model {self.source}: its head has the labels {found}; allowed: NEGATIVE and POSITIVE")
         return order
 
-    def check_length(self, max_length: int) -> None:
-        """Raise InputError if the model cannot read `max_length` tokens."""
+    def check_length(self, **lengths: int | None) -> None:
+        """Raise InputError if the model cannot read so many tokens; `lengths` are by their keys in params.yaml."""
         limit = self.config.get("max_position_embeddings")
         if limit and self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
             limit -= 2  # these number their positions from 2
-        if limit and max_length > limit:
-            raise InputError(
-                f"params.yaml: max_length: {max_length} is not allowed; {self.source} reads at most {limit}"
-            )
+        for key, value in lengths.items():
+            if limit and value and value > limit:
+                raise InputError(f"params.yaml: {key}: {value} is not allowed; {self.source} reads at most {limit}")
 
 
 def fetch(model: str) -> Checkpoint:

@@ -6,8 +6,7 @@ from typing import Literal
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from stages.errors import InputError
-from stages.parameters import loading
+from stages.errors import InputError, loading
 
 Truncation = Literal["head", "tail", "head_tail"]
 

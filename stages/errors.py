@@ -1,7 +1,8 @@
 """One clear line for what the user can put right, instead of a stack trace."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -28,3 +29,26 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         line = "interrupted; nothing half-written was kept"
     sys.exit(f"error: {line.replace(str(Path.home()), '~')}")
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Turn whatever a library raises in this block, on files that it cannot read, into an InputError of one line."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # damaged files make transformers, tokenizers and safetensors raise nearly any kind
+        raise InputError(f"{what}: cannot be loaded: {reason(error)}") from error
+
+
+def reason(error: Exception) -> str:
+    """What a library's error says and of which kind it is, on one line."""
+    return one_line(f"{type(error).__name__}: {error}")
+
+
+def one_line(text: str, most: int = 200) -> str:
+    """Text as an error line shows it: no line breaks, control characters escaped, at most `most` characters."""
+    text = " ".join(text[: 4 * most].split())
+    text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
+    return text if len(text) <= most else text[: most - 3] + "..."

@@ -5,8 +5,6 @@ Each class holds the parameters of one stage, exactly those that dvc.yaml declar
 
 import difflib
 import reprlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
-from stages.errors import InputError
+from stages.errors import InputError, one_line, reason
 
 FILE = "params.yaml"
 # Of names that become part of a path or a line: a control character in one is a slip.
@@ -63,6 +61,10 @@ class ModelParams(PrecisionParams):
 class TrainParams(ModelParams):
     """What train reads."""
 
+    train_max_length: Annotated[
+        int | None,
+        _key("null (max_length) or a whole number of tokens from 8 to the model's limit", ge=8, le=1_000_000),
+    ]
     lr: Annotated[float, _key("a number above 0 and at most 1, such as 2e-5", gt=0, le=1)]
     batch_size: Annotated[int, _key("a whole number from 1 to 1000000", ge=1, le=10**6)]
     epochs: Annotated[int, _key("a whole number from 1 to 10000", ge=1, le=10**4)]
@@ -160,29 +162,6 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
 def shortened(value: Any) -> str:
     """A value of any size as an error line shows it: its repr, on one line of at most 80 characters."""
     return one_line(_SHORT.repr(value), 80)
-
-
-def reason(error: Exception) -> str:
-    """What a library's error says and of which kind it is, on one line."""
-    return one_line(f"{type(error).__name__}: {error}")
-
-
-@contextmanager
-def loading(what: str) -> Iterator[None]:
-    """Turn whatever a library raises in this block, on files that it cannot read, into an InputError of one line."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # damaged files make transformers, tokenizers and safetensors raise nearly any kind
-        raise InputError(f"{what}: cannot be loaded: {reason(error)}") from error
-
-
-def one_line(text: str, most: int = 200) -> str:
-    """Text as an error line shows it: no line breaks, control characters escaped, at most `most` characters."""
-    text = " ".join(text[: 4 * most].split())
-    text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 class _Short(reprlib.Repr):

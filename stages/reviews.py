@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sklearn.model_selection import train_test_split
 
-from stages.errors import InputError
+from stages.errors import InputError, one_line, reason
 from stages.labels import LABELS
-from stages.parameters import PRINTABLE, explain, one_line, read_yaml, reason, shortened
+from stages.parameters import PRINTABLE, explain, read_yaml, shortened
 
 DATA = Path("data")
 _AT_ONCE = 50_000  # reviews that are Python strings at the same time, which take twice the memory of pandas' own

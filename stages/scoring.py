@@ -13,8 +13,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedConfig, P
 from transformers.utils import logging
 
 from stages.encoding import Encoder
-from stages.errors import InputError
-from stages.parameters import loading, one_line
+from stages.errors import InputError, loading, one_line
 
 # Batches that keep a large GPU busy, and on a CPU stay within its cache: padding included.
 TOKENS_A_BATCH = {"cuda": 8192, "cpu": 2048}
@@ -58,7 +57,7 @@ def classifier(folder: str | Path, config: PreTrainedConfig | None = None, new_h
 
     Raises:
         InputError: weights are missing, or are no numbers.
-        Exception: transformers cannot read the files; see `parameters.loading`.
+        Exception: transformers cannot read the files; see `errors.loading`.
     """
     model, found = AutoModelForSequenceClassification.from_pretrained(
         folder,

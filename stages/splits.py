@@ -9,9 +9,8 @@ import pandas as pd
 from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
 from stages import parameters, reviews
-from stages.errors import InputError
+from stages.errors import InputError, reason
 from stages.labels import LABELS
-from stages.parameters import reason
 
 
 def load(params: parameters.PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:

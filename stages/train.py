@@ -27,9 +27,10 @@ def main() -> None:
     scoring.deterministic()
 
     checkpoint = checkpoints.fetch(params.model)
-    checkpoint.check_length(params.max_length)
+    checkpoint.check_length(max_length=params.max_length, train_max_length=params.train_max_length)
     encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
-    train, cut = encoded("train", encoder, checkpoint.labels())
+    for_training = encoding.Encoder(checkpoint.folder, training.length(params), params.truncation)
+    train, cut = encoded("train", for_training, checkpoint.labels())
     validation, _ = encoded("validation", encoder, checkpoint.labels())
 
     read = [Path(__file__), *PREPARED.values(), *checkpoint.folder.glob("*.safetensors")]
@@ -81,6 +82,7 @@ def save(
         model.save_pretrained(folder)
         encoder.tokenizer.save_pretrained(folder)
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config.pop("auto_map", None)  # of code that did not come along
         config["base_model"] = checkpoint.source
         config["review_truncation"] = params.truncation
         config["review_max_length"] = params.max_length

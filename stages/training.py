@@ -51,7 +51,7 @@ def classifier(checkpoint: checkpoints.Checkpoint, dropout: float | None) -> Pre
         raise errors.InputError(
             f"model {checkpoint.source}: transformers has no architecture {parameters.shortened(kind)}{code}"
         )
-    with parameters.loading(f"model {checkpoint.source}"):
+    with errors.loading(f"model {checkpoint.source}"):
         config = AutoConfig.from_pretrained(checkpoint.folder, local_files_only=True, trust_remote_code=False)
         config.id2label = dict(enumerate(checkpoint.labels()))
         config.label2id = {name: index for index, name in config.id2label.items()}
@@ -64,6 +64,11 @@ def set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
     for name in DROPOUTS:
         if dropout is not None and hasattr(config, name):
             setattr(config, name, dropout)
+
+
+def length(params: parameters.TrainParams) -> int:
+    """The most tokens of a review in training."""
+    return params.train_max_length or params.max_length
 
 
 def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
@@ -108,7 +113,7 @@ def fit(
         if size == 1 or args.world_size > 1:  # processes would have to agree
             raise errors.InputError(
                 f"memory ran out on {device} in training {size} reviews at a time; "
-                f"max_length {params.max_length} in params.yaml is what to lower, or more processes share the batch"
+                f"train_max_length in params.yaml, now {length(params)}, is what to lower, or more processes share the batch"
             )
         print(f"memory ran out on {device} with {size} reviews at a time; going on with fewer, batch_size stays")
         del trainer, model
@@ -154,12 +159,12 @@ def arguments(folder: Path, params: parameters.TrainParams, halvings: int = 0) -
         InputError: the processes cannot share a batch evenly.
     """
     cuda = torch.cuda.is_available()
-    room = scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"] // params.max_length
+    tokens = scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"]
     args = TrainingArguments(
         output_dir=str(folder),
         learning_rate=params.lr,
         num_train_epochs=params.epochs,
-        per_device_eval_batch_size=max(1, room >> halvings),
+        per_device_eval_batch_size=max(1, tokens // params.max_length >> halvings),
         warmup_steps=params.warmup_ratio,  # below 1, it is a share of all steps
         weight_decay=params.weight_decay,
         bf16=scoring.bf16(params.precision),
@@ -181,7 +186,8 @@ def arguments(folder: Path, params: parameters.TrainParams, halvings: int = 0) -
             f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"
         )
     share = params.batch_size // args.world_size
-    args.per_device_train_batch_size = micro_batch(share, (share if cuda else min(share, room)) >> halvings)
+    room = share if cuda else min(share, tokens // length(params))
+    args.per_device_train_batch_size = micro_batch(share, room >> halvings)
     args.gradient_accumulation_steps = share // args.per_device_train_batch_size
     return args
 

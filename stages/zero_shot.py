@@ -26,7 +26,7 @@ def zero_shot(checkpoint: checkpoints.Checkpoint, params: parameters.ModelParams
     from stages.metrics import report
 
     scoring.deterministic()
-    with parameters.loading(f"model {checkpoint.source}"):
+    with errors.loading(f"model {checkpoint.source}"):
         model = scoring.classifier(checkpoint.folder)
     encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
     probability = scoring.probabilities(model, encoder, test["text"], params.precision)

@@ -157,7 +157,10 @@ def test_short_of_memory_it_trains_in_smaller_parts(copy: Clone) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-3)
     assert json.loads((copy.folder / "metrics/train.json").read_text())["steps"] == 2
     output = copy.run(f"{script} 10", fails=True)
-    assert "error: memory ran out on cpu in training 1 reviews at a time; max_length 256 in params.yaml" in output
+    assert (
+        "error: memory ran out on cpu in training 1 reviews at a time; train_max_length in params.yaml, now 256"
+        in output
+    )
     assert "Traceback" not in output
 
 

@@ -963,7 +963,7 @@ def checked(max_length: int = 32) -> str | None:
 
     def run() -> None:
         checkpoint = checkpoints.fetch("model")
-        checkpoint.check_length(max_length)
+        checkpoint.check_length(max_length=max_length)
         check.score(checkpoint, PARSED.model_copy(update={"max_length": max_length}))
 
     return refusal(run, "model model: ", "model: ", "params.yaml: max_length: ")

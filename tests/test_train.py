@@ -153,3 +153,10 @@ def test_another_lr_does_not_go_on_from_the_wrong_training(copy: Clone) -> None:
     path.mkdir(parents=True)
     assert "going on" not in copy.run("python -m stages.train")
     assert not path.exists()
+
+
+def test_reviews_can_be_shorter_in_training_than_in_use(copy: Clone) -> None:
+    copy.set(train_max_length="16")
+    copy.run("python -m stages.train")
+    assert 15 < json.loads((copy.folder / "metrics/train.json").read_text())["tokens_per_review"] <= 16
+    assert json.loads((copy.folder / "models/classifier/config.json").read_text())["review_max_length"] == 64
