@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all lint imdb bench clean
+.PHONY: help setup repro test test-all remotes lint imdb bench clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -29,10 +29,14 @@ test: $(INSTALLED) ## run the tests
 test-all: $(INSTALLED) ## run the slow tests too: kills, faults and fuzzing in numbers
 	python -m pytest -m ''
 
+remotes: $(INSTALLED) ## add the clients of S3, SSH and WebDAV, and servers that their tests start
+	python -m pip install --quiet -c requirements.lock -e '.[s3,ssh,webdav]' 'moto[server]>=5.2' 'wsgidav>=4.4' cheroot
+
 lint: $(INSTALLED) ## check style and types
 	ruff check .
 	ruff format --check .
 	mypy
+	zizmor --offline --quiet .github/workflows
 
 imdb: $(INSTALLED) ## run IMDb with DistilBERT as an experiment (downloads both; wants a GPU)
 	dvc exp run -S dataset=imdb -S model=distilbert/distilbert-base-uncased-finetuned-sst-2-english -S lr=2e-5 -S epochs=1

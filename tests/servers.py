@@ -67,7 +67,7 @@ def webdav(folder: Path) -> Iterator[Remote]:
     pytest.importorskip("dvc_webdav", reason="pip install '.[webdav]'")
     pytest.importorskip("wsgidav", reason="pip install wsgidav cheroot")
     port = free_port()
-    (folder / "storage").mkdir()
+    (folder / "storage/dvc").mkdir(parents=True)
     (folder / "dav.yaml").write_text(
         f"host: 127.0.0.1\nport: {port}\nprovider_mapping: {{/: {folder}/storage}}\nverbose: 0\n"
         "simple_dc: {user_mapping: {'*': {someone: {password: secret}}}}\n"
