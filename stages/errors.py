@@ -24,7 +24,9 @@ def run(main: Callable[[], None]) -> None:
         if error.strerror is None:
             raise
         line = f"{error.filename or 'input/output'}: {error.strerror}"
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # PyTorch's words for it
+            raise
         line = "there is not enough memory"
     except KeyboardInterrupt:
         line = "interrupted; nothing half-written was kept"
