@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all remotes lint imdb bench clean
+.PHONY: help setup repro test test-all remotes lint verify imdb bench clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -37,6 +37,9 @@ lint: $(INSTALLED) ## check style and types
 	ruff format --check .
 	mypy
 	zizmor --offline --quiet .github/workflows
+
+verify: $(INSTALLED) ## check every file in DVC's cache against its hash
+	python -m stages.verify
 
 imdb: $(INSTALLED) ## run IMDb with DistilBERT as an experiment (downloads both; wants a GPU)
 	dvc exp run -S dataset=imdb -S model=distilbert/distilbert-base-uncased-finetuned-sst-2-english -S lr=2e-5 -S epochs=1

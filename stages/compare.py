@@ -17,6 +17,7 @@ import pandas as pd
 from dvc.api import DVCFileSystem, exp_show
 from dvc.exceptions import DvcException
 from dvc.scm import SCMError
+from dvc_data.index.index import DataIndexDirError
 from scmrepo.exceptions import SCMError as GitError
 
 from stages import errors, parameters, reviews, uncertainty
@@ -79,7 +80,7 @@ def read(name: str) -> Run:
         test = pd.read_parquet(io.BytesIO(content(TEST)))
     except (SCMError, GitError) as error:
         raise InputError(f"{name}: no such run; allowed: a commit, tag, branch, experiment or workspace") from error
-    except (DvcException, OSError) as error:
+    except (DvcException, DataIndexDirError, OSError) as error:
         raise InputError(f"{name}: {PREDICTIONS} is not here; `dvc pull` or `dvc repro` it first") from error
     split = next(dep["md5"] for dep in lock["stages"]["evaluate"]["deps"] if dep["path"] == TEST)
     return Run(name, params, split, test.merge(predictions[["id", "probability"]], on="id", validate="one_to_one"))
