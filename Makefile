@@ -30,7 +30,7 @@ test-all: $(INSTALLED) ## run the slow tests too: kills, faults and fuzzing in n
 	python -m pytest -m ''
 
 remotes: $(INSTALLED) ## add the clients of S3, SSH and WebDAV, and servers that their tests start
-	python -m pip install --quiet -c requirements.lock -e '.[s3,ssh,webdav]' 'moto[server]>=5.2' 'wsgidav>=4.4' cheroot
+	python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r tests/remotes.lock
 
 lint: $(INSTALLED) ## check style and types
 	ruff check .
