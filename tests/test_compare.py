@@ -80,6 +80,7 @@ def test_seeds_of_other_parameters_are_kept_apart() -> None:
         seeds(pd.DataFrame(rows[:1]))
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_one_line(copy: Clone) -> None:
     assert copy.run(f"{COMPARE} nosuch", fails=True) == (
         "error: nosuch: no such run; allowed: a commit, tag, branch, experiment or workspace\n"

@@ -12,7 +12,7 @@ from typing import Literal
 import pandas as pd
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, pipeline
 
 from stages import checkpoints
@@ -26,6 +26,12 @@ TOKEN = "hf_thisIsNobodysToken"
 MODEL = f"test/small@{hub.COMMIT}"
 MIB = 2**20
 SLOW = pytest.mark.slow
+CONFIG = b'{"model_type": "bert"}'
+
+
+def weights(size: int) -> bytes:
+    """A safetensors file with one tensor of so many random bytes."""
+    return save({"weight": torch.frombuffer(bytearray(os.urandom(size)), dtype=torch.uint8)})
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +58,9 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         rows = pd.DataFrame({"text": texts, "label": [number % 2 for number in range(count)]})
         rows.to_parquet(top / "data" / f"{split}-00000-of-00001.parquet")
     for name, files in {
-        "small": {"config.json": b"{}", "tokenizer.json": b"{ }", "model.safetensors": b"weights"},
-        "large": {"config.json": b"{}", "model.safetensors": os.urandom(25 * MIB)},
-        "pickle": {"config.json": b"{}", "pytorch_model.bin": b"a pickle"},
+        "small": {"config.json": CONFIG, "tokenizer.json": b"{ }", "model.safetensors": weights(8)},
+        "large": {"config.json": CONFIG, "model.safetensors": weights(25 * MIB)},
+        "pickle": {"config.json": CONFIG, "pytorch_model.bin": b"a pickle"},
     }.items():
         (top / name).mkdir()
         for file, content in files.items():

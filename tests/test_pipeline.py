@@ -50,13 +50,14 @@ def test_the_baseline_is_loaded_without_trusting_anything(ran: Clone) -> None:
 
 
 def test_a_run_is_kept_for_the_readme_without_what_is_stale(copy: Clone) -> None:
+    rows = (copy.folder / "README.md").read_text().count("TF-IDF baseline")
     copy.run("python -m stages.results --keep first")
     assert "first/test.json" in str(sorted((copy.folder / "metrics").rglob("*.json")))
     copy.set(lr="1e-5")  # now what train and evaluate made is of another run
     copy.run("python -m stages.results --keep second")
     kept = {path.name for path in (copy.folder / "metrics/second").iterdir()}
     assert kept == {"params.yaml", "data.json", "baseline.json", "zero_shot.json"}
-    assert (copy.folder / "README.md").read_text().count("TF-IDF baseline") == 4  # this, IMDb's, first and second
+    assert (copy.folder / "README.md").read_text().count("TF-IDF baseline") == rows + 2
 
 
 def test_metrics_are_there_before_anything_has_run(clone: Clone) -> None:
@@ -70,7 +71,8 @@ def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
     stages = executed(copy.run("dvc exp run -S lr=3e-5"))
     assert stages == {"check_params", "train", "evaluate"}
 
-    assert (copy.folder / "params.yaml").read_text() == text.replace("lr: 2e-4", "lr: 3e-05")  # comments and all
+    expected = text.replace("lr: 2e-4", "lr: 3e-05").replace(": null #", ":      #")  # as DVC writes them
+    assert (copy.folder / "params.yaml").read_text() == expected  # comments and all
 
     changed = json.loads(copy.run("dvc metrics diff --json"))["metrics/test.json"]
     assert changed["loss"]["old"] == before["metrics/test.json"]["loss"] != changed["loss"]["new"]
@@ -79,6 +81,7 @@ def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
     assert not executed(copy.run("dvc exp run -S lr=2e-4")) & {"train", "evaluate"}
 
 
+@pytest.mark.slow
 def test_a_queue_of_experiments_runs_them_all(copy: Clone) -> None:
     copy.run("dvc exp run --queue -S lr=1e-5,5e-5")
     copy.run("dvc queue start --jobs 2")  # both at once
