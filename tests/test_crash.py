@@ -126,7 +126,7 @@ def test_a_killed_stage_leaves_whole_outputs_or_none(copy: Clone, stage: str, ou
         pytest.param("evaluate", "metrics", 0, marks=pytest.mark.slow),
     ],
 )
-def test_a_full_disk_is_one_line_and_costs_no_earlier_output(copy: Clone, stage: str, folder: str, room: float) -> None:
+def test_a_full_disk_is_one_line_and_costs_no_earlier_output(copy: Clone, stage: str, folder: str, room: int) -> None:
     """`room` is the free space of the disk that the folder is on, in MiB."""
     copy.run(f"rm -f {folder}/*.skops" if stage == "baseline" else "true")
     listing = f"find {folder} -type f ! -path '*/checkpoints/*' ! -path '*/speed/*' | sort | xargs sha256sum"

@@ -1,4 +1,4 @@
-"""What one clone pushes another pulls: over every kind of remote, damaged, interrupted, and what it costs."""
+"""What one clone pushes another pulls: over every kind of remote, damaged, or interrupted."""
 
 import json
 from pathlib import Path
