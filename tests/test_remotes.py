@@ -1,6 +1,9 @@
 """What one clone pushes another pulls: over every kind of remote, damaged, or interrupted."""
 
 import json
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +90,24 @@ def test_experiments_travel_through_git(copy: Clone, other: Clone, tmp_path: Pat
     assert metrics(other) == metrics(copy)
 
 
+def test_what_a_colleague_trained_is_not_trained_again(copy: Clone, other: Clone) -> None:
+    copy.run("dvc exp run -S lr=3e-5")
+    expected = metrics(copy)
+    copy.run("git stash -q && dvc checkout -q")  # the workspace has moved on
+    assert "stage runs are shared\n" in copy.run("python -m stages.share")
+    assert executed(other.run("dvc exp run --pull -S lr=3e-5")) == {"check_params"}
+    assert metrics(other) == expected
+
+
+def test_what_cannot_be_shared_is_one_line(copy: Clone, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for url in (str(tmp_path / "file"), "https://127.0.0.1:1"):
+        share({"url": url}, copy)
+        output = copy.run("python -m stages.share", fails=True)
+        assert [line for line in output.splitlines() if "error" in line.lower()] == [output.splitlines()[-1]], output
+        assert output.splitlines()[-1].startswith("error: ")
+
+
 def test_only_what_is_asked_for_is_fetched(copy: Clone, other: Clone) -> None:
     copy.run("dvc push")
     other.run("dvc pull models/classifier")
@@ -141,6 +162,23 @@ def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
+
+
+def test_an_interrupted_push_is_completed_by_the_next(copy: Clone, other: Clone, tmp_path: Path) -> None:
+    with servers.webdav_at("8M", tmp_path) as remote:  # the weights take ten seconds
+        share(remote, copy, other)
+        pushing = copy.start("dvc push")
+        while not any(file.stat().st_size > 10e6 for file in tmp_path.glob("dav/storage/files/md5/??/*")):
+            assert pushing.poll() is None
+            time.sleep(0.05)
+        os.killpg(pushing.pid, signal.SIGKILL)
+        pushing.wait()
+        other.run("dvc pull", fails=True)
+    with servers.webdav(tmp_path) as remote:
+        share(remote, copy, other)
+        assert "1 files that a push had been cut off in were replaced" in copy.run("python -m stages.share")
+        other.run("dvc pull")
+    assert other.bytes_of(*OUTPUTS[:2]) == copy.bytes_of(*OUTPUTS[:2])
 
 
 def test_an_interrupted_pull_is_completed_by_the_next(copy: Clone, other: Clone, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""Push every run that is in DVC's cache, so that nobody trains again what was trained here.
+
+`dvc push --run-cache` pushes the list of all runs, but of outputs only the workspace's, and never the metrics JSON, which
+Git tracks; where one is missing, `dvc exp run --pull` trains again. And where a server keeps half of a file (WebDAV may)
+when a push is cut off, DVC takes it for the whole. Usage: make share
+"""
+
+import logging
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc_data.hashfile.db import get_index
+from dvc_data.hashfile.hash_info import HashInfo
+
+from stages import errors
+from stages.errors import InputError
+
+
+def main() -> None:
+    """Push the workspace, the list of runs, and the outputs of those that are whole in the cache.
+
+    Raises:
+        InputError: there is no such remote, or it did not take everything.
+    """
+    try:
+        with Repo() as repo:
+            runs = [(path.parent.name, path.name) for path in Path(repo.cache.legacy.path).glob("runs/??/*/*")]
+            whole = [
+                objects
+                for run in runs
+                for objects in repo.stage_cache.get_used_objs([run]).values()
+                if all(repo.cache.local.exists(each.value) for each in objects)
+            ]
+            objects = set().union(*whole)
+            cut = _remove_cut_off(repo, objects)
+            logging.disable(logging.ERROR)  # DVC has a line for every file that fails
+            failed = repo.cloud.push(objects).failed
+            if failed:
+                raise InputError(f"{len(failed)} files were not pushed; `dvc push` says why")
+            logging.disable(logging.NOTSET)
+            repo.push(run_cache=True)
+    except DvcException as error:
+        raise InputError(f"cannot push: {errors.reason(error)}; `dvc push` says more") from error
+    print(f"{len(whole)} stage runs are shared")
+    if cut:
+        print(f"{cut} files that a push had been cut off in were replaced")
+    if len(whole) < len(runs):
+        print(f"the outputs of {len(runs) - len(whole)} more are no longer in the cache")
+
+
+def _remove_cut_off(repo: Repo, objects: set[HashInfo]) -> int:
+    """Remove from the remote those of these objects that are not as long as in the cache; return how many."""
+    remote, cache = repo.cloud.get_remote_odb(), repo.cache.local
+    names = [each.value for each in objects]
+    found = remote.fs.info([remote.oid_to_path(name) for name in names], return_exceptions=True)
+    cut = [
+        remote.oid_to_path(name)
+        for name, info in zip(names, found, strict=True)
+        if not isinstance(info, Exception) and info["size"] != cache.fs.size(cache.oid_to_path(name))
+    ]
+    if cut:
+        remote.fs.remove(cut)
+        get_index(remote).clear()
+    return len(cut)
+
+
+if __name__ == "__main__":
+    errors.run(main)
