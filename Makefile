@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all remotes lint share verify imdb bench clean
+.PHONY: help setup repro test test-all extras lint share verify imdb bench clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -29,8 +29,13 @@ test: $(INSTALLED) ## run the tests
 test-all: $(INSTALLED) ## run the slow tests too: kills, faults and fuzzing in numbers
 	python -m pytest -m ''
 
-remotes: $(INSTALLED) ## add the clients of S3, SSH and WebDAV, and servers that their tests start
-	python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r tests/remotes.lock
+extras: $(INSTALLED) ## add every extra, and what the tests need besides: servers and a driver for Chromium
+	python -m pip install --quiet --disable-pip-version-check -r requirements.lock -r extras.lock
+
+# One extra of pyproject.toml at the versions of the locks; a target that needs it names it.
+$(VENV)/extra-%: $(INSTALLED) extras.lock pyproject.toml
+	python -m pip install --quiet --disable-pip-version-check -c requirements.lock -c extras.lock -e '.[$*]'
+	@touch $@
 
 lint: $(INSTALLED) ## check style and types
 	ruff check .

@@ -4,10 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
 # Enough training to be real, little enough to be quick.
@@ -94,6 +99,19 @@ def curve(clone: Clone, name: str) -> pd.Series:
     """A curve of metrics/training/ by step."""
     table = pd.read_csv(clone.folder / f"metrics/training/plots/metrics/{name}.tsv", sep="\t", index_col="step")
     return table.iloc[:, 0]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """Headless Chromium, driven by Playwright."""
+    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None) or pytest.skip("Chromium is not installed")
+    with api.sync_playwright() as driver:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+        chromium = driver.chromium.launch(executable_path=path, args=[*quiet, "--disable-component-update"])
+        yield chromium
+        chromium.close()
 
 
 def clone_into(folder: Path) -> Clone:
