@@ -237,23 +237,34 @@ def _json_lines(path: Path) -> pd.DataFrame:
     rows = []
     with path.open(encoding="utf-8-sig", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
-            where = f"{path}: line {number}"
             try:
-                row = json.loads(line, object_pairs_hook=_unique)
-                if "\\ud" in line.casefold():
-                    json.dumps(row, ensure_ascii=False).encode()
-            except json.JSONDecodeError as error:
-                raise InputError(f"{where}: not JSON: {error.msg}") from None
-            except RecursionError:
-                raise InputError(f"{where}: nested too deeply") from None
-            except UnicodeEncodeError as error:
-                raise InputError(f"{where}: {error.object[error.start]!a} is half a character") from None
-            except ValueError as error:  # a key twice, or a number of more than 4300 digits
-                raise InputError(f"{where}: {one_line(str(error))}") from None
-            if not isinstance(row, dict):
-                raise InputError(f"{where}: {type(row).__name__}; allowed: one JSON object a line")
-            rows.append(row)
+                rows.append(json_object(line))
+            except InputError as error:
+                raise InputError(f"{path}: line {number}: {error}") from None
     return pd.DataFrame(rows)
+
+
+def json_object(line: str) -> dict[str, object]:
+    """A JSON object.
+
+    Raises:
+        InputError: the line is none, or no key or character may be as it is.
+    """
+    try:
+        row = json.loads(line, object_pairs_hook=_unique)
+        if "\\ud" in line.casefold():
+            json.dumps(row, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        raise InputError(f"not JSON: {error.msg}") from None
+    except RecursionError:
+        raise InputError("nested too deeply") from None
+    except UnicodeEncodeError as error:
+        raise InputError(f"{error.object[error.start]!a} is half a character") from None
+    except ValueError as error:  # a key twice, or a number of more than 4300 digits
+        raise InputError(one_line(str(error))) from None
+    if not isinstance(row, dict):
+        raise InputError(f"{type(row).__name__}; allowed: one JSON object a line")
+    return row
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -17,6 +17,9 @@ from stages.errors import InputError, loading, one_line
 
 # Batches that keep a large GPU busy, and on a CPU stay within its cache: padding included.
 TOKENS_A_BATCH = {"cuda": 8192, "cpu": 2048}
+# Reviews that are encoded and batched together. What shares a batch decides the last bits of a score, so evaluation and
+# prediction use the same windows, and prediction holds no more reviews than these in memory.
+WINDOW = 8192
 
 
 def bf16(precision: str) -> bool:
@@ -91,10 +94,14 @@ def probabilities(
 
     The order of the labels is read from the model, never assumed.
     """
-    encoded, _ = encoder(texts)
-    logits = score(model, encoded, encoder.tokenizer.pad_token_id, precision)
     names = {str(name).upper(): int(index) for index, name in (model.config.id2label or {}).items()}
-    return softmax(logits.astype(float), axis=1)[:, names["POSITIVE"]]
+    texts = list(texts)
+    found = []
+    for start in range(0, len(texts), WINDOW):
+        encoded, _ = encoder(texts[start : start + WINDOW])
+        logits = score(model, encoded, encoder.tokenizer.pad_token_id, precision)
+        found.append(softmax(logits.astype(float), axis=1)[:, names["POSITIVE"]])
+    return np.concatenate(found)
 
 
 def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, precision: str = "auto") -> np.ndarray:
@@ -127,7 +134,7 @@ def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, pr
         longest = max(map(len, encoded))
         if tokens <= longest:
             raise InputError(f"too little memory on {device} to score a review of {longest} tokens")
-        tokens //= 2
+        tokens = TOKENS_A_BATCH[device.type] = tokens // 2  # for later windows too
         print(f"memory ran out on {device}; going on with batches of at most {max(tokens, longest)} tokens")
         clear_device_cache(garbage_collection=True)
 

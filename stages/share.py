@@ -23,6 +23,7 @@ def main() -> None:
     Raises:
         InputError: there is no such remote, or it did not take everything.
     """
+    logging.disable(logging.ERROR)  # DVC has a line for every file that is missing, or fails
     try:
         with Repo() as repo:
             runs = [(path.parent.name, path.name) for path in Path(repo.cache.legacy.path).glob("runs/??/*/*")]
@@ -34,7 +35,6 @@ def main() -> None:
             ]
             objects = set().union(*whole)
             cut = _remove_cut_off(repo, objects)
-            logging.disable(logging.ERROR)  # DVC has a line for every file that fails
             failed = repo.cloud.push(objects).failed
             if failed:
                 raise InputError(f"{len(failed)} files were not pushed; `dvc push` says why")
