@@ -137,6 +137,14 @@ def windows(reader: streams.Reader, size: int, done: int) -> Iterator[list[strea
             yield window
 
 
+def normalised(row: streams.Row) -> streams.Row:
+    """The row with its text as training saw it; an empty one is a fault."""
+    if row.fault:
+        return row
+    text = reviews.normalise(row.text)
+    return row._replace(text=text, fault="" if text else "the text is empty")
+
+
 class Faults:
     """What is done about rows with a fault: skip and tell, or end with the first."""
 
@@ -151,12 +159,11 @@ class Faults:
             InputError: one cannot, and none is to be skipped.
         """
         good = []
-        for row in rows:
-            text = "" if row.fault else reviews.normalise(row.text)
-            if text:
-                good.append(row._replace(text=text))
+        for row in map(normalised, rows):
+            if not row.fault:
+                good.append(row)
                 continue
-            line = f"{self._where}: row {row.number}: {row.fault or 'the text is empty'}"
+            line = f"{self._where}: row {row.number}: {row.fault}"
             if not self._skip:
                 raise InputError(f"{line} (--on-error skip leaves such rows out)")
             self._count += 1

@@ -82,18 +82,7 @@ class Reader:
         return self._size if self._source.closed else self._source.tell()
 
     def _row(self, number: int, values: dict[str, Any]) -> Row:
-        """A row with its text as it is, or with a fault."""
-        id = values.get(self._id or "id")
-        if self._id and id is None:
-            return Row(number, str(number), "", f"has no {self._id}")
-        row = Row(number, str(number if id is None else id), values.get(self._text, ""))
-        if self._text not in values:
-            return row._replace(fault=f"has no {self._text}")
-        if not isinstance(row.text, str):
-            return row._replace(fault=f"{self._text} {one_line(repr(row.text), 80)} is not text")
-        if not (_is_unicode(row.text) and _is_unicode(row.id)):
-            return row._replace(fault="is not UTF-8")
-        return row if row.text and not row.text.isspace() else row._replace(fault="the text is empty")
+        return _row(number, values, self._text, self._id)
 
     def _check(self, columns: list[str]) -> None:
         for column in filter(None, (self._text, self._id)):
@@ -158,10 +147,31 @@ class Reader:
         with loading(self.where), pq.ParquetFile(self.path, page_checksum_verification=True) as file:
             columns = [name for name in (self._text, self._id or "id") if name in file.schema_arrow.names]
             for batch in file.iter_batches(1024, columns=columns):
-                lists = [_values(column) for column in batch.columns]
-                for values in zip(*lists, strict=True):
+                for row in rows_of(batch, self._text, self._id, self._position + 1):
                     self._position += 1
-                    yield self._row(self._position, dict(zip(batch.schema.names, values, strict=True)))
+                    yield row
+
+
+def rows_of(batch: pa.RecordBatch, text: str = "text", id: str | None = None, start: int = 1) -> Iterator[Row]:
+    """The rows of an Arrow batch with these columns, numbered from `start`; `id` as for a Reader."""
+    columns = {name: _values(batch.column(name)) for name in (text, id or "id") if name in batch.schema.names}
+    for number, values in enumerate(zip(*columns.values(), strict=True), start):
+        yield _row(number, dict(zip(columns, values, strict=True)), text, id)
+
+
+def _row(number: int, values: dict[str, Any], text: str, id: str | None) -> Row:
+    """A row with its text as it is, or with a fault."""
+    found = values.get(id or "id")
+    if id and found is None:
+        return Row(number, str(number), "", f"has no {id}")
+    row = Row(number, str(number if found is None else found), values.get(text, ""))
+    if text not in values:
+        return row._replace(fault=f"has no {text}")
+    if not isinstance(row.text, str):
+        return row._replace(fault=f"{text} {one_line(repr(row.text), 80)} is not text")
+    if not (_is_unicode(row.text) and _is_unicode(row.id)):
+        return row._replace(fault="is not UTF-8")
+    return row
 
 
 def _values(column: pa.Array) -> list[Any]:

@@ -163,7 +163,7 @@ def test_what_cannot_be_is_one_line(call, arguments: list[str], line: str) -> No
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    arguments = ["--input", "data/prepared/test.parquet", "--window", 16, "--output"]
+    arguments = ["--input", "data/prepared/test.parquet", "--window", 1, "--output"]
     scores, parts = tmp_path / "scores.csv", tmp_path / "scores.csv.parts"
     command = f"python -m stages.predict {' '.join(map(str, arguments))} {scores} --resume"
     for number, how in enumerate([signal.SIGINT, signal.SIGKILL], start=1):
