@@ -67,7 +67,7 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of Ray, to whoever writes pipelines
     try:
         import ray
-        from ray.data import DataContext
+        from ray.data import DataContext, SaveMode
     except ImportError:
         raise InputError("Ray is not installed: pip install -e '.[ray]'") from None
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
@@ -90,7 +90,7 @@ def main() -> None:
             concurrency=workers,
             num_gpus=1 if resources.get("GPU") else None,
         )
-        scores.write_parquet(chosen.output, mode="error")
+        scores.write_parquet(chosen.output, mode=SaveMode.ERROR)
     except Exception as error:  # Ray wraps what workers raise, and pyarrow has many kinds
         raise InputError(errors.reason(error)) from error
 

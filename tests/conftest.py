@@ -8,8 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+# Test processes share the cores; before torch is imported, and for what they start.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    os.environ["OMP_NUM_THREADS"] = str(max(1, cores // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
+
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -146,10 +152,18 @@ def clone(tmp_path: Path) -> Clone:
 @pytest.fixture(scope="session")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone with small parameters in which `dvc repro` has run and its result is committed. Not to be changed."""
-    clone = clone_into(tmp_path_factory.mktemp("ran") / "project")
-    clone.set(**SMALL)
-    clone.run("dvc repro")
-    clone.commit()
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # one for all workers
+    with FileLock(shared / "ran.lock"):
+        clone = Clone(shared / "ran/project")
+        if not (shared / "ran/done").exists():
+            clone.folder.parent.mkdir(exist_ok=True)
+            clone_into(clone.folder)
+            clone.set(**SMALL)
+            clone.run("dvc repro")
+            clone.commit()
+            (shared / "ran/done").touch()
     return clone
 
 
