@@ -80,8 +80,9 @@ def provenance() -> dict[str, Any]:
     """What made the run: `params` and `source` (dataset.yaml), the `commit`, and stages `changed` since."""
     stages = parameters.read_yaml("dvc.lock")["stages"]
     used: dict[str, Any] = {}
-    for stage in (stages["check_params"], *stages.values()):  # what a stage ran with; params.yaml may have moved on
-        used |= stage.get("params", {}).get(parameters.FILE, {})
+    # params.yaml may have moved on, and check_params with it: what the other stages ran with counts.
+    for name in sorted(stages, key=lambda name: name != "check_params"):
+        used |= stages[name].get("params", {}).get(parameters.FILE, {})
     with Repo() as repo:
         status = repo.status()
     return {
@@ -145,7 +146,7 @@ def plots() -> dict[str, Any]:
         InputError: a plot is not written as the others are, or its file is missing or damaged.
     """
     drawn: dict[str, Any] = {"lines": {}}
-    for entry in parameters.read_yaml("dvc.yaml")["plots"]:
+    for entry in parameters.read_yaml("dvc.yaml").get("plots", []):
         title, plot = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
         if not {"template", "x", "y"} <= set(plot) or not isinstance(plot["y"], dict):
             raise InputError(f"dvc.yaml: plot {title!r}; allowed: template, x: COLUMN, and y: {{FILE: COLUMN}}")
