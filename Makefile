@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all extras lint share verify imdb bench clean
+.PHONY: help setup repro test test-all extras lint report share verify imdb bench clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -42,6 +42,9 @@ lint: $(INSTALLED) ## check style and types
 	ruff format --check .
 	mypy
 	zizmor --offline --quiet .github/workflows
+
+report: $(INSTALLED) ## write metrics/report.html: the run on one page that needs no network
+	python -m stages.report
 
 share: $(INSTALLED) ## push every run that is in DVC's cache, so that no colleague trains it again
 	python -m stages.share
