@@ -21,8 +21,6 @@ import pyarrow as pa
 from stages import errors, parameters, predict, streams
 from stages.errors import InputError
 
-WINDOW = 8192  # rows that a worker scores at a time, as predict does
-
 
 class Scorer:
     """The predictor of one worker: Arrow batches of reviews in, `id`, `label` and `probability` out.
@@ -82,10 +80,10 @@ def main() -> None:
     DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
     try:
         reviews = ray.data.read_parquet(chosen.input).select_columns([chosen.text, chosen.id])
-        scores = reviews.repartition(target_num_rows_per_block=WINDOW).map_batches(
+        scores = reviews.repartition(target_num_rows_per_block=chosen.window).map_batches(
             Scorer,
             fn_constructor_args=([ray.put(files)], precision, chosen.text, chosen.id, chosen.on_error == "skip"),
-            batch_size=WINDOW,
+            batch_size=chosen.window,
             batch_format="pyarrow",
             concurrency=workers,
             num_gpus=1 if resources.get("GPU") else None,
@@ -105,6 +103,7 @@ def arguments() -> argparse.Namespace:
     add("--id", default="id", metavar="COLUMN", help="column with its id (id)")
     add("--on-error", choices=["stop", "skip"], default="stop", help="what to do at a row with a fault (stop)")
     add("--workers", type=int, metavar="N", help="processes that score (the cores, or GPUs, there are)")
+    add("--window", type=int, default=8192, metavar="ROWS", help="rows that a worker scores at a time (8192)")
     add("--model", type=Path, default="models/classifier", metavar="FOLDER", help="(models/classifier)")
     return parser.parse_args()
 

@@ -93,7 +93,9 @@ def normalise(text: str) -> str:
 
 def in_short(text: str, most: int = 200) -> str:
     """The beginning and the end of a review: people often say what they mean last."""
-    return text if len(text) <= most else f"{text[: most // 2].rstrip()} [...] {text[-most // 2 :].lstrip()}"
+    if len(text) <= most:
+        return text
+    return f"{text[: most // 2].rsplit(maxsplit=1)[0]} [...] {text[-most // 2 :].split(maxsplit=1)[-1]}"
 
 
 _LINE_BREAK = re.compile(r"<br\s*(?:/\s*)?>", re.IGNORECASE)  # a second \s* beside the first would be quadratic

@@ -28,12 +28,14 @@ def workers() -> list[int]:
 @pytest.mark.slow
 def test_a_killed_worker_costs_no_row_and_doubles_none(ran: Clone, tmp_path: Path) -> None:
     test = pd.read_parquet(ran.folder / "data/prepared/test.parquet")
-    for number in range(8):
-        many = pd.concat([test] * 40, ignore_index=True)
+    for number in range(4):
+        many = pd.concat([test] * 5, ignore_index=True)
         many["id"] = [f"{number}-{row}" for row in range(len(many))]
         (tmp_path / "reviews").mkdir(exist_ok=True)
         many.to_parquet(tmp_path / f"reviews/{number}.parquet")
-    command = f"python -m stages.predict_ray --input {tmp_path}/reviews --workers 2 --output {tmp_path}/scores"
+    command = (
+        f"python -m stages.predict_ray --input {tmp_path}/reviews --workers 2 --window 128 --output {tmp_path}/scores"
+    )
     running = ran.start(command)
     while len(list(tmp_path.glob("scores/*.parquet"))) < 2:
         assert running.poll() is None, running.communicate()[0]
@@ -43,7 +45,7 @@ def test_a_killed_worker_costs_no_row_and_doubles_none(ran: Clone, tmp_path: Pat
     assert running.returncode == 0
     found = pd.concat(map(pd.read_parquet, tmp_path.glob("scores/*.parquet"))).sort_values("id")
     expected = []
-    for number in range(8):
+    for number in range(4):
         ran.run(
             f"python -m stages.predict --input {tmp_path}/reviews/{number}.parquet --output {tmp_path}/{number}.parquet"
         )
