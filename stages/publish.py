@@ -44,8 +44,7 @@ def main() -> None:
     if chosen.dry_run:
         if chosen.dry_run.exists():
             raise InputError(f"{chosen.dry_run}: is there already; name a new folder")
-        with outputs.whole(chosen.dry_run) as folder:
-            write(folder, chosen.repository, origin)
+        write(chosen.dry_run, chosen.repository, origin)
         print(f"{chosen.dry_run}: what would go up to {chosen.repository}")
         return
     with tempfile.TemporaryDirectory() as scratch:
@@ -104,8 +103,9 @@ def web_address(remote: str) -> str:
 
 def write(folder: Path, repository: str, origin: dict[str, str]) -> None:
     """Write what goes up: the files of models/classifier, and README.md."""
-    shutil.copytree(MODEL, folder)
-    card(repository, origin).save(folder / "README.md")
+    with outputs.whole(folder) as partial:
+        shutil.copytree(MODEL, partial)
+        card(repository, origin).save(partial / "README.md")
 
 
 def metrics(name: str) -> Any:
@@ -144,7 +144,7 @@ def card(repository: str, origin: dict[str, str]) -> ModelCard:
         source=source,
         challenge_source=challenge,
         kept=encoding.Encoder(MODEL, params.max_length, params.truncation).ends,
-        params=params.model_dump(),
+        params=parameters.read_yaml(parameters.FILE),
         interval=interval,
         labels=LABELS,
         **{name: metrics(name) for name in ("data", "test", "zero_shot", "baseline", "challenge")},
