@@ -91,9 +91,10 @@ def upload(
     return _redacted(commit.commit_url), commit.oid not in (ref.target_commit for ref in refs.branches)
 
 
-def in_one_line(error: BaseException) -> str:
+def in_one_line(error: BaseException | str) -> str:
     """The kind of an error and the beginning of its message, without the token and the home folder."""
-    return _redacted(f"{type(error).__name__}: {' '.join(str(error).split())}")[:300]
+    kind = "" if isinstance(error, str) else f"{type(error).__name__}: "
+    return _redacted(f"{kind}{' '.join(str(error).split())}")[:300]
 
 
 def _set_up() -> None:
@@ -228,8 +229,11 @@ def _explained(error: BaseException, went: str = "came") -> str:
             return "HTTP 401: the Hub does not take the token; `hf auth login` anew, or set HF_TOKEN"
         case errors.HfHubHTTPError(response=httpx2.Response(status_code=403)):
             return "HTTP 403: the token does not allow it; use one that may write there, or another owner"
-        case errors.HfHubHTTPError():
-            return f"HTTP {error.response.status_code}; check the name, HF_TOKEN and HF_ENDPOINT"
+        case errors.HfHubHTTPError(response=httpx2.Response(status_code=status)) if status >= 500:
+            return f"HTTP {status}, again and again; {again}"
+        case errors.HfHubHTTPError(response=httpx2.Response(status_code=status), server_message=said):
+            said = f" ({in_one_line(said)})" if said else ""
+            return f"HTTP {status}{said}; check the name, HF_TOKEN and HF_ENDPOINT"
         case OSError(strerror=str(reason), filename=file):
             return f"{file or 'input/output'}: {reason}"
     return f"{in_one_line(error)}; check the name, the network and HF_ENDPOINT, then {again}"

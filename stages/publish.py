@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--tag", help="tag what goes up, as v1.0.0 for instance")
     parser.add_argument("--dry-run", metavar="FOLDER", type=Path, help="only write what would go up, as a new folder")
     chosen = parser.parse_args()
-    check_name(chosen.repository)
+    check_names(chosen.repository, chosen.tag)
     origin = committed()
     if chosen.dry_run:
         if chosen.dry_run.exists():
@@ -56,14 +56,16 @@ def main() -> None:
     print(f"{where}{'' if new else ' (unchanged)'}{f', tag {chosen.tag}' if chosen.tag else ''}")
 
 
-def check_name(repository: str) -> None:
-    """Raise InputError if the Hub allows no repository of this name."""
+def check_names(repository: str, tag: str | None) -> None:
+    """Raise InputError if the Hub allows no such name of a repository or a tag."""
     try:
         validate_repo_id(repository)
     except HFValidationError as error:
         raise InputError(errors.one_line(str(error))) from None
     if "/" not in repository:
         raise InputError(f"{repository!r} names no owner; allowed: OWNER/NAME")
+    if tag is not None and not re.fullmatch(r"\w[\w.-]*", tag):
+        raise InputError(f"--tag {parameters.shortened(tag)} is not allowed; allowed: a name such as v1.0.0")
 
 
 def committed() -> dict[str, str]:
