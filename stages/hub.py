@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: files of a repository at one commit, as Git knows them there, or one line that says why not."""
+"""The Hugging Face Hub: files of a repository at one commit, down or up, or one line that says why not."""
 
 import hashlib
 import sys
@@ -17,6 +17,7 @@ from stages.errors import InputError
 
 WAITS: Sequence[float] = (1, 2, 4, 8)  # seconds before the second to the fifth try of a request
 LONGEST_WAIT = 60  # seconds that the Hub may ask to wait
+UPLOAD_TIMEOUT = 120  # seconds: the Hub looks at what came up before it answers
 
 
 def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None, files: list[str]) -> Path:
@@ -32,11 +33,7 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
         InputError: it is not to be had, or a file is not the one that the repository has; that one is removed.
     """
     wanted = f"{kind} {repo}" + (f"@{revision}" if revision else "")
-    set_client_factory(_Client)
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # it takes a request of its own, before all others
-    logging.set_verbosity_error()  # not a line for each retry
-    if not sys.stderr.isatty():
-        disable_progress_bars()
+    _set_up()
     offline = constants.is_offline_mode()
     try:
         # Resolved here, since snapshot_download takes what is cached where the Hub refuses to answer.
@@ -53,9 +50,59 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
     return folder
 
 
-def in_one_line(error: BaseException) -> str:
+def upload(
+    folder: Path, repo: str, message: str, stale: list[str], private: bool = False, tag: str | None = None
+) -> tuple[str, bool]:
+    """Make a model repository, which is created if need be, hold the files of a folder, in one commit or none at all.
+
+    Args:
+        folder: what goes up, all of it.
+        repo: owner/name.
+        message: of the commit.
+        stale: patterns of files in the repository that are removed if the folder does not have them.
+        private: create it private; one that others can read is refused.
+        tag: a new tag of the commit.
+
+    Returns:
+        The address of the commit that holds them, and whether it is a new one.
+
+    Raises:
+        InputError: the repository does not have them, or not under this tag.
+    """
+    _set_up()
+    constants.HF_HUB_DISABLE_XET = True  # hf_xet has a client of its own, of which nothing below can be said
+    api = HfApi()
+    try:
+        if not get_token():
+            raise InputError("the Hub takes nothing without a token: `hf auth login`, or set HF_TOKEN")
+        api.create_repo(repo, private=private or None, exist_ok=True)
+        if private and not api.model_info(repo).private:
+            raise InputError(f"{repo} is there and not private; change that in its settings, or leave out --private")
+        refs = api.list_repo_refs(repo)
+        if tag and tag in {ref.name for ref in refs.tags}:
+            raise InputError(f"{repo} has a tag {tag} already, and a version never changes; choose another")
+        commit = api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=stale)
+        if tag:
+            api.create_tag(repo, tag=tag, revision=commit.oid, exist_ok=True)
+    except InputError:
+        raise
+    except Exception as error:  # as above
+        raise InputError(_redacted(f"{repo} could not be published: {_explained(error, 'went up')}")) from error
+    return _redacted(commit.commit_url), commit.oid not in (ref.target_commit for ref in refs.branches)
+
+
+def in_one_line(error: BaseException | str) -> str:
     """The kind of an error and the beginning of its message, without the token and the home folder."""
-    return _redacted(f"{type(error).__name__}: {' '.join(str(error).split())}")[:300]
+    kind = "" if isinstance(error, str) else f"{type(error).__name__}: "
+    return _redacted(f"{kind}{' '.join(str(error).split())}")[:300]
+
+
+def _set_up() -> None:
+    set_client_factory(_Client)
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # it takes a request of its own, before all others
+    logging.set_verbosity_error()  # not a line for each retry
+    if not sys.stderr.isatty():
+        disable_progress_bars()
 
 
 class _Client(httpx2.Client):
@@ -69,9 +116,15 @@ class _Client(httpx2.Client):
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
         if not any(request.extensions["timeout"].values()):
-            request.extensions["timeout"] = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT).as_dict()
+            up = request.method in ("POST", "PUT")
+            seconds = UPLOAD_TIMEOUT if up else constants.HF_HUB_DOWNLOAD_TIMEOUT
+            request.extensions["timeout"] = httpx2.Timeout(seconds).as_dict()
+        if request.method == "PUT":  # a file, which huggingface_hub itself winds back and tries again
+            return super().send(request, **options)
+        # A commit whose answer is lost may have been made, and would be made again.
+        waits = () if "/commit/" in request.url.path else WAITS
         happened, asked = "", None
-        for wait in (*WAITS, None):
+        for wait in (*waits, None):
             try:
                 response = super().send(request, **options)
             except httpx2.TimeoutException:
@@ -88,7 +141,7 @@ class _Client(httpx2.Client):
                 raise _Unavailable(f"{happened} and asks to wait {asked} s")
             if wait is not None:
                 time.sleep(wait if asked is None else asked)
-        raise _Unavailable(f"{happened}, {len(WAITS) + 1} times")
+        raise _Unavailable(happened + (f", {len(waits) + 1} times" if waits else ""))
 
 
 class _Unavailable(Exception):
@@ -148,9 +201,9 @@ def _whole(blob: Path) -> bool:
         return git_hash(content.read()) == blob.name
 
 
-def _explained(error: BaseException) -> str:
+def _explained(error: BaseException, went: str = "came") -> str:
     """What happened and what to do, in plain words."""
-    again = "run it again: files that came whole are kept"
+    again = f"run it again: files that {went} whole are kept"
     match error:
         case _Unavailable():
             return f"{error}; check the network and HF_ENDPOINT, then {again}"
@@ -167,9 +220,20 @@ def _explained(error: BaseException) -> str:
         case errors.LocalEntryNotFoundError() | errors.RevisionResolutionError() if constants.is_offline_mode():
             return "not all of it is in the cache, and HF_HUB_OFFLINE is set; run it once without"
         case errors.LocalEntryNotFoundError(__cause__=Exception() as cause):
-            return _explained(cause)
-        case errors.HfHubHTTPError():
-            return f"HTTP {error.response.status_code}; check the name, HF_TOKEN and HF_ENDPOINT"
+            return _explained(cause, went)
+        case RuntimeError(__cause__=Exception() as cause):  # of a file on its way up
+            return _explained(cause, went)
+        case errors.OfflineModeIsEnabled():
+            return "HF_HUB_OFFLINE is set; run it without"
+        case errors.HfHubHTTPError(response=httpx2.Response(status_code=401)):
+            return "HTTP 401: the Hub does not take the token; `hf auth login` anew, or set HF_TOKEN"
+        case errors.HfHubHTTPError(response=httpx2.Response(status_code=403)):
+            return "HTTP 403: the token does not allow it; use one that may write there, or another owner"
+        case errors.HfHubHTTPError(response=httpx2.Response(status_code=status)) if status >= 500:
+            return f"HTTP {status}, again and again; {again}"
+        case errors.HfHubHTTPError(response=httpx2.Response(status_code=status), server_message=said):
+            said = f" ({in_one_line(said)})" if said else ""
+            return f"HTTP {status}{said}; check the name, HF_TOKEN and HF_ENDPOINT"
         case OSError(strerror=str(reason), filename=file):
             return f"{file or 'input/output'}: {reason}"
     return f"{in_one_line(error)}; check the name, the network and HF_ENDPOINT, then {again}"

@@ -87,9 +87,9 @@ def row(run: Path, kind: str, params: dict[str, Any]) -> str:
     return f"| {dataset} | {model} | {interval(found)} | {found['macro_f1']:.4f} | {each} | {challenge} |"
 
 
-def interval(found: dict[str, Any]) -> str:
-    """An accuracy with its 95 % interval."""
-    return f"{found['accuracy']:.4f} ({found['accuracy_low']:.4f} to {found['accuracy_high']:.4f})"
+def interval(found: dict[str, Any], name: str = "accuracy") -> str:
+    """A metric with its 95 % interval."""
+    return f"{found[name]:.4f} ({found[f'{name}_low']:.4f} to {found[f'{name}_high']:.4f})"
 
 
 if __name__ == "__main__":

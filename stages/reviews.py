@@ -40,6 +40,7 @@ class Source(BaseModel):
 
     description: str = Field("", description="one line of text")
     license: str = Field("", description="one line of text")
+    language: str | None = Field(None, description="a language code such as en", pattern=r"^[a-z]{2,3}$")
     hub: str | None = Field(None, description="a Hub dataset such as org/name", pattern=r"^[\w.-]+(/[\w.-]+)?$")
     revision: str | None = Field(
         None, description="a commit of the Hub dataset: 40 hexadecimal digits", pattern=r"^[0-9a-f]{40}$"
