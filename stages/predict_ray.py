@@ -10,7 +10,6 @@ import argparse
 import logging
 import os
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -26,20 +25,15 @@ class Scorer:
     """The predictor of one worker: Arrow batches of reviews in, `id`, `label` and `probability` out.
 
     Args:
-        model: a Ray reference to the model's files by name: a worker may not see the driver's disk.
+        model: folder of the model, which every worker sees.
         precision: `auto`, `bf16` or `fp32`.
         text: column with the review.
         id: column with its id.
         skip: leave rows with a fault out; else the first raises an InputError.
     """
 
-    def __init__(self, model: Any, precision: str, text: str, id: str, skip: bool):
-        import ray
-
-        with tempfile.TemporaryDirectory() as folder:
-            for name, content in ray.get(model[0]).items():
-                (Path(folder) / name).write_bytes(content)
-            self._predictor = predict.Predictor(folder, precision)
+    def __init__(self, model: str, precision: str, text: str, id: str, skip: bool):
+        self._predictor = predict.Predictor(model, precision)
         self._text, self._id, self._skip = text, id, skip
 
     def __call__(self, batch: pa.Table) -> pd.DataFrame:
@@ -58,10 +52,9 @@ def main() -> None:
     """Score what the command line names."""
     chosen = arguments()
     precision = parameters.load(parameters.PrecisionParams).precision
-    files = {path.name: path.read_bytes() for path in sorted(chosen.model.glob("*"))}
-    if "config.json" not in files:
+    if not (chosen.model / "config.json").is_file():
         raise InputError(f"{chosen.model}: no classifier there; `dvc repro` trains one, `dvc pull` fetches one")
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     warnings.simplefilter("ignore")  # of Ray, to whoever writes pipelines
     try:
         import ray
@@ -82,7 +75,13 @@ def main() -> None:
         reviews = ray.data.read_parquet(chosen.input).select_columns([chosen.text, chosen.id])
         scores = reviews.repartition(target_num_rows_per_block=chosen.window).map_batches(
             Scorer,
-            fn_constructor_args=([ray.put(files)], precision, chosen.text, chosen.id, chosen.on_error == "skip"),
+            fn_constructor_args=(
+                str(chosen.model.resolve()),
+                precision,
+                chosen.text,
+                chosen.id,
+                chosen.on_error == "skip",
+            ),
             batch_size=chosen.window,
             batch_format="pyarrow",
             concurrency=workers,
@@ -104,7 +103,13 @@ def arguments() -> argparse.Namespace:
     add("--on-error", choices=["stop", "skip"], default="stop", help="what to do at a row with a fault (stop)")
     add("--workers", type=int, metavar="N", help="processes that score (the cores, or GPUs, there are)")
     add("--window", type=int, default=8192, metavar="ROWS", help="rows that a worker scores at a time (8192)")
-    add("--model", type=Path, default="models/classifier", metavar="FOLDER", help="(models/classifier)")
+    add(
+        "--model",
+        type=Path,
+        default="models/classifier",
+        metavar="FOLDER",
+        help="seen by every worker (models/classifier)",
+    )
     return parser.parse_args()
 
 
