@@ -44,13 +44,10 @@ def test_a_killed_worker_costs_no_row_and_doubles_none(ran: Clone, tmp_path: Pat
     output = running.communicate()[0]
     assert running.returncode == 0, output
     found = pd.concat(map(pd.read_parquet, tmp_path.glob("scores/*.parquet"))).sort_values("id")
-    expected = []
-    for number in range(4):
-        ran.run(
-            f"python -m stages.predict --input {tmp_path}/reviews/{number}.parquet --output {tmp_path}/{number}.parquet"
-        )
-        expected.append(pd.read_parquet(tmp_path / f"{number}.parquet"))
-    single = pd.concat(expected).sort_values("id")
+    reviews = pd.concat(map(pd.read_parquet, sorted((tmp_path / "reviews").iterdir())))
+    reviews.to_parquet(tmp_path / "all.parquet")
+    ran.run(f"python -m stages.predict --input {tmp_path}/all.parquet --output {tmp_path}/single.parquet")
+    single = pd.read_parquet(tmp_path / "single.parquet").sort_values("id")
     assert found["id"].tolist() == single["id"].tolist()
     assert found["label"].tolist() == single["label"].tolist()
     assert found["probability"].to_numpy() == pytest.approx(single["probability"].to_numpy(), abs=1e-6)
