@@ -78,16 +78,30 @@ def compare(test: pd.DataFrame, old: np.ndarray, new: np.ndarray) -> dict[str, A
 def write(model: PreTrainedModel, file: Path) -> None:
     """Write a classifier as ONNX with int8 weights, a scale for each output; activations are quantised as they come.
 
-    The graph reads one review (`input_ids`, shape (1, tokens)) and gives its `logits`, shape (1, 2).
+    Raises:
+        InputError: the extra `onnx` is not installed.
+    """
+    with errors.extra("onnx"):
+        from onnx import TensorProto
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+    graph = exported(model)
+    logging.disable(logging.WARNING)  # the advice to optimise beforehand: ONNX Runtime does when it loads
+    quantize_dynamic(
+        graph, file, op_types_to_quantize=["MatMul", "Gemm", "Gather"], per_channel=True,
+        weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": TensorProto.FLOAT},
+    )  # fmt: skip
+    logging.disable(logging.NOTSET)
+
+
+def exported(model: PreTrainedModel) -> Any:
+    """A classifier as an ONNX graph in float32, from `input_ids` of one review, shape (1, tokens), to `logits`, (1, 2).
 
     Raises:
         InputError: the extra `onnx` is not installed.
     """
     with errors.extra("onnx"):
-        import onnx
         import onnxscript  # noqa: F401  # the exporter needs it
         from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-        from onnxruntime.quantization import QuantType, quantize_dynamic
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     AttentionInterface.register(ATTENTION, attention)
     AttentionMaskInterface.register(ATTENTION, mask)
@@ -99,12 +113,7 @@ def write(model: PreTrainedModel, file: Path) -> None:
             dynamic_shapes={"input_ids": {1: torch.export.Dim.DYNAMIC}}, opset_version=21, dynamo=True, verbose=False,
         )  # fmt: skip
     ClearMetadataAndDocStringPass()(program.model)  # it names paths of this machine
-    logging.disable(logging.WARNING)
-    quantize_dynamic(
-        program.model_proto, file, op_types_to_quantize=["MatMul", "Gemm", "Gather"], per_channel=True,
-        weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
-    )  # fmt: skip
-    logging.disable(logging.NOTSET)
+    return program.model_proto
 
 
 def attention(
