@@ -18,6 +18,10 @@ def main() -> None:
         splits.load(parameters.load(parameters.PrepareParams))
         return
     reviews.read_source(parameters.load(parameters.DataParams).dataset)
+    if parameters.load(parameters.Params).exports:
+        with errors.extra("onnx"):
+            import onnxruntime  # noqa: F401
+            import onnxscript  # noqa: F401
     params = parameters.load(parameters.TrainParams)
     checkpoint = checkpoints.fetch(params.model)
     checkpoint.check_length(max_length=params.max_length, train_max_length=params.train_max_length)

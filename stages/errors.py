@@ -44,6 +44,15 @@ def loading(what: str) -> Iterator[None]:
         raise InputError(f"{what}: cannot be loaded: {reason(error)}") from error
 
 
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Turn an import in this block that is not to be had into an InputError that says which extra brings it."""
+    try:
+        yield
+    except ImportError as error:
+        raise InputError(f"{error.name} is not installed: pip install -e '.[{name}]'") from None
+
+
 def reason(error: Exception) -> str:
     """What a library's error says and of which kind it is, on one line."""
     return one_line(f"{type(error).__name__}: {error}")

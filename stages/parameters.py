@@ -82,6 +82,7 @@ class Params(PrepareParams, TrainParams):
     """The whole of params.yaml."""
 
     launch: Annotated[str, _key("python, or a launcher such as torchrun --standalone --nproc-per-node 8", min_length=1)]
+    exports: Annotated[list[Literal["int8"]], _key("[] or [int8]", max_length=1)]
 
 
 Stage = TypeVar("Stage", bound=_Stage)

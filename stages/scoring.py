@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,11 @@ import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from scipy.special import softmax
 from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging
 
 from stages.encoding import Encoder
-from stages.errors import InputError, loading, one_line
+from stages.errors import InputError, extra, loading, one_line
 
 # Batches that keep a large GPU busy, and on a CPU stay within its cache: padding included.
 TOKENS_A_BATCH = {"cuda": 8192, "cpu": 2048}
@@ -41,8 +42,32 @@ def deterministic() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
 
 
-def load(folder: str | Path) -> tuple[PreTrainedModel, Encoder]:
-    """A classifier that train wrote, and the encoder that truncates reviews as in its training.
+class Quantized:
+    """An int8 classifier that quantize wrote, run by ONNX Runtime on the CPU."""
+
+    def __init__(self, folder: str | Path):
+        with extra("onnx"):
+            import onnxruntime
+        self.config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(
+            Path(folder) / "model.onnx", options, providers=["CPUExecutionProvider"],
+            disabled_optimizers=["SkipLayerNormFusion"],  # fused, it takes six times as long as its two parts
+        )  # fmt: skip
+
+    def score(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
+        """Logits of encoded reviews: float32 array of shape (reviews, 2).
+
+        Each review is scored by itself, by one thread: there is no padding, and no result depends on other reviews.
+        """
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            found = threads.map(lambda ids: self._session.run(["logits"], {"input_ids": [ids]})[0], encoded)
+            return np.concatenate([np.empty((0, 2), dtype=np.float32), *found])
+
+
+def load(folder: str | Path) -> tuple[PreTrainedModel | Quantized, Encoder]:
+    """A classifier that train or quantize wrote, and the encoder that truncates reviews as in its training.
 
     Raises:
         InputError: there is none in the folder.
@@ -51,7 +76,7 @@ def load(folder: str | Path) -> tuple[PreTrainedModel, Encoder]:
         raise InputError(f"{folder}: no classifier there; `dvc repro` trains one, `dvc pull` fetches one")
     logging.disable_progress_bar()
     with loading(str(folder)):
-        model = classifier(folder)
+        model = Quantized(folder) if (Path(folder) / "model.onnx").is_file() else classifier(folder)
         return model, Encoder(folder, model.config.review_max_length, model.config.review_truncation)
 
 
@@ -88,7 +113,7 @@ def classifier(folder: str | Path, config: PreTrainedConfig | None = None, new_h
 
 
 def probabilities(
-    model: PreTrainedModel, encoder: Encoder, texts: Sequence[str], precision: str = "auto"
+    model: PreTrainedModel | Quantized, encoder: Encoder, texts: Sequence[str], precision: str = "auto"
 ) -> np.ndarray:
     """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
 
@@ -99,7 +124,10 @@ def probabilities(
     found = []
     for start in range(0, len(texts), WINDOW):
         encoded, _ = encoder(texts[start : start + WINDOW])
-        logits = score(model, encoded, encoder.tokenizer.pad_token_id, precision)
+        if isinstance(model, Quantized):
+            logits = model.score(encoded)
+        else:
+            logits = score(model, encoded, encoder.tokenizer.pad_token_id, precision)
         found.append(softmax(logits.astype(float), axis=1)[:, names["POSITIVE"]])
     return np.concatenate(found)
 

@@ -57,6 +57,8 @@ def test_a_stage_sees_only_its_own_parameters() -> None:
         ("seed", "-1", "-1 is not allowed"),
         ("warmup_ratio", "1", "1 is not allowed"),
         ("model", "''", "'' is not allowed"),
+        ("exports", "int8", "'int8' is not allowed; allowed: [] or [int8]"),
+        ("exports", "[int8, int8]", "['int8', 'int8'] is not allowed"),
     ],
 )
 def test_a_bad_value_is_named(key: str, value: str, said: str) -> None:
@@ -88,6 +90,12 @@ def test_a_bad_file_is_named(text: str, said: str) -> None:
         parameters.load(parameters.TrainParams)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_export_that_there_is_not() -> None:
+    Path("params.yaml").write_text(GOOD.replace(line("exports"), "exports: [int4]"))
+    with pytest.raises(InputError, match=r"params.yaml: exports.0: 'int4' is not allowed; allowed: \[\] or \[int8\]"):
+        parameters.load(parameters.TrainParams)
 
 
 def test_a_file_that_is_missing_or_not_utf8() -> None:

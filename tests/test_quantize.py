@@ -1,0 +1,149 @@
+"""The int8 model: the optional stage by its DVC command, and scores beside PyTorch's."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+from stages import checkpoints, quantize, scoring
+from stages.errors import InputError
+from tests.conftest import Clone
+from tests.test_pipeline import executed
+
+onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
+EXPORT = "dvc exp run -S 'exports=[int8]'"
+
+
+def test_without_the_extra_nobody_meets_it(ran: Clone) -> None:
+    assert "export" not in ran.run("dvc stage list --all")
+    assert not (ran.folder / "models/int8").exists()
+
+
+def test_an_experiment_adds_the_int8_model(copy: Clone) -> None:
+    assert executed(copy.run(EXPORT)) == {"check_params", "export@int8"}
+    assert "up to date" in copy.run("dvc status")
+
+    test = pd.read_parquet(copy.folder / "data/prepared/test.parquet")
+    old = pd.read_parquet(copy.folder / "metrics/predictions/test.parquet")["probability"].to_numpy()
+    model, encoder = scoring.load(copy.folder / "models/int8")
+    new = scoring.probabilities(model, encoder, test["text"])
+    assert 0 < np.abs(new - old).max() < 0.05  # this model's probabilities lie close together
+    assert np.corrcoef(new, old)[0, 1] > 0.99
+    found = json.loads((copy.folder / "metrics/int8.json").read_text())
+    assert found["accuracy"] == pytest.approx(((new >= 0.5) == test["label"]).mean(), abs=1e-6)
+    change = found["accuracy"] - json.loads((copy.folder / "metrics/test.json").read_text())["accuracy"]
+    assert found["accuracy_change"] == pytest.approx(change, abs=2e-6)
+    assert found["accuracy_change_low"] <= found["accuracy_change"] <= found["accuracy_change_high"]
+    assert found["flipped"] == ((old >= 0.5) != (new >= 0.5)).sum()
+    assert found["megabytes"] < found["megabytes_fine_tuned"] / 3
+
+    # A score depends on its review alone, and on the labels as config.json has them.
+    assert scoring.probabilities(model, encoder, test["text"][7:8]) == new[7]
+    assert scoring.probabilities(model, encoder, []).shape == (0,)
+    swap_labels(copy.folder / "models/int8")
+    swapped = scoring.probabilities(*scoring.load(copy.folder / "models/int8"), test["text"][:9])
+    np.testing.assert_allclose(swapped, 1 - new[:9], atol=1e-12)
+
+
+def swap_labels(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    names = config["id2label"]
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": {"0": names["1"], "1": names["0"]}}))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier of one random layer with MiniLM's tokenizer."""
+    folder = tmp_path_factory.mktemp("small") / "classifier"
+    made(folder, "bert", hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=96)
+    return folder
+
+
+def made(folder: Path, kind: str, **sizes: Any) -> None:
+    """Write a random classifier of this architecture, as train would."""
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoints.fetch(checkpoints.PACKAGED).folder)
+    config = AutoConfig.for_model(
+        kind, vocab_size=len(tokenizer), pad_token_id=0, initializer_range=0.2, review_max_length=64,
+        review_truncation="head_tail", id2label={0: "NEGATIVE", 1: "POSITIVE"}, **sizes,
+    )  # fmt: skip
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def test_a_damaged_export_is_named(small: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(small, tmp_path / "int8")
+    quantize.write(scoring.classifier(small), folder / "model.onnx")
+    content = (folder / "model.onnx").read_bytes()
+    for damaged in (content[:-1000], content[:100], b"", b"no protobuf"):
+        (folder / "model.onnx").write_bytes(damaged)
+        with pytest.raises(InputError, match="int8: cannot be loaded: ") as error:
+            scoring.load(folder)
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.slow
+def test_what_the_extra_lacks_is_one_line_before_anything_is_lost(copy: Clone, tmp_path: Path) -> None:
+    (tmp_path / "absent").mkdir()
+    for name in ("onnxruntime", "onnxscript"):
+        (tmp_path / f"absent/{name}.py").write_text(f"raise ModuleNotFoundError(name={name!r})")
+        (copy.folder / "models/int8").mkdir(exist_ok=True)
+        (copy.folder / "models/int8/model.onnx").touch()
+        output = copy.run(EXPORT, fails=True, PYTHONPATH=str(tmp_path / "absent"))
+        assert f"error: {name} is not installed: pip install -e '.[onnx]'" in output
+        assert "Traceback" not in output
+        assert not executed(output) - {"check_params"}
+        assert (copy.folder / "models/int8/model.onnx").exists()
+        (tmp_path / f"absent/{name}.py").unlink()
+        copy.run("git checkout params.yaml")
+
+
+def test_without_a_classifier_it_says_so(tmp_path: Path, ran: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ran.folder / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=re.escape("models/classifier: no classifier there; `dvc repro` trains one")):
+        quantize.main()
+
+
+@pytest.mark.slow
+def test_the_same_classifier_gives_the_same_bytes_anywhere(copy: Clone) -> None:
+    copy.run(EXPORT)
+    first = copy.bytes_of("models/int8", "metrics/int8.json")
+    elsewhere = Clone(copy.folder.rename(copy.folder.with_name("elsewhere")))
+    for threads in ("1", "2"):
+        elsewhere.run("dvc repro --force --single-item export@int8", OMP_NUM_THREADS=threads)
+        assert elsewhere.bytes_of("models/int8", "metrics/int8.json") == first
+    assert str(copy.folder.parent).encode() not in first["models/int8/model.onnx"]
+    assert b".py" not in first["models/int8/model.onnx"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    {
+        "distilbert": {"dim": 64, "n_layers": 2, "n_heads": 2, "hidden_dim": 96},
+        "roberta": {"max_position_embeddings": 66},
+        "electra": {"embedding_size": 64},
+        "albert": {"embedding_size": 64},
+        "mpnet": {"max_position_embeddings": 66},  # a bias on attention
+        "modernbert": {"local_attention": 8, "global_attn_every_n_layers": 2},  # a sliding window
+        "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},  # attention of its own
+    }.items(),
+)
+def test_other_architectures_score_as_in_pytorch(tmp_path: Path, kind: str, sizes: dict[str, Any]) -> None:
+    common = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 96}
+    made(tmp_path / "classifier", kind, **(sizes if kind == "distilbert" else common | sizes))
+    model = scoring.classifier(tmp_path / "classifier").eval()
+    reviews = [torch.randint(5, 30000, (1, length)) for length in (1, 7, 64)]
+    with torch.inference_mode():
+        expected = [model(input_ids=ids).logits.numpy() for ids in reviews]
+    session = onnxruntime.InferenceSession(quantize.exported(model).SerializeToString())
+    for ids, logits in zip(reviews, expected, strict=True):
+        np.testing.assert_allclose(session.run(None, {"input_ids": ids.numpy()})[0], logits, rtol=1e-3, atol=1e-4)
