@@ -87,11 +87,17 @@ def classifier(folder: str | Path, config: PreTrainedConfig | None = None, new_h
 def probabilities(
     model: PreTrainedModel, encoder: Encoder, texts: Sequence[str], precision: str = "auto"
 ) -> np.ndarray:
-    """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+    """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,)."""
+    return encoded_probabilities(model, encoder, encoder(texts)[0], precision)
+
+
+def encoded_probabilities(
+    model: PreTrainedModel, encoder: Encoder, encoded: Sequence[Sequence[int]], precision: str = "auto"
+) -> np.ndarray:
+    """The same for token ids, special tokens included.
 
     The order of the labels is read from the model, never assumed.
     """
-    encoded, _ = encoder(texts)
     logits = score(model, encoded, encoder.tokenizer.pad_token_id, precision)
     names = {str(name).upper(): int(index) for index, name in (model.config.id2label or {}).items()}
     return softmax(logits.astype(float), axis=1)[:, names["POSITIVE"]]
