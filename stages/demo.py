@@ -41,6 +41,7 @@ EXAMPLES = [
         "Not bad at all. I only meant to watch ten minutes before bed, and at two in the morning I was still there.",
         1,
     ),
+    ("Polite no", "It is not, perhaps, the film that I would show to a guest whom I hoped to keep.", 0),
     (
         "Irony",
         "What a treat: two hours of men walking down beautiful corridors. I have never known so well how many tiles "
@@ -66,22 +67,25 @@ MEANT = {text: label for _, text, label in EXAMPLES}
 
 CSS = """
 .gradio-container { max-width: 56rem !important; margin: auto; --plus: #1d4ed8; --minus: #b45309; }
-.dark .gradio-container, .dark.gradio-container, .dark { --plus: #93c5fd; --minus: #fdba74; }
-#verdict p { font-size: 1.5rem; margin: 0.5rem 0; }
-#verdict small, #words small { font-size: 0.9rem; }
-.scale { height: 0.6rem; border-radius: 0.3rem; border: 1px solid currentColor; margin: 0.3rem 0; max-width: 24rem; }
-.scale i { display: block; height: 100%; background: currentColor; }
+.dark { --plus: #93c5fd; --minus: #fdba74; }
+#tries { gap: 0.5rem; } #tries button { flex: 0 1 auto; min-width: 0 !important; }
+#verdict p { margin: 0.4rem 0; } #verdict .label { font-size: 1.5rem; }
+.scale { display: flex; align-items: center; gap: 0.5rem; max-width: 30rem; font-size: 0.8rem; }
+.scale span { flex: 1; height: 0.8rem; border: 1px solid currentColor; border-radius: 0.2rem; position: relative; }
+.scale span::before { content: ""; position: absolute; left: 50%; top: -0.25rem; bottom: -0.25rem; border-left: 1px solid currentColor; }
+.scale i { display: block; height: 100%; background: var(--tone); }
 .review { line-height: 2; font-size: 1.05rem; overflow-wrap: anywhere; }
-.review mark { color: inherit; border-radius: 0.2rem; padding: 0.1rem 0.1rem 0; border-bottom: 3px solid var(--tone);
+.review mark { color: inherit; border-radius: 0.2rem; padding: 0.1rem 0.15rem 0; border-bottom: 3px solid var(--tone);
   background: color-mix(in srgb, var(--tone) calc(var(--strength) * 35%), transparent); }
 .plus { --tone: var(--plus); } .review .plus::before { content: "+"; }
-.minus { --tone: var(--minus); } .review .minus { border-bottom-style: dashed; } .review .minus::before { content: "\\2212"; }
-.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 1rem 2rem; }
-.lists table { width: 100%; border-collapse: collapse; align-self: start; }
+.minus { --tone: var(--minus); } .review .minus { border-bottom-style: dashed; } .review .minus::before { content: "−"; }
+.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 1rem 2rem; margin: 1rem 0; }
+.lists table { width: 100%; border-collapse: collapse; align-self: start; margin: 0 !important; }
 .lists caption { text-align: left; font-weight: 600; border-bottom: 3px solid var(--tone); }
 .lists .minus caption { border-bottom-style: dashed; }
-.lists th, .lists td { padding: 0.2rem 0.6rem 0.2rem 0; text-align: right; font-weight: 400; overflow-wrap: anywhere; }
-.lists th:first-child { text-align: left; }
+.lists th, .lists td { border: 0 !important; padding: 0.25rem 0 !important; text-align: right; font-weight: 400; }
+.lists tr + tr > * { border-top: 1px solid var(--border-color-primary) !important; }
+.lists th:first-child { text-align: left; overflow-wrap: anywhere; }
 """
 
 
@@ -113,7 +117,7 @@ def listening(port: int) -> socket.socket:
     try:
         return socket.create_server((ADDRESS, port))
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "allowed: 0 to 65535"
+        reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else "allowed: 0 to 65535"
         raise InputError(f"--port {port}: {reason}; another one: python -m stages.demo --port 7861") from None
 
 
@@ -126,7 +130,12 @@ def serve(blocks: "Blocks", server: socket.socket) -> None:
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[ADDRESS, "localhost"])
-    fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}  # none from Google
+    theme = gradio.themes.Base(font=["system-ui", "sans-serif"], font_mono=["monospace"]).set(  # no fonts from Google
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        input_placeholder_color="*neutral_600",
+        input_placeholder_color_dark="*neutral_400",
+    )
     gradio.mount_gradio_app(
         app,
         blocks,
@@ -138,7 +147,7 @@ def serve(blocks: "Blocks", server: socket.socket) -> None:
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
-        theme=gradio.themes.Base(**fonts),
+        theme=theme,
         css=CSS,
     )
     print(f"http://{ADDRESS}:{server.getsockname()[1]} (Ctrl-C ends it)", flush=True)
@@ -167,9 +176,9 @@ def page(model: PreTrainedModel, encoder: Encoder, precision: str) -> "Blocks":
             placeholder="Type or paste a review in English; Shift+Enter classifies it",
         )
         button = gradio.Button("Classify", variant="primary")
-        gradio.HTML("<p id='try'>Or try one, the last five of them hard:</p>")
-        with gradio.Row():
-            tries = [(gradio.Button(name, size="sm", min_width=110), text) for name, text, _ in EXAMPLES]
+        gradio.HTML("<p>Or try one of these; the last six are hard:</p>")
+        with gradio.Row(elem_id="tries"):
+            tries = [(gradio.Button(name, size="sm"), text) for name, text, _ in EXAMPLES]
         announced = "element.setAttribute('role', 'status'); element.setAttribute('aria-label', 'Answer')"
         outputs = [
             gradio.HTML(elem_id="verdict", js_on_load=announced),
@@ -206,18 +215,18 @@ def answer(model: PreTrainedModel, encoder: Encoder, precision: str, text: str) 
 def verdict(probability: float, meant: int | None) -> str:
     """The label and its probability, and whether it is what readers of an example take it for (`meant`)."""
     label = int(probability >= 0.5)
-    right = "" if meant is None else f"<p><small>{as_meant(label, meant)}</small></p>"
-    return (
-        f"<p><strong>{LABELS[label]}</strong>, probability "
-        f"<data value='{probability!r}'>{shown(probability if label else 1 - probability)}</data></p>"
-        f"<div class='scale' aria-hidden='true'><i style='width: {probability:.1%}'></i></div>"
-        f"<small>probability of POSITIVE {shown(probability)}; the label is POSITIVE from 0.5</small>{right}"
+    as_meant = (
+        f"Readers take it as {LABELS[meant]}: the model is {'right' if label == meant else 'wrong'}."
+        if meant is not None
+        else ""
     )
-
-
-def as_meant(label: int, meant: int) -> str:
-    """Whether a label is how readers take the review."""
-    return f"Readers take it as {LABELS[meant]}: the model is {'right' if label == meant else 'wrong'}."
+    return (
+        f"<p class='label'><strong>{LABELS[label]}</strong>, probability "
+        f"<data value='{probability!r}'>{shown(probability if label else 1 - probability)}</data></p>"
+        f"<div class='scale {'plus' if label else 'minus'}' aria-hidden='true'>NEGATIVE"
+        f"<span><i style='width: {probability:.1%}'></i></span>POSITIVE</div>"
+        f"<p>The probability of POSITIVE is {shown(probability)}; from 0.5 on, that is the label. {as_meant}</p>"
+    )
 
 
 def shown(probability: float) -> str:
@@ -229,6 +238,11 @@ def shown(probability: float) -> str:
         if probability > 1 - 5e-5
         else f"{probability:.4f}"
     )
+
+
+def signed(effect: float | None) -> str:
+    """An effect in log-odds, with its sign."""
+    return f"{effect or 0:+.2f}".replace("-", "−")
 
 
 def explained(text: str, probability: float, words: list[attribution.Word], seconds: float) -> str:
@@ -254,8 +268,8 @@ def explained(text: str, probability: float, words: list[attribution.Word], seco
     how = (
         f"{len(tried)} of the {sum(word.read for word in words):,} words that the model read were left out one at a time, "
         f"in {seconds:.1f} s. <b>adds</b>: log-odds of POSITIVE that the word adds; <b>without it</b>: the probability of "
-        f"POSITIVE, now {shown(probability)}, when the review is scored again without that one word. What several words "
-        "say together, one of them may say alone, so the figures need not add up."
+        f"POSITIVE, now {shown(probability)}, when the review is scored again without that one word. Where two words say "
+        "the same, leaving out either changes little: the figures need not add up."
     )
     return f"<h2>Which words it rests on</h2>{''.join(pieces)}<div class='lists'>{''.join(lists)}</div><small>{how}</small>"
 
@@ -266,7 +280,7 @@ def mark(text: str, word: attribution.Word, most: float) -> str:
     if word.effect is None or word.without is None or abs(word.effect) < max(most / 10, WEAKEST):
         return said
     strength = f"--strength: {abs(word.effect) / most:.2f}"
-    hint = f"adds {word.effect:+.2f}; without it {shown(word.without)}"
+    hint = f"adds {signed(word.effect)}; without it {shown(word.without)}"
     return f"<mark class='{'plus' if word.effect > 0 else 'minus'}' style='{strength}' title='{hint}'>{said}</mark>"
 
 
@@ -275,7 +289,7 @@ def table(text: str, words: list[attribution.Word], sign: int) -> str:
     speaking = [word for word in words if sign * (word.effect or 0) >= WEAKEST]
     rows = [
         f"<tr><th scope='row' dir='auto'>{escape(errors.one_line(text[word.start : word.end], 40))}</th>"
-        f"<td>{word.effect:+.2f}</td><td>{shown(word.without or 0)}</td></tr>"
+        f"<td>{signed(word.effect)}</td><td>{shown(word.without or 0)}</td></tr>"
         for word in sorted(speaking, key=lambda word: -sign * (word.effect or 0))[:LISTED]
     ]
     heads = "<tr><th scope='col'>word</th><th scope='col'>adds</th><th scope='col'>without it</th></tr>"
