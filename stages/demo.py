@@ -31,7 +31,8 @@ MODEL = "models/classifier"
 ADDRESS = "127.0.0.1"
 MOST_CHARACTERS = 50_000  # three times the longest review of IMDb
 LISTED = 5  # words on each side
-WEAKEST = 0.05  # log-odds; a word with less says nothing
+MARKED = 20  # words of the review
+WEAKEST = 0.01  # log-odds; a word with less says nothing
 # What it is, the review, and how readers take it.
 EXAMPLES = [
     ("Plain praise", "A warm, funny and beautifully acted film. I loved every minute and will see it again.", 1),
@@ -63,8 +64,6 @@ EXAMPLES = [
     ),
 ]
 MEANT = {text: label for _, text, label in EXAMPLES}
-
-
 CSS = """
 .gradio-container { max-width: 56rem !important; margin: auto; --plus: #1d4ed8; --minus: #b45309; }
 .dark { --plus: #93c5fd; --minus: #fdba74; }
@@ -81,9 +80,11 @@ CSS = """
 .minus { --tone: var(--minus); } .review .minus { border-bottom-style: dashed; } .review .minus::before { content: "−"; }
 .lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(16rem, 1fr)); gap: 1rem 2rem; margin: 1rem 0; }
 .lists table { width: 100%; border-collapse: collapse; align-self: start; margin: 0 !important; }
+#words small { font-size: 0.9rem; }
 .lists caption { text-align: left; font-weight: 600; border-bottom: 3px solid var(--tone); }
 .lists .minus caption { border-bottom-style: dashed; }
-.lists th, .lists td { border: 0 !important; padding: 0.25rem 0 !important; text-align: right; font-weight: 400; }
+.lists table, .lists tbody, .lists tr, .lists th, .lists td { border: 0 !important; }
+.lists th, .lists td { padding: 0.25rem 0 !important; text-align: right; font-weight: 400; }
 .lists tr + tr > * { border-top: 1px solid var(--border-color-primary) !important; }
 .lists th:first-child { text-align: left; overflow-wrap: anywhere; }
 """
@@ -140,6 +141,7 @@ def serve(blocks: "Blocks", server: socket.socket) -> None:
         app,
         blocks,
         path="/",
+        app_kwargs={"docs_url": None, "redoc_url": None, "openapi_url": None},
         footer_links=[],
         run_history=False,  # or the browser would keep every review
         max_file_size=0,
@@ -215,11 +217,9 @@ def answer(model: PreTrainedModel, encoder: Encoder, precision: str, text: str) 
 def verdict(probability: float, meant: int | None) -> str:
     """The label and its probability, and whether it is what readers of an example take it for (`meant`)."""
     label = int(probability >= 0.5)
-    as_meant = (
-        f"Readers take it as {LABELS[meant]}: the model is {'right' if label == meant else 'wrong'}."
-        if meant is not None
-        else ""
-    )
+    as_meant = ""
+    if meant is not None:
+        as_meant = f"Readers take it as {LABELS[meant]}: the model is {'right' if label == meant else 'wrong'}."
     return (
         f"<p class='label'><strong>{LABELS[label]}</strong>, probability "
         f"<data value='{probability!r}'>{shown(probability if label else 1 - probability)}</data></p>"
@@ -231,13 +231,9 @@ def verdict(probability: float, meant: int | None) -> str:
 
 def shown(probability: float) -> str:
     """A probability with four digits, never rounded to certainty."""
-    return (
-        "&lt;&nbsp;0.0001"
-        if probability < 5e-5
-        else "&gt;&nbsp;0.9999"
-        if probability > 1 - 5e-5
-        else f"{probability:.4f}"
-    )
+    if probability < 5e-5:
+        return "&lt;&nbsp;0.0001"
+    return f"{probability:.4f}" if probability < 1 - 5e-5 else "&gt;&nbsp;0.9999"
 
 
 def signed(effect: float | None) -> str:
@@ -251,13 +247,17 @@ def explained(text: str, probability: float, words: list[attribution.Word], seco
     tried = [word for word in words if word.effect is not None]
     if not tried:
         return "<p>It has no word that the model can read.</p>"
-    most = max(WEAKEST, *(abs(word.effect or 0) for word in tried))
+    strongest = sorted((abs(word.effect or 0) for word in tried), reverse=True)[:MARKED]
+    least = max(strongest[0] / 10, strongest[-1], WEAKEST)
     pieces = []
-    for read, group in itertools.groupby(words, key=lambda word: word.read):
+    for was_read, group in itertools.groupby(words, key=lambda word: word.read):
         run = list(group)
-        if read:
+        if was_read:
             ends = [*(word.start for word in run[1:]), run[-1].end]
-            marks = [mark(text, word, most) + escape(text[word.end : end]) for word, end in zip(run, ends, strict=True)]
+            marks = [
+                mark(text, word, least, strongest[0]) + escape(text[word.end : end])
+                for word, end in zip(run, ends, strict=True)
+            ]
             pieces.append(f"<p class='review' dir='auto'>{''.join(marks)}</p>")
         else:
             unread = escape(text[run[0].start : run[-1].end])
@@ -265,19 +265,20 @@ def explained(text: str, probability: float, words: list[attribution.Word], seco
                 f"<details><summary>Not read: {len(run):,} words</summary><p dir='auto'>{unread}</p></details>"
             )
     lists = [table(text, tried, sign) for sign in (1, -1)]
+    read = sum(word.read for word in words)
+    some = "" if len(tried) == read else ", those with the steepest gradients,"
     how = (
-        f"{len(tried)} of the {sum(word.read for word in words):,} words that the model read were left out one at a time, "
-        f"in {seconds:.1f} s. <b>adds</b>: log-odds of POSITIVE that the word adds; <b>without it</b>: the probability of "
+        f"{len(tried)} of the {read:,} words that the model read{some} were left out one at a time, in {seconds:.1f} s. <b>adds</b>: log-odds of POSITIVE that the word adds; <b>without it</b>: the probability of "
         f"POSITIVE, now {shown(probability)}, when the review is scored again without that one word. Where two words say "
         "the same, leaving out either changes little: the figures need not add up."
     )
     return f"<h2>Which words it rests on</h2>{''.join(pieces)}<div class='lists'>{''.join(lists)}</div><small>{how}</small>"
 
 
-def mark(text: str, word: attribution.Word, most: float) -> str:
-    """A word as HTML, marked if it has at least a tenth of the strongest effect, `most`."""
+def mark(text: str, word: attribution.Word, least: float, most: float) -> str:
+    """A word as HTML, marked if its effect is between `least` and `most`."""
     said = escape(text[word.start : word.end])
-    if word.effect is None or word.without is None or abs(word.effect) < max(most / 10, WEAKEST):
+    if word.effect is None or word.without is None or abs(word.effect) < least:
         return said
     strength = f"--strength: {abs(word.effect) / most:.2f}"
     hint = f"adds {signed(word.effect)}; without it {shown(word.without)}"
