@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all extras lint report share verify imdb bench clean
+.PHONY: help setup repro test test-all extras lint report share verify imdb bench demo clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -57,6 +57,9 @@ imdb: $(INSTALLED) ## run IMDb with DistilBERT as an experiment (downloads both;
 
 bench: $(INSTALLED) ## measure training and scoring beside the usual recipes (under 10 minutes on two cores)
 	python -m stages.bench
+
+demo: $(VENV)/extra-demo ## try the model in the browser: a review, its label, and the words that speak for it
+	python -m stages.demo
 
 clean: ## remove .venv; data, models and metrics stay
 	rm -rf $(VENV)

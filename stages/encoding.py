@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from stages.errors import InputError, loading
 
 Truncation = Literal["head", "tail", "head_tail"]
+T = TypeVar("T")
 
 
 class Encoder:
@@ -55,7 +56,13 @@ class Encoder:
         encoded = [[*self._before, *self._cut(ids), *self._after] for ids in found]
         return encoded, sum(len(ids) > self.room for ids in found)
 
-    def _cut(self, ids: list[int]) -> list[int]:
-        if len(ids) <= self.room:
-            return ids
-        return ids[: self._head] + ids[len(ids) - self._tail :]
+    def located(self, text: str) -> tuple[list[int], list[tuple[int, int] | None]]:
+        """Token ids as a call gives them for one review, and the characters of each: text[start:end], None: special."""
+        found = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        ids = [*self._before, *self._cut(found["input_ids"]), *self._after]
+        return ids, [*(None for _ in self._before), *self._cut(found["offset_mapping"]), *(None for _ in self._after)]
+
+    def _cut(self, tokens: list[T]) -> list[T]:
+        if len(tokens) <= self.room:
+            return tokens
+        return tokens[: self._head] + tokens[len(tokens) - self._tail :]

@@ -115,21 +115,25 @@ def classifier(folder: str | Path, config: PreTrainedConfig | None = None, new_h
 def probabilities(
     model: PreTrainedModel | Quantized, encoder: Encoder, texts: Sequence[str], precision: str = "auto"
 ) -> np.ndarray:
-    """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+    """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,)."""
+    texts = list(texts)
+    windows = (encoder(texts[start : start + WINDOW])[0] for start in range(0, len(texts), WINDOW))
+    return np.concatenate([encoded_probabilities(model, encoder, window, precision) for window in windows])
+
+
+def encoded_probabilities(
+    model: PreTrainedModel | Quantized, encoder: Encoder, encoded: Sequence[Sequence[int]], precision: str = "auto"
+) -> np.ndarray:
+    """The same for token ids, special tokens included.
 
     The order of the labels is read from the model, never assumed.
     """
+    if isinstance(model, Quantized):
+        logits = model.score(encoded)
+    else:
+        logits = score(model, encoded, encoder.tokenizer.pad_token_id, precision)
     names = {str(name).upper(): int(index) for index, name in (model.config.id2label or {}).items()}
-    texts = list(texts)
-    found = []
-    for start in range(0, len(texts), WINDOW):
-        encoded, _ = encoder(texts[start : start + WINDOW])
-        if isinstance(model, Quantized):
-            logits = model.score(encoded)
-        else:
-            logits = score(model, encoded, encoder.tokenizer.pad_token_id, precision)
-        found.append(softmax(logits.astype(float), axis=1)[:, names["POSITIVE"]])
-    return np.concatenate(found)
+    return softmax(logits.astype(float), axis=1)[:, names["POSITIVE"]]
 
 
 def score(model: PreTrainedModel, encoded: Sequence[Sequence[int]], pad: int, precision: str = "auto") -> np.ndarray:
