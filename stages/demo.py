@@ -105,6 +105,7 @@ def main() -> None:
     scoring.deterministic()
     with listening(port) as server:
         model, encoder = scoring.load(MODEL)
+        assert isinstance(model, PreTrainedModel)
         serve(page(model, encoder, precision), server)
     print("stopped")
 

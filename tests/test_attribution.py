@@ -116,6 +116,7 @@ def test_deleting_the_strongest_words_costs_more_than_deleting_others(
 ) -> None:
     monkeypatch.chdir(ran.folder)
     model, encoder = scoring.load(Path("models/classifier"))
+    assert isinstance(model, PreTrainedModel)
     draw = random.Random(0)
     lost = []
     for text in pd.read_parquet("data/prepared/test.parquet")["text"].head(12):
