@@ -7,6 +7,7 @@ Without --dataset the reviews are put together from the sample, to the lengths t
 """
 
 import argparse
+import importlib.util
 import multiprocessing
 import platform
 import resource
@@ -37,7 +38,7 @@ from transformers import (
     pipeline,
 )
 
-from stages import checkpoints, encoding, errors, parameters, reviews, scoring, training
+from stages import checkpoints, encoding, errors, parameters, quantize, reviews, scoring, training
 
 MAX_LENGTH, BATCH_SIZE = 512, 16
 TO_TRAIN, TO_SCORE = 480, 256  # reviews
@@ -308,10 +309,31 @@ def scored(texts: list[str], labels: list[int], seconds: float, turn: int) -> Me
     peak = matmul_peak()
     scoring.deterministic()
     model, encoder = pretrained()
+    return timed(model, model, encoder, texts, peak)
+
+
+def quantised(texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
+    """The same with the int8 model that the stage quantize writes."""
+    peak = matmul_peak()
+    model, encoder = pretrained()
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        quantize.write(model, Path(folder) / "model.onnx")
+        return timed(scoring.Quantized(folder), model, encoder, texts, peak)
+
+
+def timed(
+    scorer: PreTrainedModel | scoring.Quantized,
+    model: PreTrainedModel,
+    encoder: encoding.Encoder,
+    texts: list[str],
+    peak: float,
+) -> Measured:
+    """Score reviews with `scorer`, which `model` is in float32."""
     texts = texts[:TO_SCORE]
-    scoring.probabilities(model, encoder, texts[:1])
+    scoring.probabilities(scorer, encoder, texts[:1])
     started = now()
-    scoring.probabilities(model, encoder, texts)
+    scoring.probabilities(scorer, encoder, texts)
     taken = now() - started
     return measured(model, [len(ids) for ids in encoder(texts)[0]], 1, taken, peak)
 
@@ -326,6 +348,8 @@ SCORING: dict[str, Recipe] = {
     "pipeline, batch_size=32": partial(piped, 32),
     "this evaluate stage": scored,
 }
+if importlib.util.find_spec("onnxruntime") and not torch.cuda.is_available():
+    SCORING["the same in int8"] = quantised
 
 if __name__ == "__main__":
     errors.run(main)

@@ -63,7 +63,7 @@ class Quantized:
         """
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             found = threads.map(lambda ids: self._session.run(["logits"], {"input_ids": [ids]})[0], encoded)
-            return np.concatenate([np.empty((0, 2), dtype=np.float32), *found])
+            return np.concatenate(list(found))
 
 
 def load(folder: str | Path) -> tuple[PreTrainedModel | Quantized, Encoder]:
