@@ -188,7 +188,8 @@ def page(model: PreTrainedModel, encoder: Encoder, precision: str) -> "Blocks":
             gradio.HTML(elem_id="words"),
         ]
         gradio.HTML(limits(scoring.probabilities(model, encoder, list(MEANT), precision).tolist()))
-        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        # What is asked for while an answer is under way is answered next, not dropped.
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "trigger_mode": "always_last"}
         for event in (button.click, box.submit):
             event(respond, box, outputs, **quiet)
         for each, text in tries:

@@ -85,11 +85,16 @@ def page(browser: "Browser", served: str, requests: list["Request"]) -> Iterator
 
 
 def classified(page: "Page", text: str | None = None) -> float:
-    """Type and click (or wait for what is under way); return the probability of POSITIVE once the words are there."""
+    """Type (or leave what is typed) and click; return the probability of POSITIVE once the words are there."""
     if text is not None:
-        page.evaluate("document.querySelector('#words h2')?.remove()")  # the last answer's, or it would do
         page.get_by_label("Review", exact=True).fill(text)
-        page.get_by_role("button", name="Classify").click()
+    page.evaluate("document.querySelector('#words h2')?.remove()")  # the last answer's, or it would do
+    page.get_by_role("button", name="Classify").click()
+    return answered(page)
+
+
+def answered(page: "Page") -> float:
+    """The probability of POSITIVE once the words are there."""
     page.get_by_role("heading", name="Which words it rests on").wait_for()
     return float(str(page.get_by_role("status", name="Answer").locator("data").get_attribute("value")))
 
@@ -137,11 +142,19 @@ def test_an_example_is_one_click(page: "Page", ran: Clone) -> None:
     for name, text, meant in demo.EXAMPLES:
         page.get_by_role("button", name=name).click()
         page.locator("#words .review", has_text=text[-20:]).wait_for()
-        found = classified(page)
+        found = answered(page)
         assert page.get_by_label("Review", exact=True).input_value() == text
         assert found == pytest.approx(expected(ran, text), rel=1e-6)
         right = "right" if (found >= 0.5) == meant else "wrong"
         assert f"Readers take it as {LABELS[meant]}: the model is {right}." in page.inner_text("#verdict")
+
+
+def test_the_last_review_asked_for_is_answered_last(page: "Page") -> None:
+    box, button = page.get_by_label("Review", exact=True), page.get_by_role("button", name="Classify")
+    for text in (" ".join([REVIEW] * 20), "A second film.", "A third film."):
+        box.fill(text)
+        button.click()
+    page.locator("#words .review", has_text="third").wait_for()
 
 
 def test_the_keyboard_is_enough(page: "Page") -> None:
@@ -149,13 +162,13 @@ def test_the_keyboard_is_enough(page: "Page") -> None:
     assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
     page.keyboard.type(f"One {MARKER} of a film.")
     page.keyboard.press("Shift+Enter")
-    first = classified(page)
+    first = answered(page)
     page.keyboard.press("Control+A")
     page.keyboard.type("Dull and slow.")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator("#words mark, #words .review", has_text="Dull").first.wait_for()
-    assert classified(page) != first
+    assert answered(page) != first
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
     page.locator("#words .review", has_text="beautifully").wait_for()
@@ -196,8 +209,7 @@ def test_any_characters_are_answered(page: "Page") -> None:
             "(box, codes) => { box.value = String.fromCharCode(...codes); box.dispatchEvent(new Event('input')) }",
             codes,
         )
-        page.get_by_role("button", name="Classify").click()
-        page.locator("#words", has_text=text[:1]).get_by_role("heading", name="Which words it rests on").wait_for()
+        classified(page)
         assert not set(page.locator("#words").inner_text()) & set("\x00\x07\x1b\u202e\ud800")
 
 
