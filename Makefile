@@ -24,7 +24,7 @@ repro: $(INSTALLED) ## run the pipeline, or what changed of it, and show the tes
 	dvc metrics diff --all --targets metrics/test.json
 
 test: $(INSTALLED) ## run the tests
-	python -m pytest
+	python -m pytest -n auto --dist worksteal
 
 test-all: $(INSTALLED) ## run the slow tests too: kills, faults and fuzzing in numbers
 	python -m pytest -m ''
