@@ -9,6 +9,7 @@ Ray Data reads, scores and writes in a stream; the work of a worker that dies is
 import argparse
 import logging
 import os
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -56,20 +57,17 @@ def main() -> None:
         raise InputError(f"{chosen.model}: no classifier there; `dvc repro` trains one, `dvc pull` fetches one")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     warnings.simplefilter("ignore")  # of Ray, to whoever writes pipelines
-    try:
+    with errors.extra("ray"):
         import ray
         from ray.data import DataContext, SaveMode
-    except ImportError:
-        raise InputError("Ray is not installed: pip install -e '.[ray]'") from None
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     start: dict[str, Any] = {"logging_level": logging.ERROR}
     if not os.environ.get("RAY_ADDRESS"):
         # One more than there are workers, or reading would wait for a core forever.
-        chosen.workers = chosen.workers or len(os.sched_getaffinity(0))
-        start |= {"num_cpus": chosen.workers + 1, "include_dashboard": False}
+        start |= {"num_cpus": (chosen.workers or os.cpu_count() or 1) + 1, "include_dashboard": False}
     ray.init(**start, runtime_env={"py_modules": [str(Path(__file__).parent)]}, log_to_driver=False)
     resources = ray.cluster_resources()
-    workers = chosen.workers or max(1, int(resources["CPU"]) - 1)
+    workers = chosen.workers or int(resources.get("GPU") or max(1, resources["CPU"] - 1))
     DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
     try:
         reviews = ray.data.read_parquet(chosen.input).select_columns([chosen.text, chosen.id])
@@ -88,8 +86,9 @@ def main() -> None:
             num_gpus=1 if resources.get("GPU") else None,
         )
         scores.write_parquet(chosen.output, mode=SaveMode.ERROR)
-    except Exception as error:  # Ray wraps what workers raise, and pyarrow has many kinds
-        raise InputError(errors.reason(error)) from error
+    except Exception as error:  # pyarrow has many kinds, and Ray hands on what workers raise as text alone
+        told = re.findall(r"InputError: (.*)", str(error))
+        raise InputError(told[-1] if told else errors.reason(error)) from error
 
 
 def arguments() -> argparse.Namespace:

@@ -58,7 +58,8 @@ def test_a_row_with_a_fault_is_named_or_skipped(ran: Clone, tmp_path: Path) -> N
     pd.DataFrame({"id": ["a", "b", "c"], "text": ["good", None, "bad"]}).to_parquet(tmp_path / "reviews.parquet")
     command = f"python -m stages.predict_ray --input {tmp_path}/reviews.parquet --workers 1 --output {tmp_path}/scores"
     output = ran.run(command, fails=True).splitlines()
-    assert output == ["error: id b: text None is not text (--on-error skip leaves such rows out)"]
+    assert output[-1] == "error: id b: text None is not text (--on-error skip leaves such rows out)"
+    assert "Traceback" not in output
     ran.run(f"{command}-2 --on-error skip")
     assert pd.concat(map(pd.read_parquet, tmp_path.glob("scores-2/*")))["id"].tolist() == ["a", "c"]
     assert "nothing" in ran.run(command.replace("reviews.parquet", "nothing.parquet"), fails=True)
