@@ -86,7 +86,7 @@ def save(
         config["base_model"] = checkpoint.source
         config["review_truncation"] = params.truncation
         config["review_max_length"] = params.max_length
-        outputs.write_json(folder / "config.json", config)
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
 
 def summary(state: TrainerState) -> dict[str, Any]:
