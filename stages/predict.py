@@ -68,10 +68,9 @@ def main() -> None:
     window = chosen.window or predictor.window
     writer = None
     if chosen.output:
-        run = fingerprint(chosen.input, chosen.model) | {
-            "text": chosen.text, "id": chosen.id, "precision": precision, "window": window
-        }  # fmt: skip
-        writer = streams.Writer(chosen.output, run, chosen.resume)
+        run = {"text": chosen.text, "id": chosen.id, "precision": precision, "window": window}
+        again = run | fingerprint(chosen.input, chosen.model) if chosen.input else None
+        writer = streams.Writer(chosen.output, again, chosen.resume)
     faults = Faults(reader.where, chosen.on_error == "skip")
     suffix = f".{chosen.format}"
     if not writer:
@@ -92,7 +91,7 @@ def main() -> None:
             writer.finish()
     except KeyboardInterrupt:
         kept = f"; {writer.done} rows are kept, and the same command with --resume goes on" if writer else ""
-        raise InputError(f"interrupted{kept}") from None
+        raise InputError(f"interrupted{kept if chosen.input else ''}") from None
     except BrokenPipeError:  # whoever read has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     faults.sum_up()
@@ -119,8 +118,13 @@ def arguments() -> argparse.Namespace:
     chosen = parser.parse_args()
     if chosen.texts and chosen.input:
         parser.error("give either texts or --input")
+    for text in chosen.texts:
+        if len(text) < 200 and Path(text).exists():
+            parser.error(f"{text} is a file or a folder: --input {text}")
     if chosen.resume and not (chosen.input and chosen.output):
         parser.error("--resume needs --input and --output")
+    if chosen.input and chosen.output and chosen.input.resolve() == chosen.output.resolve():
+        parser.error("--output is --input")
     if chosen.window is not None and chosen.window < 1:
         parser.error("--window: allowed: 1 or more")
     if not chosen.texts and not chosen.input and sys.stdin.isatty():
@@ -177,15 +181,18 @@ class Faults:
             print(f"{self._count:,} of the rows skipped", file=sys.stderr)
 
 
-def fingerprint(source: Path | None, model: Path) -> dict[str, object]:
+def fingerprint(source: Path, model: Path) -> dict[str, object]:
     """What tells this input and this model from others."""
     digest = hashlib.sha256()
     for path in sorted(model.iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
-    found: dict[str, object] = {"input": str(source), "model": digest.hexdigest()}
-    if source:
-        found |= {"input_bytes": source.stat().st_size, "input_modified": source.stat().st_mtime_ns}
-    return found
+    state = source.stat()
+    return {
+        "input": str(source),
+        "input_bytes": state.st_size,
+        "input_modified": state.st_mtime_ns,
+        "model": digest.hexdigest(),
+    }
 
 
 if __name__ == "__main__":

@@ -200,7 +200,8 @@ class Writer:
 
     Args:
         path: .csv, .jsonl or .parquet.
-        run: all that decides the scores; another run's windows are refused.
+        run: all that decides the scores; another run's windows are refused. None: it cannot be gone on with, as where
+            standard input is read, and windows are removed.
         resume: go on with the windows that are there.
 
     Attributes:
@@ -210,12 +211,15 @@ class Writer:
         InputError: the format is unknown, there are windows and `resume` is not asked for, or they are another run's.
     """
 
-    def __init__(self, path: Path, run: dict[str, Any], resume: bool = False):
+    def __init__(self, path: Path, run: dict[str, Any] | None, resume: bool = False):
         if path.suffix not in (".csv", ".jsonl", ".parquet"):
             raise InputError(f"{path}: unknown format {path.suffix!r}; allowed: .csv, .jsonl, .parquet")
         self.path, self.parts = path, path.with_name(path.name + ".parts")
         self.done = 0
         state = self.parts / "run.json"
+        if run is None:
+            shutil.rmtree(self.parts, ignore_errors=True)
+            return
         if state.exists():
             if not resume:
                 raise InputError(f"{self.parts}: holds an unfinished run: --resume goes on, or remove it")
@@ -252,7 +256,7 @@ class Writer:
                     for part in self._found():
                         with part.open("rb") as rows:
                             shutil.copyfileobj(rows, whole)
-        shutil.rmtree(self.parts)
+        shutil.rmtree(self.parts, ignore_errors=True)  # there is none of an empty input
 
 
 def header(suffix: str) -> str:

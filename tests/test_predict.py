@@ -89,6 +89,17 @@ def test_every_input_comes_to_the_same(call, tmp_path: Path) -> None:  # type: i
     assert pd.DataFrame(rows).equals(pd.read_csv(io.StringIO(given), dtype={"id": str}))
 
 
+def test_lines_go_to_a_file_whole_or_not_at_all(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    scores = tmp_path / "scores.csv"
+    assert "row 2: the text is empty" in call("--window", 1, "--output", scores, stdin=b"good\n\n", fails=True)
+    assert not scores.exists()
+    call("--output", scores, stdin=b"")
+    assert scores.read_text() == "id,label,probability\n"
+    call("--output", scores, stdin=b"good\nbad\n")
+    assert read(scores)["id"].tolist() == ["1", "2"]
+    assert list(tmp_path.iterdir()) == [scores]
+
+
 def test_columns_may_have_other_names(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     frame = pd.DataFrame({"review": TEXTS, "film": [7, 8, 9]})
     for kind in (".csv", ".jsonl", ".parquet"):
