@@ -206,7 +206,8 @@ def lines(plot: dict[str, Any], tables: list[pd.DataFrame], diagonal: bool) -> d
 def ticks(low: float, high: float) -> np.ndarray:
     """Two to seven round numbers that span low to high, and 0 where that is not far below."""
     low = 0.0 if 0 < low <= high / 2 else low
-    span = high - low or abs(high) or 1.0
+    span = high - low or abs(high)
+    span = span if span > 1e-300 else 1.0  # below, a step would be no number
     magnitude = 10.0 ** math.floor(math.log10(span))
     step = magnitude * next(factor for factor in (0.2, 0.5, 1, 2) if span / magnitude / factor <= 5)
     first = math.floor(low / step)

@@ -43,12 +43,15 @@ def ssh(folder: Path) -> Iterator[Remote]:
 
 @contextmanager
 def s3(folder: Path) -> Iterator[Remote]:
-    """rclone's S3 server which checks signatures."""
+    """rclone's S3 server, which checks signatures, and says of a part of a file the checksum of the whole."""
     pytest.importorskip("dvc_s3", reason="pip install '.[s3]'")
     (folder / "buckets/sentiment").mkdir(parents=True, exist_ok=True)
     with rclone("s3", folder / "buckets", "--auth-key", "someone,secret") as address:
         keys = {"access_key_id": "someone", "secret_access_key": "secret", "region": "us-east-1"}
-        yield {"url": "s3://sentiment/storage", "endpointurl": f"http://{address}"} | keys
+        settings = folder / "aws.ini"
+        settings.write_text("[default]\nresponse_checksum_validation = when_required\n")
+        options = {"endpointurl": f"http://{address}", "configpath": str(settings)}
+        yield {"url": "s3://sentiment/storage"} | options | keys
 
 
 @contextmanager

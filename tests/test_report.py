@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stages import parameters, report
@@ -171,6 +171,7 @@ def test_what_is_missing_or_damaged_is_one_line_and_the_last_report_stays(
     Path("dvc.yaml").write_text(pipeline)
 
 
+@example(0.0, 5e-324)
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
 def test_ticks_span_the_values(one: float, other: float) -> None:
     low, high = sorted((one, other))
