@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-import yaml
+from stages import parameters
 
 COMMIT = "c0ffee1" * 5 + "c0ffe"
 LFS = (".bin", ".parquet", ".safetensors")  # Git knows these by their SHA-256, and all others by its own SHA-1
@@ -162,7 +162,7 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
 
         def validate(self, content: str) -> None:
             found = re.match(r"---\n(.*?)\n---\n", content, re.DOTALL)
-            data = yaml.safe_load(found[1]) if found else {}
+            data = parameters.parse_yaml(found[1], "README.md") if found else {}
             missing = {"license", "model-index"} - set(data)
             said = [{"message": f'"{key}" is required'} for key in sorted(missing)]
             self.send(400 if missing else 200, {"errors": said, "warnings": []})
