@@ -27,7 +27,7 @@ def bf16(precision: str) -> bool:
     """Whether to compute in bfloat16: `auto` means where matrix units do (CUDA from Ampere on, AMX).
 
     AVX-512 BF16 alone is no reason: it halves the speed of products on Intel and doubles it on AMD, and in fp32 both come
-    to the same metrics.
+    to the same accuracies.
     """
     if precision != "auto":
         return precision == "bf16"

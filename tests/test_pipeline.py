@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import skops.io
 
-from tests.conftest import Clone
+from tests.conftest import SMALL, Clone
 
 OUTPUTS = ["data/prepared", "models/classifier", "metrics", "dvc.lock"]
 
@@ -79,6 +79,15 @@ def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
     assert "3e-05" in copy.run("dvc exp show --csv")
     # The run cache knows the first lr: going back trains nothing.
     assert not executed(copy.run("dvc exp run -S lr=2e-4")) & {"train", "evaluate"}
+
+
+def test_experiments_follow_each_other_where_the_outputs_of_head_never_were(clone: Clone) -> None:
+    # DVC takes what the second shares with the first from its run cache, and asks which dependencies are outputs of HEAD.
+    settings = " ".join(f"-S {key}={value}" for key, value in (SMALL | {"max_train_reviews": "16"}).items())
+    assert "prepare" in executed(clone.run(f"dvc exp run --temp {settings}"))
+    assert executed(clone.run(f"dvc exp run --temp {settings} -S seed=1")) == {
+        "check_params", "check_data", "train", "evaluate"
+    }  # fmt: skip
 
 
 @pytest.mark.slow
