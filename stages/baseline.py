@@ -23,7 +23,7 @@ from stages.metrics import report
 
 # Hashed features need no vocabulary, which would be larger than the model.
 FEATURES = 2**21
-STRENGTHS = (10.0, 30.0, 100.0)  # inverse regularisation; the validation split picks one
+STRENGTHS = (10.0, 100.0, 1000.0, 10_000.0)  # inverse regularisation; the validation split picks one
 MOST = {"train": 100_000, "validation": 20_000}
 AT_ONCE = 10_000  # reviews whose features are in memory when the test split is scored
 

@@ -21,7 +21,7 @@ PREPARED = {split: Path(f"data/prepared/{split}.parquet") for split in ("train",
 
 
 def main() -> None:
-    """Train, keep the checkpoint of the epoch with the lowest validation loss, and write metrics/train.json."""
+    """Train, keep the checkpoint of the epoch with the highest validation accuracy, and write metrics/train.json."""
     params = parameters.load(parameters.TrainParams)
     training.quiet()
     scoring.deterministic()
@@ -93,7 +93,8 @@ def summary(state: TrainerState) -> dict[str, Any]:
     """What metrics/train.json says of the training."""
     logged = [entry for entry in state.log_history if "loss" in entry]
     steps = np.diff([0, *(entry["step"] for entry in logged)])
-    best = min((entry for entry in state.log_history if "eval_loss" in entry), key=lambda entry: entry["eval_loss"])
+    epochs = [entry for entry in state.log_history if "eval_accuracy" in entry]
+    best = max(epochs, key=lambda entry: entry["eval_accuracy"])  # the first of equals, as Trainer keeps it
     return {
         "train_loss": float(np.average([entry["loss"] for entry in logged], weights=steps)),
         "validation_loss": best["eval_loss"],

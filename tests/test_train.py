@@ -148,6 +148,18 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -
     assert not (copy.folder / "models/checkpoints").exists()
 
 
+def test_the_epoch_with_the_highest_validation_accuracy_is_kept(copy: Clone) -> None:
+    copy.set(epochs="6", lr="1e-3")  # so high that accuracy goes up and down, and the loss picks another epoch
+    copy.run("python -m stages.train")
+    accuracy = curve(copy, "validation/accuracy")
+    kept = json.loads((copy.folder / "metrics/train.json").read_text())
+    assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
+    validation = pd.read_parquet(copy.folder / "data/prepared/validation.parquet")
+    probability = scoring.probabilities(*scoring.load(copy.folder / "models/classifier"), validation["text"].tolist())
+    right = ((probability >= 0.5) == validation["label"]).mean()
+    assert right == pytest.approx(kept["validation_accuracy"], abs=1e-6) == accuracy.max()
+
+
 def test_another_lr_does_not_go_on_from_the_wrong_training(copy: Clone) -> None:
     path = copy.folder / "models/checkpoints/0123456789abcdef/checkpoint-4"
     path.mkdir(parents=True)
