@@ -81,6 +81,7 @@ def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
     assert not executed(copy.run("dvc exp run -S lr=2e-4")) & {"train", "evaluate"}
 
 
+@pytest.mark.slow
 def test_experiments_follow_each_other_where_the_outputs_of_head_never_were(clone: Clone) -> None:
     # DVC takes what the second shares with the first from its run cache, and asks which dependencies are outputs of HEAD.
     settings = " ".join(f"-S {key}={value}" for key, value in (SMALL | {"max_train_reviews": "16"}).items())
