@@ -675,7 +675,7 @@ NAMED_SOURCES = {
     "a third split": ("files: {train: reviews.csv, dev: reviews.csv}", "files"),
     "a column with braces": ("label: '{0}{x}'", "no column '{0}{x}'; it has: text, label, split"),
     "a column of two lines": ('text: "a\\nb"', r"no column 'a\nb'"),
-    "a column of 1 MB": ("text: " + "x" * 2**20, "no column 'xxx"),
+    "a column of 1 MB": ("text: " + "y" * 2**20, "no column 'yyy"),
     "a key of two lines": ('"a\\nb": 1', r"unknown key 'a\nb'"),
     "a nested key of two lines": ('files: {"a\\nb": reviews.csv}', "files"),
 }
@@ -1158,7 +1158,7 @@ NAMED_HEADS: dict[str, tuple[Edit, str | None]] = {
     "one label twice": (put(id2label={"0": "POSITIVE", "1": "positive"}), "its head has the labels POSITIVE, POSITIVE"),
     "labels of no name": (put(id2label={"0": "LABEL_0", "1": "LABEL_1"}), "its head has the labels LABEL_0, LABEL_1"),
     "no labels": (put(id2label=...), "its head has the labels none"),
-    "labels of 1 MB": (put(id2label={"0": "x" * 2**20}), "its head has the labels XXX"),
+    "labels of 1 MB": (put(id2label={"0": "y" * 2**20}), "its head has the labels YYY"),
     "labels of two lines": (put(id2label={"0": "a\nb"}), "its head has the labels A B"),
     "a head missing": (
         tensors(lambda found: {key: value for key, value in found.items() if "classifier" not in key}),
