@@ -13,10 +13,11 @@ help: ## list the targets
 
 setup: $(INSTALLED) ## make .venv with the pinned packages (the other targets do it by themselves)
 
-$(INSTALLED): requirements.lock
+$(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'error: no Python 3.11 or newer found; name one: make PYTHON=/path/to/python3'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . # the command sentiment
 	@touch $@
 
 repro: $(INSTALLED) ## run the pipeline, or what changed of it, and show the test metrics beside the last commit's
@@ -44,22 +45,22 @@ lint: $(INSTALLED) ## check style and types
 	zizmor --offline --quiet .github/workflows
 
 report: $(INSTALLED) ## write metrics/report.html: the run on one page that needs no network
-	python -m stages.report
+	sentiment report
 
 share: $(INSTALLED) ## push every run that is in DVC's cache, so that no colleague trains it again
-	python -m stages.share
+	sentiment share
 
 verify: $(INSTALLED) ## check every file in DVC's cache against its hash
-	python -m stages.verify
+	sentiment verify
 
 imdb: $(INSTALLED) ## run IMDb with DistilBERT as an experiment (downloads both; wants a GPU)
 	dvc exp run -S dataset=imdb -S model=distilbert/distilbert-base-uncased-finetuned-sst-2-english -S lr=2e-5 -S epochs=1
 
 bench: $(INSTALLED) ## measure training and scoring beside the usual recipes (under 10 minutes on two cores)
-	python -m stages.bench
+	sentiment bench
 
 demo: $(VENV)/extra-demo ## try the model in the browser: a review, its label, and the words that speak for it
-	python -m stages.demo
+	sentiment demo
 
 clean: ## remove .venv; data, models and metrics stay
 	rm -rf $(VENV)

@@ -1,37 +1,34 @@
-"""Score the checkpoint as it came, before fine-tuning, so that what training bought is visible."""
-
-from typing import Any
+"""Scores the pretrained model before fine-tuning, so that what training bought is visible."""
 
 import pandas as pd
 
-from stages import checkpoints, errors, outputs, parameters
+from sentiment import atomic, stage
+from sentiment.errors import loading
+from sentiment.model import pretrained
+from sentiment.params import ZeroShotParams
 
 
 def main() -> None:
-    """Write metrics/zero_shot.json; a checkpoint with no trained head has no figures, and the file says so."""
-    params = parameters.load(parameters.ModelParams)
-    checkpoint = checkpoints.fetch(params.model)
-    if not checkpoint.has_head:
-        outputs.write_json("metrics/zero_shot.json", {"accuracy": "no trained head"})
-        print(f"zero-shot: {checkpoint.source} has no trained head")
+    """Write metrics/zero_shot.json; a model with no trained head has no figures, and the file says so."""
+    params = ZeroShotParams.load()
+    model = pretrained.fetch(params.model)
+    if not model.has_head:
+        atomic.write_json("metrics/zero_shot.json", {"accuracy": "no trained head"})
+        print(f"zero-shot: {model.source} has no trained head")
         return
-    found = zero_shot(checkpoint, params, pd.read_parquet("data/prepared/test.parquet"))
-    outputs.write_json("metrics/zero_shot.json", found)
-    print(f"zero-shot: test accuracy {found['accuracy']:.4f}")
+    from sentiment.evaluation.report import report  # late: many models have no head, and torch takes seconds
+    from sentiment.model import encoding, scoring
 
-
-def zero_shot(checkpoint: checkpoints.Checkpoint, params: parameters.ModelParams, test: pd.DataFrame) -> dict[str, Any]:
-    """The metrics of a checkpoint with a trained head on the prepared test split."""
-    from stages import encoding, scoring  # late: torch takes seconds, and many have no head
-    from stages.metrics import report
-
-    scoring.deterministic()
-    with errors.loading(f"model {checkpoint.source}"):
-        model = scoring.classifier(checkpoint.folder)
-    encoder = encoding.Encoder(checkpoint.folder, params.max_length, params.truncation)
-    probability = scoring.probabilities(model, encoder, test["text"], params.precision)
-    return report(test, probability)
+    scoring.make_deterministic()
+    with loading(f"model {model.source}"):
+        weights = scoring.load_weights(model.folder)
+    encoder = encoding.Encoder(model.folder, params.max_length, params.truncation)
+    classifier = scoring.TransformerClassifier(weights, encoder, params.precision)
+    test = pd.read_parquet("data/prepared/test.parquet")
+    metrics = report(test, classifier.probabilities(test["text"].tolist()))
+    atomic.write_json("metrics/zero_shot.json", metrics)
+    print(f"zero-shot: test accuracy {metrics['accuracy']:.4f}")
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    stage.run(main, "zero_shot")

@@ -1,0 +1,5 @@
+"""`python -m sentiment`, the same as `sentiment`."""
+
+from sentiment.cli import main
+
+main()

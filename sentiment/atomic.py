@@ -1,0 +1,50 @@
+"""Atomic writes: a file or folder appears complete, or not at all."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sentiment.errors import full_disk
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path` for a file or a folder; it takes the place of `path` if the block succeeds.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(partial)
+    try:
+        with full_disk(path.parent):
+            yield partial
+        if path.is_dir():  # a folder cannot be renamed onto another that has files in it
+            _remove(path)
+        partial.replace(path)
+    finally:
+        _remove(partial)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: dict[str, Any]) -> None:
+    """Write `content` as indented JSON, floats rounded to 6 decimals, keys in the order given."""
+
+    def rounded(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: rounded(item) for key, item in value.items()}
+        return round(value, 6) if isinstance(value, float) else value
+
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(rounded(content), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,51 @@
+"""The command `sentiment`: its subcommands, each of which is imported only when it runs."""
+
+import importlib
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from sentiment import errors
+
+COMMANDS = {
+    "compare": "Say whether one run is better than another, worse, or within noise.",
+    "predict": "Say of reviews whether they are positive.",
+    "report": "Write one run on one page, metrics/report.html.",
+    "demo": "Try the model in the browser.",
+    "publish": "Publish models/classifier/ on the Hugging Face Hub.",
+    "share": "Push every run that is in DVC's cache.",
+    "verify": "Check every file in DVC's cache against its hash.",
+    "results": "Write the README's tables of results and parameters.",
+    "bench": "Measure training and scoring beside the usual recipes.",
+}
+
+
+class _Commands(TyperGroup):
+    """A group that lists its commands without importing them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command with a name and a line alone, for lists of commands."""
+        return TyperCommand(cmd_name, short_help=COMMANDS[cmd_name]) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command itself, to run it or to complete its options."""
+        name, _, rest = super().resolve_command(ctx, args)
+        app = typer.Typer(add_completion=False)
+        app.command(name)(importlib.import_module(f"sentiment.commands.{name}").main)
+        return name, typer.main.get_command(app), rest
+
+
+app = typer.Typer(
+    cls=_Commands, help="Compare, use, show and share what the pipeline made.", no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)  # fmt: skip
+app.callback()(lambda: None)
+
+
+def main() -> None:
+    """Run the subcommand that the command line names."""
+    errors.run(app)

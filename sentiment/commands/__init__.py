@@ -1,0 +1,1 @@
+"""The subcommands of `sentiment`, one file or folder each."""

@@ -1,0 +1,341 @@
+"""Measures training and scoring beside what people copy: the same model and reviews, in turn, in one run.
+
+On a CPU the model is all-MiniLM-L6-v2; on CUDA it has DistilBERT's shape and random weights, which cost the same time.
+Without --dataset the reviews are put together from the sample, to the lengths that IMDb's reviews have.
+"""
+
+import importlib.util
+import multiprocessing
+import platform
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import transformers
+import typer
+from datasets import Dataset
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
+
+from sentiment.data.dataset import load
+from sentiment.model import onnx_export, pretrained, scoring
+from sentiment.model.classifier import Classifier, save_transformer
+from sentiment.model.encoding import Encoder
+from sentiment.model.int8 import Int8Classifier
+from sentiment.model.scoring import TransformerClassifier
+from sentiment.params import TrainParams
+from sentiment.training.trainer import as_dataset, build_classifier, build_trainer, quiet_libraries, set_dropout
+
+MAX_LENGTH, BATCH_SIZE = 512, 16
+TO_TRAIN, TO_SCORE = 480, 256  # reviews
+# The words of IMDb's reviews (metrics/imdb/data.json) are about log-normal.
+MEDIAN_WORDS, P95_WORDS = 173, 593
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The work of one recipe in one round: its reviews, their tokens without padding, and the operations they need."""
+
+    reviews: int
+    tokens: int
+    operations: float
+    seconds: float
+    peak_bytes: int
+    peak_operations: float  # a second, of the machine's matrix multiplication just before
+
+
+def main(
+    dataset: Annotated[str, typer.Option(help="a folder of data/ (reviews made from the sample)")] = "",
+    rounds: Annotated[int, typer.Option(help="how often each recipe has its turn")] = 3,
+    seconds: Annotated[float, typer.Option(help="how long a turn lasts, a step or batch more or less")] = 25,
+) -> None:
+    """Measure training and scoring beside the usual recipes: every recipe in turn, round by round, and the medians."""
+    texts, labels = training_reviews(dataset) if dataset else synthetic_reviews()
+    print(f"{machine()}, PyTorch {torch.__version__}, max_length {MAX_LENGTH}, batch {BATCH_SIZE}; medians of rounds")
+    for title, recipes in {"training": TRAINING, "scoring": SCORING}.items():
+        print(table(title, in_turn(recipes, texts, labels, rounds, seconds)), flush=True)
+
+
+def synthetic_reviews() -> tuple[list[str], list[int]]:
+    """Texts of IMDb's lengths, each put together from the sample's reviews of one label."""
+    _, sample = load("sample")
+    words = [sample["text"][sample["label"] == label].str.cat(sep=" ").split() for label in (0, 1)]
+    rng = np.random.default_rng(0)
+    texts = []
+    for place, length in enumerate(
+        rng.lognormal(np.log(MEDIAN_WORDS), np.log(P95_WORDS / MEDIAN_WORDS) / 1.645, TO_TRAIN).astype(int)
+    ):
+        source = words[place % 2]
+        start = rng.integers(len(source) - length)
+        texts.append(" ".join(source[start : start + length + 1]))
+    return texts, [place % 2 for place in range(TO_TRAIN)]
+
+
+def training_reviews(name: str) -> tuple[list[str], list[int]]:
+    """Training reviews of a dataset."""
+    _, rows = load(name)
+    rows = rows[rows["split"] == "train"]
+    rows = rows.sample(min(TO_TRAIN, len(rows)), random_state=0)
+    return rows["text"].tolist(), rows["label"].tolist()
+
+
+Recipe = Callable[[list[str], list[int], float, int], Measured]
+
+
+def in_turn(
+    recipes: dict[str, Recipe], texts: list[str], labels: list[int], rounds: int, seconds: float
+) -> dict[str, list[Measured]]:
+    """Each recipe's measurements, a round each. Every recipe has a process of its own, for its peak memory."""
+    context = multiprocessing.get_context("spawn")
+    processes = {name: ProcessPoolExecutor(1, mp_context=context) for name in recipes}
+    rounds_by_name: dict[str, list[Measured]] = {name: [] for name in recipes}
+    for turn in range(rounds):
+        order = np.random.default_rng(turn).permutation(len(texts))
+        shuffled = [texts[row] for row in order], [labels[row] for row in order]
+        for name, recipe in recipes.items():
+            rounds_by_name[name].append(processes[name].submit(recipe, *shuffled, seconds, turn).result())
+    for process in processes.values():
+        process.shutdown()
+    return rounds_by_name
+
+
+def table(title: str, turns: dict[str, list[Measured]]) -> str:
+    """Medians as a Markdown table; ratios are taken round by round, to the recipes of others."""
+    *others, _ = turns
+    lines = [
+        f"| {title} | reviews/s | tokens/s | {' | '.join(f'times {name}' for name in others)} | peak memory "
+        "| share of the machine's matrix multiplication |",
+        "|---" * (5 + len(others)) + "|",
+    ]
+    for name, rounds in turns.items():
+
+        def median(figure: Callable[[Measured], float], rounds: Sequence[Measured] = rounds) -> float:
+            return statistics.median(map(figure, rounds))
+
+        speeds = [one.reviews / one.seconds for one in rounds]
+        peers = [[one.reviews / one.seconds for one in turns[other]] for other in others]
+        ratios = [statistics.median(np.divide(speeds, peer)) for peer in peers]
+        lines.append(
+            f"| {name} | {statistics.median(speeds):.3g} "
+            f"| {median(lambda one: one.tokens / one.seconds):,.0f} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} "
+            f"| {median(lambda one: one.peak_bytes) / 2**30:.1f} GiB "
+            f"| {median(lambda one: one.operations / one.seconds / one.peak_operations):.0%} |"
+        )
+    peak = statistics.median(one.peak_operations for rounds in turns.values() for one in rounds)
+    return "\n".join([*lines, f"The machine's matrix multiplication: {peak / 1e9:,.0f} GFLOPS."])
+
+
+def machine() -> str:
+    """The hardware that does the work."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    has = torch.cpu.get_capabilities()
+    kinds = [kind for kind in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if has.get(kind)]
+    return f"{torch.get_num_threads()} CPU cores ({platform.machine()}, {', '.join(kinds)})"
+
+
+def matmul_peak() -> float:
+    """Operations a second of the faster of fp32 and bf16 matrix multiplication, the best of some.
+
+    A processor without bf16 products takes minutes for them, and is not asked.
+    """
+    device, size = ("cuda", 8192) if torch.cuda.is_available() else ("cpu", 1536)
+    best, has = 0.0, torch.cpu.get_capabilities()
+    multiplies_bf16 = device == "cuda" or has.get("avx512_bf16") or has.get("amx_bf16")
+    for dtype in (torch.float32, torch.bfloat16) if multiplies_bf16 else (torch.float32,):
+        left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+        for _ in range(8):
+            started = now()
+            left @ right
+            best = max(best, 2 * size**3 / (now() - started))
+    return best
+
+
+def now() -> float:
+    """The time when all work given to the GPU is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def measured(model: PreTrainedModel, lengths: Sequence[int], passes: int, seconds: float, peak: float) -> Measured:
+    """The work done in `seconds`, for reviews of these lengths in tokens; a training step counts as three passes."""
+    config = model.config
+    width = config.hidden_size
+    inner = getattr(config, "intermediate_size", None) or config.hidden_dim
+    length = np.asarray(lengths, dtype=float)
+    layer = 2 * length * (4 * width**2 + 2 * width * inner) + 4 * length**2 * width
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if torch.cuda.is_available():
+        memory = torch.cuda.max_memory_allocated()
+    operations = float(passes * config.num_hidden_layers * layer.sum())
+    return Measured(len(length), int(length.sum()), operations, seconds, memory, peak)
+
+
+def new_model(dropout: float | None = None) -> tuple[PreTrainedModel, Encoder]:
+    """The model with a new head, and its encoder."""
+    quiet_libraries()
+    torch.manual_seed(0)
+    base = pretrained.fetch(pretrained.PACKAGED)
+    encoder = Encoder(base.folder, MAX_LENGTH, "head")
+    if not torch.cuda.is_available():
+        return build_classifier(base, dropout), encoder
+    config = transformers.DistilBertConfig(vocab_size=len(encoder.tokenizer))
+    set_dropout(config, dropout)
+    return transformers.DistilBertForSequenceClassification(config), encoder
+
+
+class Clock(TrainerCallback):
+    """Times whole optimizer steps from the second on, and ends the training when its time is over."""
+
+    def __init__(self, seconds: float):
+        self.limit, self.started, self.seconds, self.steps = seconds, 0.0, 0.0, 0
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Count the step; the first one only starts the clock."""
+        if state.global_step == 1:
+            self.started = now()
+            return
+        self.steps, self.seconds = state.global_step - 1, now() - self.started
+        control.should_training_stop = self.seconds > self.limit
+
+
+Build = Callable[[str, list[str], list[int], int], Trainer]
+
+
+def trained(build: Build, texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
+    """Train for some seconds."""
+    peak, clock, lengths = matmul_peak(), Clock(seconds), []
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build(folder, texts, labels, turn)
+        model: Any = trainer.model
+        trainer.add_callback(clock)
+        trainer.remove_callback(transformers.PrinterCallback)
+        collate = trainer.data_collator
+
+        def counted(rows: Any) -> Any:
+            batch = collate(rows)
+            lengths.append(batch["attention_mask"].sum(1))
+            return batch
+
+        trainer.data_collator = counted
+        trainer.train()
+    step = trainer.args.gradient_accumulation_steps
+    timed = torch.cat(lengths[step : (1 + clock.steps) * step])  # batches are fetched ahead of their step
+    return measured(model, timed.tolist(), 3, clock.seconds, peak)
+
+
+def copied(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer:
+    """The recipe of most notebooks: every review padded to max_length, and Trainer's defaults."""
+    model, encoder = new_model()
+    dataset = tokenized(encoder, texts, labels, padding="max_length")
+    return Trainer(model, defaults(folder), train_dataset=dataset, data_collator=transformers.default_data_collator)
+
+
+def guide(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer:
+    """The guide to text classification in transformers' documentation: each batch padded to its longest review."""
+    model, encoder = new_model()
+    dataset = tokenized(encoder, texts, labels)
+    return Trainer(
+        model, defaults(folder), train_dataset=dataset,
+        data_collator=transformers.DataCollatorWithPadding(encoder.tokenizer),
+    )  # fmt: skip
+
+
+def ours(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer:
+    """The train stage with the parameters of params.yaml, but for the length and size of a batch."""
+    params = TrainParams.load().model_copy(
+        update={"max_length": MAX_LENGTH, "batch_size": BATCH_SIZE, "epochs": 1, "seed": seed}
+    )
+    scoring.make_deterministic()
+    model, encoder = new_model(params.dropout)
+    dataset = as_dataset(encoder(texts)[0], labels)
+    trainer = build_trainer(Path(folder), model, encoder, params, dataset, dataset.select(range(2)))
+    trainer.args.eval_strategy = trainer.args.save_strategy = "no"
+    return trainer
+
+
+def defaults(folder: str) -> TrainingArguments:
+    """TrainingArguments as the reference model's card says them, and Trainer's defaults for the rest."""
+    return TrainingArguments(
+        folder, learning_rate=2e-5, per_device_train_batch_size=BATCH_SIZE, num_train_epochs=1, report_to="none",
+        save_strategy="no", disable_tqdm=True, dataloader_pin_memory=torch.cuda.is_available(),
+    )  # fmt: skip
+
+
+def tokenized(encoder: Encoder, texts: list[str], labels: list[int], **options: Any) -> Dataset:
+    """Reviews through the tokenizer as usual."""
+    columns = encoder.tokenizer(texts, truncation=True, max_length=MAX_LENGTH, **options)
+    return Dataset.from_dict({**columns, "labels": labels})
+
+
+def piped(batch_size: int | None, texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
+    """transformers.pipeline, a review a call or in batches, for some seconds."""
+    peak = matmul_peak()
+    model, encoder = new_model()
+    classify: Any = transformers.pipeline(
+        "text-classification", model=model.eval(), tokenizer=encoder.tokenizer, truncation=True, max_length=MAX_LENGTH,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+    )  # type: ignore[call-overload]  # fmt: skip
+    classify(texts[0])
+    scored, size, started = 0, batch_size or 1, now()
+    while not scored or (scored < TO_SCORE and now() - started < seconds):
+        if batch_size:
+            classify(texts[scored : scored + size], batch_size=batch_size)
+        else:
+            classify(texts[scored])
+        scored += size
+    taken = now() - started
+    return measured(model, [len(ids) for ids in encoder(texts[:scored])[0]], 1, taken, peak)
+
+
+def fp32(texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
+    """The scoring of evaluate."""
+    peak = matmul_peak()
+    scoring.make_deterministic()
+    model, encoder = new_model()
+    return timed(TransformerClassifier(model, encoder), model, encoder, texts, peak)
+
+
+def int8(texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
+    """The same with the int8 model that export writes."""
+    peak = matmul_peak()
+    model, encoder = new_model()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        save_transformer(folder, model, encoder, "")
+        onnx_export.write_int8(model, folder / "model.onnx")
+        return timed(Int8Classifier(folder), model, encoder, texts, peak)
+
+
+def timed(classifier: Classifier, model: PreTrainedModel, encoder: Encoder, texts: list[str], peak: float) -> Measured:
+    """Score reviews with a classifier, which `model` is in float32."""
+    texts = texts[:TO_SCORE]
+    classifier.probabilities(texts[:1])
+    started = now()
+    classifier.probabilities(texts)
+    taken = now() - started
+    return measured(model, [len(ids) for ids in encoder(texts)[0]], 1, taken, peak)
+
+
+TRAINING: dict[str, Recipe] = {
+    "the copied recipe": partial(trained, copied),
+    "the guide's": partial(trained, guide),
+    "this train stage": partial(trained, ours),
+}
+SCORING: dict[str, Recipe] = {
+    "pipeline, one by one": partial(piped, None),
+    "pipeline, batch_size=32": partial(piped, 32),
+    "this evaluate stage": fp32,
+}
+if importlib.util.find_spec("onnxruntime") and not torch.cuda.is_available():
+    SCORING["the same in int8"] = int8

@@ -1,0 +1,23 @@
+"""Serves a page on this machine alone: type a review and see its label, the probability, and the words that speak for it."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from sentiment import errors
+from sentiment.model.classifier import load_transformer
+from sentiment.params import EvaluateParams
+
+
+def main(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="a port of 127.0.0.1; 0: any that is free")] = 7860,
+) -> None:
+    """Try the model in the browser: a review, its label, and the words that speak for it. Ctrl-C ends it."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    with errors.extra("demo"):
+        from sentiment.commands.demo import page, server
+    precision = EvaluateParams.load().precision
+    with server.listen(port) as listening:
+        server.serve(page.build(load_transformer(page.MODEL, precision)), listening)
+    print("stopped")

@@ -1,0 +1,51 @@
+"""The web server of the demo: it listens on this machine alone, and answers nothing but the page."""
+
+import contextlib
+import os
+import socket
+
+import gradio
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from sentiment.errors import InputError
+
+ADDRESS = "127.0.0.1"
+CSS = """
+.gradio-container { max-width: 56rem !important; margin: auto; }
+#words .textfield, #table td { unicode-bidi: plaintext; overflow-wrap: anywhere; word-break: normal; }
+#words .label { font-size: 0.8rem; text-transform: none; }
+#table :is(table, tr, th, td) { padding: 0.2rem 0.8rem; border-color: var(--border-color-primary); }
+"""
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that listens on a port (0: any that is free) of this machine's own address only.
+
+    Raises:
+        InputError: the port is taken, or not allowed to this user.
+    """
+    try:
+        return socket.create_server((ADDRESS, port))
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        raise InputError(f"--port {port}: {reason}; another one: sentiment demo --port 7861") from None
+
+
+def serve(page: gradio.Blocks, listening: socket.socket) -> None:
+    """Answer requests for the page until Ctrl-C; only those that name this machine, so that no other site can ask."""
+    app = FastAPI(openapi_url=None, middleware=[Middleware(TrustedHostMiddleware, [ADDRESS, "localhost"])])
+    # No fonts from Google.
+    theme = gradio.themes.Base(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
+    theme.set(button_primary_background_fill="*primary_600")  # whose contrast is enough
+    gradio.mount_gradio_app(
+        app, page, path="/", app_kwargs={"openapi_url": None}, footer_links=[], max_file_size=0, enable_monitoring=False,
+        run_history=False,  # or the browser would keep every review
+        ssr_mode=False, mcp_server=False, pwa=False, theme=theme, css=CSS,
+    )  # fmt: skip
+    print(f"http://{ADDRESS}:{listening.getsockname()[1]} (Ctrl-C ends it)", flush=True)
+    settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(settings).run(sockets=[listening])

@@ -1,0 +1,137 @@
+"""Says of reviews whether they are positive: given as arguments, on standard input, or in a file of any size."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+from tqdm import tqdm
+
+from sentiment.commands.predict.scorer import Scorer
+from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_format, header, lines
+from sentiment.data.reader import Reader, Row
+from sentiment.errors import InputError
+from sentiment.model.classifier import check_exists
+from sentiment.params import EvaluateParams
+
+
+# fmt: off
+def main(  # an option a line
+    text: Annotated[list[str] | None, typer.Argument(help="reviews; without any, and without --input, standard input is read")] = None,
+    input: Annotated[str, typer.Option(metavar="PATH", help="a .csv, .jsonl or .parquet file, or a folder of .txt files")] = "",
+    column: Annotated[str, typer.Option("--text", metavar="COLUMN", help="column with the review")] = "text",
+    id: Annotated[str | None, typer.Option(metavar="COLUMN", help="column with its id (id; without one, the number of the row)")] = None,
+    output: Annotated[str, typer.Option(metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)")] = "",
+    format: Annotated[Literal["csv", "jsonl"], typer.Option(help="of standard output")] = "csv",
+    on_error: Annotated[Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")] = "stop",
+    resume: Annotated[bool, typer.Option("--resume", help="go on with what an interrupted run has kept of --output")] = False,
+    model: Annotated[Path, typer.Option(help="models/classifier, models/int8, models/baseline.npz, or a copy of one")] = Path("models/classifier"),
+    window: Annotated[int | None, typer.Option(metavar="ROWS", min=1, help="rows read, scored and written at a time; on a terminal 1")] = None,
+    ray: Annotated[bool, typer.Option("--ray", help="score Parquet files, local or s3://, into a new folder, on every core or a Ray cluster")] = False,
+    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="with --ray: processes that score (the cores, or GPUs, there are)")] = None,
+) -> None:
+# fmt: on
+    """Say of reviews whether they are positive: id, label and probability of POSITIVE.
+
+    The scores are those of evaluate, to the bit for the same reviews in the same order.
+    """
+    texts = text or []
+    check_arguments(texts, input, output, resume, ray, workers)
+    precision = EvaluateParams.load().precision
+    if ray:
+        from sentiment.commands.predict.on_ray import score_on_ray
+
+        check_exists(model)
+        settings = (str(model.resolve()), precision, column, id or "id", input, on_error == "skip")
+        score_on_ray(input, output, settings, workers, window or 8192)
+        return
+    if not texts and not input and sys.stdin.isatty():
+        print("a review a line; Ctrl-D ends", file=sys.stderr)
+        window = window or 1
+    given = [each.encode("utf-8", "surrogateescape") for each in texts] or sys.stdin.buffer
+    reader = Reader(Path(input) if input else None, given, only=[column, id or "id"])
+    if input:
+        reader.require(*filter(None, (column, id)))
+    else:
+        column, id = "text", None  # of a line there is nothing else
+    scorer = Scorer(model, precision, column, id, reader.where, on_error == "skip")
+    window = window or scorer.block
+    file = None
+    if output:
+        run = {"text": column, "id": id, "precision": precision, "window": window}
+        file = ScoreFile(Path(output), run | fingerprint(reader.path, model) if reader.path else None, resume)
+    score_blocks(reader, scorer, window, file, f".{format}")
+    if scorer.skipped:
+        print(f"{scorer.skipped:,} of the rows skipped", file=sys.stderr)
+
+
+def check_arguments(texts: list[str], input: str, output: str, resume: bool, ray: bool, workers: int | None) -> None:
+    """Raise InputError for options that do not go together."""
+    if texts and input:
+        raise InputError("give either texts or --input")
+    for text in texts:
+        if len(text) < 200 and Path(text).exists():
+            raise InputError(f"{text} is a file or a folder: --input {text}")
+    if resume and not (input and output):
+        raise InputError("--resume needs --input and --output")
+    if ray and not (input and output and not resume):
+        raise InputError("--ray needs --input and --output, and knows no --resume")
+    if workers and not ray:
+        raise InputError("--workers is for --ray")
+    if output and not ray:
+        check_format(Path(output))
+    if input and output and not ray and Path(input).resolve() == Path(output).resolve():
+        raise InputError("--output is --input")
+
+
+def score_blocks(reader: Reader, scorer: Scorer, block: int, file: ScoreFile | None, format: str) -> None:
+    """Score the rows of a reader, `block` at a time, into a file or standard output, with a progress bar.
+
+    Raises:
+        InputError: a row has a fault, or Ctrl-C ended it.
+    """
+    if not file:
+        print(header(format), end="")
+    shown = sys.stderr.isatty() and (file is not None or not sys.stdout.isatty())
+    unit = "B" if reader.counts_bytes else " reviews"
+    try:
+        with tqdm(total=reader.total, unit=unit, unit_scale=True, disable=not shown) as bar:
+            for rows in blocks(reader, block, file.scored if file else 0):
+                scores = scorer(rows)
+                if file:
+                    file.add(rows[-1].number, scores)
+                else:
+                    sys.stdout.writelines(lines(scores, format))
+                    sys.stdout.flush()
+                bar.update(reader.position() - bar.n)
+        if file:
+            file.finish()
+    except KeyboardInterrupt:
+        kept = f"; {file.scored} rows are kept, and the same command with --resume goes on" if file else ""
+        raise InputError(f"interrupted{kept if reader.path else ''}") from None
+    except BrokenPipeError:  # whoever read has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def blocks(rows: Iterable[Row], size: int, scored: int) -> Iterator[list[Row]]:
+    """The rows after the first `scored`, in blocks that always begin at the same rows."""
+    for _, group in groupby(rows, lambda row: (row.number - 1) // size):
+        block = [row for row in group if row.number > scored]
+        if block:
+            yield block
+
+
+def fingerprint(source: Path, model: Path) -> dict[str, object]:
+    """Values that tell this input and this model from others."""
+    digest = hashlib.sha256()
+    for path in sorted(model.iterdir()) if model.is_dir() else [model]:
+        digest.update(path.name.encode() + path.read_bytes())
+    state = source.stat()
+    return {
+        "input": str(source), "input_bytes": state.st_size, "input_modified": state.st_mtime_ns,
+        "model": digest.hexdigest(),
+    }  # fmt: skip

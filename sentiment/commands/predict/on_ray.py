@@ -1,0 +1,73 @@
+"""Scores Parquet files of any number on the cores of this machine, or on a Ray cluster.
+
+Ray Data reads, scores and writes in a stream; the work of a worker that dies is done again by another. Needs
+`pip install -e '.[ray]'`. RAY_ADDRESS names a cluster.
+"""
+
+import logging
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+import sentiment
+from sentiment.commands.predict.scorer import Scorer
+from sentiment.data.reader import rows_of
+from sentiment.errors import InputError, extra, reason
+
+
+class Worker:
+    """The scorer of one worker: Arrow batches of reviews in, `id`, `label` and `probability` out."""
+
+    def __init__(self, *settings: Any):
+        self._score = Scorer(*settings)
+
+    def __call__(self, batch: pa.Table) -> pd.DataFrame:
+        """Score a batch."""
+        return self._score(row for part in batch.to_batches() for row in rows_of(part))
+
+
+def score_on_ray(input: str, output: str, settings: tuple[Any, ...], workers: int | None, block: int) -> None:
+    """Score Parquet files into a new folder.
+
+    Args:
+        input: a Parquet file or a folder of them, local, s3:// or gs://.
+        output: a folder, which must not exist.
+        settings: of the Scorer: model, which all workers must see, precision, column of the review, that of its id,
+            name of the input, and whether to skip rows with a fault.
+        workers: processes that score; None: the cores, or GPUs, there are.
+        block: rows that a worker scores at a time.
+
+    Raises:
+        InputError: the extra `ray` is missing, or whatever a worker met.
+    """
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    warnings.simplefilter("ignore")  # of Ray, to whoever writes pipelines
+    with extra("ray"):
+        import ray
+        from ray.data import DataContext, SaveMode
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    start: dict[str, Any] = {"logging_level": logging.ERROR}
+    if not os.environ.get("RAY_ADDRESS"):
+        # One more than there are workers, or reading would wait for a core forever.
+        start |= {"num_cpus": (workers or os.cpu_count() or 1) + 1, "include_dashboard": False}
+    package = str(Path(str(sentiment.__file__)).parent)
+    ray.init(**start, runtime_env={"py_modules": [package]}, log_to_driver=False)
+    resources = ray.cluster_resources()
+    workers = workers or int(resources.get("GPU") or max(1, resources["CPU"] - 1))
+    DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
+    try:
+        reviews = ray.data.read_parquet(input).select_columns(list(settings[2:4]))
+        scores = reviews.repartition(target_num_rows_per_block=block).map_batches(
+            Worker, fn_constructor_args=settings, batch_size=block, batch_format="pyarrow", concurrency=workers,
+            num_gpus=1 if resources.get("GPU") else None,
+        )  # fmt: skip
+        scores.write_parquet(output, mode=SaveMode.ERROR)
+    except Exception as error:  # pyarrow has many kinds, and Ray hands on what workers raise as text alone
+        lines = re.findall(r"InputError: (.*)", str(error))
+        raise InputError(lines[-1] if lines else reason(error)) from error

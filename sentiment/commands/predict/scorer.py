@@ -1,0 +1,75 @@
+"""Scores rows of reviews with a classifier, and says which rows cannot be scored."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sentiment.data.reader import Row
+from sentiment.errors import InputError
+from sentiment.labels import LABELS
+from sentiment.model.classifier import load_classifier
+
+_NAMED = 20  # faulty rows that are named; the rest are counted
+
+
+class Scorer:
+    """Rows in; `id`, `label` and `probability` (of POSITIVE) out. Workers of a cluster run it too.
+
+    Args:
+        model: models/classifier, models/int8, models/baseline.npz, or a copy of one.
+        precision: `auto`, `bf16` or `fp32`.
+        text: column with the review.
+        id: column with its id; None is `id`, or the row's number where there is no such column.
+        where: the name of the input, for errors.
+        skip: leave rows with a fault out, and tell; else the first ends it.
+
+    Raises:
+        InputError: there is no such model.
+    """
+
+    def __init__(
+        self, model: str | Path, precision: str, text: str = "text", id: str | None = None, where: str = "",
+        skip: bool = False,
+    ):  # fmt: skip
+        self._classifier = load_classifier(model, precision)
+        self._text, self._id, self._where, self._skip = text, id, where, skip
+        self.block = self._classifier.block
+        self.skipped = 0
+
+    def __call__(self, rows: Iterable[Row]) -> pd.DataFrame:
+        """Score rows.
+
+        Raises:
+            InputError: a row has a fault, and none is to be skipped.
+        """
+        ids, texts = [], []
+        for row in rows:
+            try:
+                text, id = row.text(self._text), self._id_of(row)
+            except InputError as fault:
+                self._tell(row, str(fault))
+            else:
+                ids.append(id)
+                texts.append(text)
+        probability = self._classifier.probabilities(texts) if texts else np.empty(0)
+        labels = np.array(LABELS)[(probability >= 0.5).astype(int)]
+        return pd.DataFrame({"id": ids, "label": labels, "probability": probability})
+
+    def _id_of(self, row: Row) -> str:
+        if self._id is None and row.values.get("id") is None:
+            return str(row.number)
+        id = row.value(self._id or "id")
+        if id is None:
+            raise InputError(f"has no {self._id}")
+        return str(id)
+
+    def _tell(self, row: Row, fault: str) -> None:
+        line = f"{self._where}: row {row.number}: {fault}"
+        if not self._skip:
+            raise InputError(f"{line} (--on-error skip leaves such rows out)")
+        self.skipped += 1
+        if self.skipped <= _NAMED:
+            print(f"skipped: {line}", file=sys.stderr)

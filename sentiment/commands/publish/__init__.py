@@ -1,0 +1,156 @@
+"""Publishes models/classifier/, with a model card, as a repository of the Hugging Face Hub."""
+
+import json
+import re
+import shutil
+import tempfile
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from scmrepo.exceptions import SCMError
+
+from sentiment import hub
+from sentiment.atomic import replacing
+from sentiment.data.dataset import CHALLENGE, Source, read_source
+from sentiment.errors import InputError, one_line
+from sentiment.evaluation.report import with_interval
+from sentiment.evaluation.run import Run, repository
+from sentiment.labels import LABELS
+from sentiment.model import pretrained
+from sentiment.schema import shortened
+
+MODEL = Path("models/classifier")
+TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
+# Of the pretrained models that this project knows; a card refers to all others.
+LICENSES = dict.fromkeys([pretrained.PACKAGED, *pretrained.PINNED], "apache-2.0")
+
+
+# fmt: off
+def main(
+    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="where to; created if it is not there")],
+    private: Annotated[bool, typer.Option("--private", help="make it private")] = False,
+    tag: Annotated[str | None, typer.Option(help="tag what goes up, as v1.0.0 for instance")] = None,
+    dry_run: Annotated[Path | None, typer.Option(metavar="FOLDER", help="only write what would go up, as a new folder")] = None,
+) -> None:
+# fmt: on
+    """Publish models/classifier/ on the Hugging Face Hub."""
+    check_names(repo, tag)
+    origin = committed_origin()
+    if dry_run:
+        if dry_run.exists():
+            raise InputError(f"{dry_run}: is there already; name a new folder")
+        write_files(dry_run, repo, origin)
+        print(f"{dry_run}: what would go up to {repo}")
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / MODEL.name
+        write_files(folder, repo, origin)
+        message = f"Commit {origin['commit'][:7]}: test accuracy {with_interval(Run().metrics('test'))}"
+        stale = [*pretrained.FILES, "added_tokens.json", "*.bin"]  # of an earlier model, and read with this one
+        address, new = hub.upload(folder, repo, message, stale, private, tag)
+    print(f"{address}{'' if new else ' (unchanged)'}{f', tag {tag}' if tag else ''}")
+
+
+def check_names(repo: str, tag: str | None) -> None:
+    """Raise InputError if the Hub allows no such name of a repository or a tag."""
+    try:
+        validate_repo_id(repo)
+    except HFValidationError as error:
+        raise InputError(one_line(str(error))) from None
+    if "/" not in repo:
+        raise InputError(f"{repo!r} names no owner; allowed: OWNER/NAME")
+    if tag is not None and not re.fullmatch(r"\w[\w.-]*", tag):
+        raise InputError(f"--tag {shortened(tag)} is not allowed; allowed: a name such as v1.0.0")
+
+
+def committed_origin() -> dict[str, str]:
+    """What models/classifier/ and metrics/ come from: the `commit`, and the `url` of its repository or "".
+
+    Raises:
+        InputError: they, or what they were made from, are not as dvc.lock and the last commit have them.
+    """
+    with repository() as repo:
+        if changed := repo.status():
+            raise InputError(
+                f"{', '.join(changed)}: not what dvc.lock says; `dvc repro` (or `dvc pull`) and commit first"
+            )
+        staged, unstaged, untracked = repo.scm.status()
+        used = {Path(item.fs_path) for stage in repo.index.stages for item in [*stage.deps, *stage.outs]}
+        used |= {Path(repo.root_dir, file) for file in ("dvc.yaml", "dvc.lock")}
+        files = [Path(repo.scm.root_dir, file) for file in chain(*staged.values(), unstaged, untracked)]
+        if uncommitted := [file for file in files if used & {file, *file.parents}]:
+            shown = ", ".join(sorted(str(file.relative_to(repo.root_dir)) for file in uncommitted))
+            raise InputError(f"{one_line(shown)}: not committed; `dvc repro` and commit first")
+        try:
+            remote = repo.scm.get_remote_url("origin")
+        except SCMError:
+            remote = ""
+        return {"commit": repo.scm.get_rev(), "url": web_address(remote)}
+
+
+def web_address(remote: str) -> str:
+    """The page of a Git remote, without the user or token in it; "" if it is a folder."""
+    match = re.fullmatch(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+\.\w+)(?::\d+/|[:/])/?(.+?)(?:\.git)?/?", remote)
+    return f"https://{match[1]}/{match[2]}" if match else ""
+
+
+def write_files(folder: Path, repo: str, origin: dict[str, str]) -> None:
+    """Write what goes up: the files of models/classifier/, and the model card as README.md."""
+    with replacing(folder) as partial:
+        shutil.copytree(MODEL, partial)
+        model_card(repo, origin).save(partial / "README.md")
+
+
+def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
+    """The model card: what the files of the workspace's run say, and nothing else.
+
+    Args:
+        repo: OWNER/NAME on the Hub.
+        origin: what `committed_origin` gives.
+    """
+    from sentiment.model.encoding import Encoder  # late: transformers takes seconds
+
+    run = Run()
+    params = run.params
+    config = json.loads(run.content(f"{MODEL}/config.json"))
+    base, _, revision = config["base_model"].partition("@")  # a folder has no revision
+    source, challenge = read_source(params["dataset"]), read_source(CHALLENGE)
+    metrics = {name: run.metrics(name) for name in ("data", "test", "zero_shot", "baseline", "challenge")}
+    license = LICENSES.get(base, "other" if revision else "unknown")
+    results = eval_results(metrics["test"], params["dataset"], source)
+    data = ModelCardData(
+        license=license,
+        license_name="that-of-the-base-model" if license == "other" else None,
+        license_link=f"https://huggingface.co/{base}" if license == "other" else None,
+        language=source.language, library_name="transformers", pipeline_tag="text-classification",
+        tags=["sentiment-analysis"], metrics=["accuracy", "f1", "precision", "recall", "roc_auc"],
+        base_model=base if revision else None, datasets=[source.hub] if source.hub else None,
+        model_name=repo.split("/")[1],
+        eval_results=results + eval_results(metrics["challenge"], CHALLENGE, challenge),
+    )  # fmt: skip
+    kept = Encoder(MODEL, params["max_length"], params["truncation"]).ends
+    return ModelCard.from_template(
+        data, str(TEMPLATE), **origin, **metrics, repository=repo, base=base, revision=revision, source=source,
+        challenge_source=challenge, kept=kept, params=params, with_interval=with_interval, labels=LABELS,
+    )  # fmt: skip
+
+
+def eval_results(metrics: dict[str, Any], dataset: str, source: Source) -> list[EvalResult]:
+    """The content of a metrics JSON, as the Hub reads it."""
+    values = [("accuracy", "Accuracy", metrics["accuracy"]), ("f1", "Macro F1", metrics["macro_f1"])]
+    values.append(("roc_auc", "ROC AUC", metrics["roc_auc"]))
+    for label in LABELS:
+        values += [(name, f"{name.capitalize()} of {label}", value) for name, value in metrics[label.lower()].items()]
+    return [
+        EvalResult(
+            task_type="text-classification", task_name="Sentiment of reviews", dataset_type=source.hub or dataset,
+            dataset_name=dataset, dataset_config=source.config, dataset_split="test", dataset_revision=source.revision,
+            metric_type=metric, metric_name=title, metric_value=value,
+        )
+        for metric, title, value in values
+    ]  # fmt: skip

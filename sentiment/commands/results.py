@@ -1,0 +1,96 @@
+"""Writes the README's tables: the results, from the metrics that Git holds, and the parameters, from their schema."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import networkx as nx
+import typer
+
+from sentiment.atomic import replacing
+from sentiment.errors import InputError
+from sentiment.evaluation.report import with_interval
+from sentiment.evaluation.run import KeptRun, Run, repository
+from sentiment.params import FILE, Params
+
+README = Path("README.md")
+METRICS = Path("metrics")
+MODELS = {"baseline": "TF-IDF baseline", "zero_shot": "before fine-tuning", "test": "fine-tuned"}
+
+
+# fmt: off
+def main(
+    keep: Annotated[str | None, typer.Option(metavar="NAME", help="first keep this workspace's metrics and params.yaml as metrics/NAME/")] = None,
+) -> None:
+# fmt: on
+    """Write the README's tables of results and parameters."""
+    if keep:
+        keep_run(METRICS / keep)
+    readme = README.read_text(encoding="utf-8")
+    for name, lines in {"results": results(), "parameters": parameters()}.items():
+        start, end = f"<!-- {name}: sentiment results -->\n", f"<!-- end of {name} -->\n"
+        if start not in readme or end not in readme:
+            raise InputError(f"{README}: has no {start.strip()} and {end.strip()}; the table goes between them")
+        before, after = readme.split(start)[0], readme.split(end)[1]
+        readme = before + start + "\n".join([*lines, ""]) + end + after
+    with replacing(README) as partial:
+        partial.write_text(readme, encoding="utf-8")
+
+
+def keep_run(target: Path) -> None:
+    """Copy params.yaml and the metrics of every stage that is up to date, as all stages before it are, to `target`.
+
+    Raises:
+        InputError: no stage is up to date, or there is something else in its place.
+    """
+    if target.exists() and not (target / FILE).exists():
+        raise InputError(f"--keep {target.name}: {target} is there already and no kept run; choose another name")
+    with repository() as repo:
+        changed = set(repo.status()) - {"check"}  # which decides no result
+        kept = [
+           
+            out.def_path for stage in repo.index.stages if not changed & {before.addressing for before in {stage} | nx.descendants(repo.index.graph, stage)} for out in stage.outs if out.is_metric
+        ]  # fmt: skip
+    if not kept:
+        raise InputError(f"--keep {target.name}: no metrics are up to date; `dvc repro` first")
+    with replacing(target) as folder:
+        folder.mkdir()
+        for path in [FILE, *kept]:
+            shutil.copy(path, folder)
+
+
+def parameters() -> list[str]:
+    """The parameters as a Markdown table: the lines of params.yaml with the descriptions of the schema."""
+    lines = ["| parameter | default | what |", "|---|---|---|"]
+    for line in Path(FILE).read_text(encoding="utf-8").splitlines():
+        key, _, value = line.partition(":")
+        if key in Params.model_fields:
+            default = value.partition(" #")[0].strip()
+            lines.append(f"| `{key}` | `{default}` | {Params.model_fields[key].description} |")
+    return lines
+
+
+def results() -> list[str]:
+    """The results as a Markdown table: a row for each model of each run, its 95 % interval behind its accuracy."""
+    lines = [
+        "| dataset | model | test accuracy | macro F1 | F1 negative, positive | challenge accuracy |",
+        "|---|---|---|---|---|---|",
+    ]
+    for run in [Run(), *(KeptRun(path.parent.name) for path in sorted(METRICS.glob(f"*/{FILE}")))]:
+        lines += [row(run, name) for name in MODELS if run.has(f"metrics/{name}.json")]
+    return lines
+
+
+def row(run: Run, name: str) -> str:
+    """One model of one run: its metrics on the test split, and on the challenge set where it was scored there."""
+    metrics, model, reviews = run.metrics(name), MODELS[name], run.metrics("data")["rows"]
+    if name != "baseline":
+        model += f": {run.params['model'].split('/')[-1].split('@')[0]}"
+    if name == "test":
+        model += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
+    start = f"| {run.params['dataset']} ({reviews['train']:,} + {reviews['test']:,}) | {model} |"
+    if isinstance(metrics["accuracy"], str):
+        return f"{start} {metrics['accuracy']} | | | |"
+    challenge = with_interval(run.metrics("challenge")) if name == "test" else ""
+    f1 = f"{metrics['negative']['f1']:.4f}, {metrics['positive']['f1']:.4f}"
+    return f"{start} {with_interval(metrics)} | {metrics['macro_f1']:.4f} | {f1} | {challenge} |"

@@ -1,0 +1,58 @@
+"""Pushes every run that is in DVC's cache, so that nobody trains again what was trained here.
+
+`dvc push --run-cache` pushes the list of all runs, but of outputs only the workspace's, and never the metrics JSON, which
+Git tracks; where one is missing, `dvc exp run --pull` trains again. And where a server keeps half of a file (WebDAV may)
+when a push is cut off, DVC takes it for all of it.
+"""
+
+import logging
+from pathlib import Path
+
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc_data.hashfile.db import get_index
+from dvc_data.hashfile.hash_info import HashInfo
+
+from sentiment.errors import InputError, reason
+
+
+def main() -> None:
+    """Push every run that is in DVC's cache: the workspace, the list of runs, and the outputs of those that are complete."""
+    logging.disable(logging.ERROR)  # DVC has a line for every file that is missing, or fails
+    try:
+        with Repo() as repo:
+            runs = [(path.parent.name, path.name) for path in Path(repo.cache.legacy.path).glob("runs/??/*/*")]
+            complete = [
+               
+                objects for run in runs for objects in repo.stage_cache.get_used_objs([run]).values() if all(repo.cache.local.exists(each.value) for each in objects)
+            ]  # fmt: skip
+            objects = set().union(*complete)
+            cut = _remove_cut_off(repo, objects)
+            failed = repo.cloud.push(objects).failed
+            if failed:
+                raise InputError(f"{len(failed)} files were not pushed; `dvc push` says why")
+            logging.disable(logging.NOTSET)
+            repo.push(run_cache=True)
+    except DvcException as error:
+        raise InputError(f"cannot push: {reason(error)}; `dvc push` says more") from error
+    print(f"{len(complete)} stage runs are shared")
+    if cut:
+        print(f"{cut} files that a push had been cut off in were replaced")
+    if len(complete) < len(runs):
+        print(f"the outputs of {len(runs) - len(complete)} more are no longer in the cache")
+
+
+def _remove_cut_off(repo: Repo, objects: set[HashInfo]) -> int:
+    """Remove from the remote those of these objects that are not as long as in the cache; return how many."""
+    remote, cache = repo.cloud.get_remote_odb(), repo.cache.local
+    names = [each.value for each in objects]
+    infos = remote.fs.info([remote.oid_to_path(name) for name in names], return_exceptions=True)
+    cut = [
+        remote.oid_to_path(name)
+        for name, info in zip(names, infos, strict=True)
+        if not isinstance(info, Exception) and info["size"] != cache.fs.size(cache.oid_to_path(name))
+    ]
+    if cut:
+        remote.fs.remove(cut)
+        get_index(remote).clear()
+    return len(cut)

@@ -1,0 +1,1 @@
+"""Reviews: datasets and their files, text rules, and splits."""

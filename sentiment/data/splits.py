@@ -1,0 +1,98 @@
+"""Training, validation and test split of a dataset.
+
+No review of the test split is dropped or changed in place; whatever would leak into it is dropped from training.
+"""
+
+import warnings
+
+import pandas as pd
+
+from sentiment.data import dataset
+from sentiment.errors import InputError, reason
+from sentiment.labels import LABELS
+from sentiment.params import PrepareParams
+
+
+def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+    """The rows of `train`, `validation` and `test`, as `dataset.load` has them, and the counts of what was dropped.
+
+    Raises:
+        InputError: the dataset has a fault, or too few reviews are left for both classes in every split.
+    """
+    source, rows = dataset.load(params.dataset)
+    if source.test_size is not None:
+        test = held_out(rows, source.test_size, params.split_seed, f"data/{params.dataset}/dataset.yaml: test_size")
+        rows.loc[test, "split"] = "test"
+    test = rows[rows["split"] == "test"]
+    train, dropped = without_leaks(rows[rows["split"] == "train"], test)
+    validation = held_out(train, params.validation_size, params.split_seed)
+    splits = {"train": train[~validation], "validation": train[validation], "test": test}
+    splits["train"] = capped(splits["train"], params.max_train_reviews, params.split_seed)
+    return splits, dropped
+
+
+def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Training rows whose text is not in the test split and stands there once, and the counts of what was dropped.
+
+    Of identical texts the first is kept; where they disagree on the label, none is.
+    """
+    leaked = train["text"].isin(test["text"])
+    rest = train[~leaked]
+    contradictory = rest.groupby("text")["label"].transform("nunique") > 1
+    repeated = ~contradictory & rest.duplicated("text")
+    counts = {
+        "leaked_dropped": int(leaked.sum()), "contradictory_dropped": int(contradictory.sum()),
+        "duplicates_dropped": int(repeated.sum()), "test_duplicates_kept": int(test.duplicated("text").sum()),
+    }  # fmt: skip
+    return rest[~contradictory & ~repeated], counts
+
+
+def held_out(rows: pd.DataFrame, share: float, seed: int, key: str = "params.yaml: validation_size") -> pd.Series:
+    """A mask over `rows` that holds out about `share` of them, both classes alike, no group on both sides.
+
+    `key` is where the share stands, which an error names.
+
+    Raises:
+        InputError: there are too few reviews, or too few groups, to have both classes on both sides.
+    """
+    # Late: it takes as long as all else, and a dataset with a fault is refused without.
+    from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+    few = f"{key}: {len(rows)} training reviews are too few to hold out {share:.0%}"
+    try:
+        if "group" not in rows:
+            _, chosen = train_test_split(rows.index, test_size=share, stratify=rows["label"], random_state=seed)
+        else:
+            folds = StratifiedGroupKFold(n_splits=max(2, round(1 / share)), shuffle=True, random_state=seed)
+            with warnings.catch_warnings(action="ignore"):  # of a class with few rows: both are counted below
+                _, positions = next(folds.split(rows, rows["label"], rows["group"]))
+            chosen = rows.index[positions]
+    except (ValueError, OverflowError) as error:
+        raise InputError(f"{few}: {reason(error)}") from None
+    mask = pd.Series(rows.index.isin(chosen), index=rows.index)
+    if rows.groupby(mask)["label"].nunique().reindex([False, True], fill_value=0).min() < len(LABELS):
+        raise InputError(f"{few} with both classes")
+    return mask
+
+
+def capped(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
+    """All rows (`most` is None or no fewer than they are), or `most` of them, both classes alike, in their order.
+
+    Raises:
+        InputError: so few are drawn, or left, that a class would have none.
+    """
+    if most is None or most >= len(rows):
+        return rows
+    from sklearn.model_selection import train_test_split  # late: as above
+
+    drawn = f"params.yaml: max_train_reviews: {most}, drawn by class of {len(rows)}"
+    try:
+        if len(rows) - most < len(LABELS):  # too few for train_test_split to leave out by class
+            kept = rows.sample(most, random_state=seed).index
+        else:
+            kept, _ = train_test_split(rows.index, train_size=most, stratify=rows["label"], random_state=seed)
+    except ValueError as error:
+        raise InputError(f"{drawn}, cannot be: {reason(error)}") from None
+    if rows.loc[kept, "label"].nunique() < len(LABELS):
+        raise InputError(f"{drawn}, are all of one class")
+    return rows.loc[sorted(kept)]

@@ -1,0 +1,14 @@
+"""Text rules: how a review is normalised."""
+
+import html
+import re
+import unicodedata
+
+_LINE_BREAK = re.compile(r"<br\s*(?:/\s*)?>", re.IGNORECASE)  # a second \s* beside the first would be quadratic
+_HUGE_ENTITY = re.compile(r"&#[0-9]{4000,};?")  # Python reads no number of more than 4300 digits
+
+
+def normalise(text: str) -> str:
+    """One line of Unicode NFC: HTML entities decoded, `<br />` and runs of white space turned into one space."""
+    text = _LINE_BREAK.sub(" ", html.unescape(_HUGE_ENTITY.sub("\ufffd", text)))
+    return " ".join(unicodedata.normalize("NFC", text).split())

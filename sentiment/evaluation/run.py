@@ -1,0 +1,181 @@
+"""A run by its name (commit, tag, branch, experiment or workspace): parameters, metrics, predictions, what made it."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from dvc.api import DVCFileSystem
+from dvc.exceptions import DvcException
+from dvc.fs import localfs
+from dvc.repo import Repo
+from dvc.scm import SCMError
+from dvc_data.index.index import DataIndexDirError
+from scmrepo.exceptions import SCMError as GitError
+
+from sentiment.errors import InputError, loading, reason
+from sentiment.params import FILE
+from sentiment.schema import parse_yaml
+
+WORKSPACE = "workspace"
+PREDICTIONS = "metrics/predictions/{}.parquet"
+PREPARED = "data/prepared/{}.parquet"
+
+
+class Run:
+    """One run of the pipeline; its files are read when they are asked for, from the workspace, Git, or DVC's cache or remote.
+
+    Args:
+        name: a commit, tag, branch, experiment, or `workspace`.
+
+    Raises:
+        InputError: there is no such run; later, for a file: it is not to be had, or damaged.
+    """
+
+    def __init__(self, name: str = WORKSPACE):
+        self.name = name
+        self._files: Any = localfs
+        if name != WORKSPACE:
+            try:
+                self._files = DVCFileSystem(rev=name)
+                _ = self._files.repo  # which is opened only when it is first asked for
+            except (SCMError, GitError) as error:
+                raise InputError(
+                    f"{name}: no such run; allowed: a commit, tag, branch, experiment or {WORKSPACE}"
+                ) from error
+            except DvcException as error:
+                raise InputError(f"{name}: cannot be read: {error}") from error
+
+    @cached_property
+    def lock(self) -> dict[str, Any]:
+        """The stages that dvc.lock has, by name."""
+        return dict(self.yaml("dvc.lock").get("stages") or {})
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """The parameters that the stages ran with, in the order of params.yaml.
+
+        params.yaml may have changed since, and `check` may have run with it: what the other stages ran with counts.
+        """
+        used: dict[str, Any] = {}
+        for name in sorted(self.lock, key=lambda name: not name.startswith("check")):
+            used |= self.lock[name].get("params", {}).get(FILE, {})
+        return {key: used[key] for key in (*self.yaml(FILE), *used) if key in used}
+
+    def metrics(self, name: str) -> Any:
+        """The content of metrics/<name>.json."""
+        path = f"metrics/{name}.json"
+        with loading(self._called(path)):
+            return json.loads(self.content(path))
+
+    def has(self, path: str) -> bool:
+        """Whether the run has this file."""
+        return bool(self._files.exists(self._place(path)))
+
+    def table(self, path: str) -> pd.DataFrame:
+        """A .csv, .tsv or .parquet file that a stage wrote."""
+        content = io.BytesIO(self.content(path))
+        with loading(self._called(path)):
+            if path.endswith(".parquet"):
+                return pd.read_parquet(content)
+            return pd.read_csv(content, sep="\t" if path.endswith(".tsv") else ",")
+
+    def scored(self, split: str) -> pd.DataFrame:
+        """The prepared reviews of `test` or `challenge`, with `probability` (of POSITIVE)."""
+        predictions = self.table(PREDICTIONS.format(split))[["id", "probability"]]
+        return self.table(PREPARED.format(split)).merge(predictions, on="id", validate="one_to_one")
+
+    def locked_hash(self, path: str) -> str | None:
+        """The hash that dvc.lock has of an output or a dependency."""
+        entries = [entry for stage in self.lock.values() for key in ("outs", "deps") for entry in stage.get(key, [])]
+        return next((entry["md5"] for entry in entries if entry["path"] == path), None)
+
+    def content(self, path: str) -> bytes:
+        """The content of a file of the run.
+
+        Raises:
+            InputError: it is neither here nor in DVC's cache or remote.
+        """
+        try:
+            return bytes(self._files.read_bytes(self._place(path)))
+        except (DvcException, DataIndexDirError, OSError) as error:
+            raise InputError(
+                f"{self._called(path)} is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed"
+            ) from error
+
+    def yaml(self, path: str) -> dict[str, Any]:
+        """The content of a YAML file of the run."""
+        return parse_yaml(self.content(path).decode(errors="replace"), self._called(path))
+
+    def _place(self, path: str) -> str:
+        """Where the file is, which the pipeline wrote to `path`."""
+        return path
+
+    def _called(self, path: str) -> str:
+        return self._place(path) if self._files is localfs else f"{self.name}: {path}"
+
+
+class KeptRun(Run):
+    """A run of which only params.yaml and metrics were kept, in the folder metrics/<name>/ (`sentiment results --keep`)."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
+
+    @cached_property
+    def params(self) -> dict[str, Any]:
+        """The parameters that the stages ran with."""
+        return self.yaml(FILE)
+
+    def _place(self, path: str) -> str:
+        return f"metrics/{self.name}/{Path(path).name}"
+
+
+def previous_run() -> Run | None:
+    """The run of the last commit, HEAD included, that locks other predictions than the workspace does."""
+    predictions = str(Path(PREDICTIONS).parent)
+    current = Run().locked_hash(predictions)
+    with repository() as repo:
+        git = repo.scm.gitpython.repo
+        commits = git.iter_commits(paths=str(Path(repo.root_dir, "dvc.lock"))) if git.head.is_valid() else ()
+        for commit in commits:
+            run = Run(commit.hexsha[:7])
+            if run.has("dvc.lock") and run.locked_hash(predictions) not in (None, current):
+                return run
+    return None
+
+
+def provenance() -> dict[str, Any]:
+    """What the workspace's run came from: the `commit` that HEAD is, and `stale` stages, which changed or whose files did."""
+    with repository() as repo:
+        git, status = repo.scm.gitpython.repo, repo.status()
+        return {
+            "commit": git.git.describe("--always", "--dirty") if git.head.is_valid() else "no commit yet",
+            # What was only not fetched, such as the weights, is no change.
+            "stale": [name for name, changes in status.items() if not _leaves(changes) <= {"deleted", "not in cache"}],
+        }
+
+
+def _leaves(tree: Any) -> set[str]:
+    """The values within nested lists and dictionaries."""
+    if not isinstance(tree, dict | list):
+        return {tree}
+    return set().union(*map(_leaves, tree.values() if isinstance(tree, dict) else tree))
+
+
+@contextmanager
+def repository() -> Iterator[Repo]:
+    """The DVC repository around the working directory.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    try:
+        with Repo() as repo:
+            yield repo
+    except (DvcException, SCMError, GitError) as error:
+        raise InputError(f"the repository cannot be read: {reason(error)}") from error

@@ -1,0 +1,91 @@
+"""Classifiers on disk: what train, export and baseline write, loaded so that each scores reviews by the same call."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from sentiment.errors import InputError, loading
+
+if TYPE_CHECKING:
+    from sentiment.model.encoding import Encoder
+    from sentiment.model.scoring import TransformerClassifier
+
+
+class Classifier(Protocol):
+    """Gives reviews their probability of POSITIVE.
+
+    Attributes:
+        block: reviews to give at a time, for the scores to be those of evaluate to the bit.
+    """
+
+    block: int
+
+    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+        """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,)."""
+
+
+def load_classifier(path: str | Path, precision: str = "auto") -> Classifier:
+    """The classifier that train, export or baseline wrote.
+
+    Args:
+        path: models/classifier, models/int8, models/baseline.npz, or a copy of one.
+        precision: `auto`, `bf16` or `fp32`, of a transformer in PyTorch.
+
+    Raises:
+        InputError: there is none, it is damaged, or an extra is not installed that it needs.
+    """
+    path = Path(path)
+    check_exists(path)
+    if path.suffix == ".npz" and path.is_file():
+        from sentiment.model import baseline
+
+        with loading(str(path)):
+            return baseline.load(path)
+    if (path / "model.onnx").is_file():
+        from sentiment.model.int8 import Int8Classifier
+
+        with loading(str(path)):
+            return Int8Classifier(path)
+    return load_transformer(path, precision)
+
+
+def check_exists(path: Path) -> None:
+    """Raise InputError unless there is a classifier at a path."""
+    if not (path.is_file() and path.suffix == ".npz") and not (path / "config.json").is_file():
+        raise InputError(f"{path}: no classifier there; `dvc repro` trains one, `dvc pull` fetches one")
+
+
+def load_transformer(folder: str | Path, precision: str = "auto") -> "TransformerClassifier":
+    """The TransformerClassifier that train wrote, with an encoder that truncates reviews as in its training.
+
+    Raises:
+        InputError: there is none in the folder, or it is damaged.
+    """
+    check_exists(Path(folder))
+    from transformers.utils import logging
+
+    from sentiment.model import scoring
+    from sentiment.model.encoding import Encoder
+
+    scoring.make_deterministic()
+    logging.disable_progress_bar()
+    with loading(str(folder)):
+        model = scoring.load_weights(folder)
+        encoder = Encoder(folder, model.config.review_max_length, model.config.review_truncation)
+        return scoring.TransformerClassifier(model, encoder, precision)
+
+
+def save_transformer(folder: Path, model: Any, encoder: "Encoder", base_model: str) -> None:
+    """Write a fine-tuned model as a new plain transformers folder that also says how its reviews were truncated."""
+    encoder.tokenizer.model_max_length = encoder.max_length
+    model.save_pretrained(folder)
+    encoder.tokenizer.save_pretrained(folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config.pop("auto_map", None)  # of code that did not come along
+    config["base_model"] = base_model
+    config["review_truncation"] = encoder.truncation
+    config["review_max_length"] = encoder.max_length
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

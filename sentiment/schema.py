@@ -1,0 +1,99 @@
+"""YAML files and what a typed schema says of them: reading, and the one line that names a fault."""
+
+import difflib
+import reprlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from sentiment.errors import InputError, one_line, reason
+
+# Of names that become part of a path or a line: a control character in one is a slip.
+PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a mapping from a YAML file.
+
+    Raises:
+        InputError: the file cannot be read, is not valid YAML, or is not a mapping.
+    """
+    try:
+        return parse_yaml(Path(path).read_text(encoding="utf-8"), path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+
+
+def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
+    """A mapping from YAML text as DVC reads it: YAML 1.2, where `2e-5` is a number; `path` is what errors name.
+
+    Raises:
+        InputError: the text is not valid YAML, or not a mapping.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{where}: not valid YAML: {one_line(str(error.problem))}") from None
+    except RecursionError:
+        raise InputError(f"{path}: not valid YAML: nested too deeply") from None
+    except Exception as error:  # `!!bool x` is a KeyError, `!!int ''` an IndexError, and so on
+        raise InputError(f"{path}: not valid YAML: {reason(error)}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds {type(content).__name__}; allowed: a mapping of keys to values")
+    return content
+
+
+def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -> str:
+    """The first fault that a schema found in a file, in one line: the key, the value, and what is allowed."""
+    fault = error.errors(include_url=False)[0]
+    if not fault["loc"]:
+        return f"{path}: {one_line(fault['msg'].removeprefix('Value error, '))}"
+    key = one_line(".".join(str(part) for part in fault["loc"]), 80)
+    fields = {field.alias or name: allowed(field) for name, field in schema.model_fields.items()}
+    name = str(fault["loc"][0])
+    if fault["type"] in ("extra_forbidden", "invalid_key") and len(fault["loc"]) == 1:
+        close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        return f"{path}: unknown key {shortened(name)}{hint}; allowed: {', '.join(sorted(fields))}"
+    wording = fields.get(name) or fault["msg"]
+    if fault["type"] == "missing":
+        return f"{path}: {key} is missing; allowed: {wording}"
+    return f"{path}: {key}: {shortened(fault['input'])} is not allowed; allowed: {wording}"
+
+
+def allowed(field: FieldInfo) -> str | None:
+    """What a schema's field allows, in words: `allowed` of its json_schema_extra, else its description."""
+    extra = field.json_schema_extra
+    return str(extra["allowed"]) if isinstance(extra, dict) else field.description
+
+
+def shortened(value: Any) -> str:
+    """A value of any size as an error line shows it: its repr, on one line of at most 80 characters."""
+    return one_line(_SHORT.repr(value), 80)
+
+
+class _Short(reprlib.Repr):
+    """A repr that stays short where `repr` would not: YAML's anchors can make a few lines into gigabytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel, self.maxstring, self.maxother = 3, 80, 80
+
+    def repr_int(self, number: int, level: int) -> str:
+        return repr(number) if abs(number) < 10**80 else f"<an integer of {number.bit_length()} bits>"
+
+    def repr_instance(self, value: Any, level: int) -> str:
+        return self.repr_dict(value, level) if isinstance(value, dict) else super().repr_instance(value, level)
+
+
+_SHORT = _Short()

@@ -1,0 +1,1 @@
+"""Training: the transformers Trainer that params.yaml describes, its batches, and going on from checkpoints."""

@@ -1,0 +1,248 @@
+"""Builds and runs the transformers Trainer that params.yaml describes."""
+
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import torch
+import transformers
+from accelerate.utils import find_executable_batch_size
+from accelerate.utils.memory import clear_device_cache
+from datasets import Dataset, disable_progress_bars
+from tqdm import tqdm
+from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.utils import logging
+
+from sentiment.errors import InputError, full_disk, loading
+from sentiment.labels import LABELS
+from sentiment.model import scoring
+from sentiment.model.encoding import Encoder
+from sentiment.model.pretrained import Pretrained
+from sentiment.params import TrainParams
+from sentiment.schema import shortened
+from sentiment.training import checkpoints
+from sentiment.training.batches import LengthGrouped, micro_batch_size
+
+# What BERT and its kin call it, then DistilBERT.
+DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+
+
+def quiet_libraries() -> None:
+    """Leave one progress bar and one line an epoch of all that the libraries print."""
+    disable_progress_bars()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def build_classifier(pretrained: Pretrained, dropout: float | None) -> PreTrainedModel:
+    """The pretrained model with a two-label head: its own if it was trained with one, else a new one.
+
+    Raises:
+        InputError: it cannot be loaded, weights are missing, or it would run code of its own.
+    """
+    kind = pretrained.config["model_type"]
+    if kind not in transformers.CONFIG_MAPPING:
+        code = ", and code that comes with a model is never run" if "auto_map" in pretrained.config else ""
+        raise InputError(f"model {pretrained.source}: transformers has no architecture {shortened(kind)}{code}")
+    with loading(f"model {pretrained.source}"):
+        config = transformers.AutoConfig.from_pretrained(
+            pretrained.folder, local_files_only=True, trust_remote_code=False
+        )
+        config.id2label = dict(enumerate(pretrained.labels()))
+        config.label2id = {name: index for index, name in config.id2label.items()}
+        set_dropout(config, dropout)
+        return scoring.load_weights(pretrained.folder, config, new_head=not pretrained.has_head)
+
+
+def score_one_review(pretrained: Pretrained, params: TrainParams) -> None:
+    """Load a pretrained model as training does, and score one review with it.
+
+    Raises:
+        InputError: it cannot be loaded or used.
+    """
+    quiet_libraries()
+    model = build_classifier(pretrained, params.dropout)
+    encoder = Encoder(pretrained.folder, params.max_length, params.truncation)
+    with loading(f"model {pretrained.source}"):
+        embeddings: Any = model.get_input_embeddings()
+        if len(encoder.tokenizer) > embeddings.num_embeddings:
+            counts = f"{len(encoder.tokenizer)} tokens, the model {embeddings.num_embeddings}"
+            raise InputError(f"model {pretrained.source}: the tokenizer has {counts}")
+        scoring.TransformerClassifier(model, encoder, params.precision).probabilities(["A review."])
+
+
+def set_dropout(config: transformers.PreTrainedConfig, dropout: float | None) -> None:
+    """Set every kind of dropout that the model has; None leaves the pretrained model's own."""
+    for name in DROPOUTS:
+        if dropout is not None and hasattr(config, name):
+            setattr(config, name, dropout)
+
+
+def training_length(params: TrainParams) -> int:
+    """The most tokens of a review in training."""
+    return params.train_max_length or params.max_length
+
+
+def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
+    """Encoded reviews for Trainer, the longest first: so validation is read, with little padding."""
+    rows = pd.DataFrame({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]})
+    rows = rows.sort_values("length", ascending=False, kind="stable")
+    return Dataset.from_pandas(rows, preserve_index=False)
+
+
+def encoded_split(path: Path, encoder: Encoder, names: tuple[str, ...]) -> tuple[Dataset, int]:
+    """A prepared split as token ids and label indices of the model's own head, and how many reviews were cut.
+
+    Args:
+        path: a Parquet file of data/prepared/.
+        encoder: of the model.
+        names: the labels of its head by index.
+    """
+    rows = pd.read_parquet(path)
+    ids, cut = encoder(rows["text"].tolist())
+    return as_dataset(ids, [names.index(LABELS[label]) for label in rows["label"]]), cut
+
+
+def fine_tune(
+    folder: Path, pretrained: Pretrained, encoder: Encoder, params: TrainParams, train: Dataset, validation: Dataset
+) -> Trainer:
+    """Fine-tune as params.yaml says, going on from the last checkpoint in `folder` if there is one.
+
+    Where memory runs out, micro-batches are halved; the optimizer's batch stays.
+
+    Raises:
+        InputError: memory runs out with one review at a time, or with several processes; or the disk is full.
+    """
+    args: TrainingArguments
+
+    def fit(parts: int) -> Trainer:
+        nonlocal args
+        clear_device_cache(garbage_collection=True)  # of a try that ran out of memory
+        transformers.set_seed(params.seed)
+        model = build_classifier(pretrained, params.dropout)
+        trainer = build_trainer(folder, model, encoder, params, train, validation, parts)
+        args = trainer.args
+        checkpoint = checkpoints.last_complete(folder)
+        if checkpoint and trainer.is_world_process_zero():
+            print(f"going on from {checkpoint}")
+        with full_disk("models"):
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        return trainer
+
+    parts = 1
+
+    def twice_the_parts() -> int:
+        nonlocal parts
+        size, device = args.per_device_train_batch_size, args.device
+        if size == 1 or args.world_size > 1:  # processes would have to agree
+            raise InputError(
+                f"memory ran out on {device} in training {size} reviews at a time; train_max_length in params.yaml, now "
+                f"{training_length(params)}, is what to lower, or more processes share the batch"
+            )
+        print(f"memory ran out on {device} with {size} reviews at a time; going on with fewer, batch_size stays")
+        parts *= 2
+        return parts
+
+    run = find_executable_batch_size(fit, starting_batch_size=parts, reduce_batch_size_fn=twice_the_parts)
+    return cast(Trainer, run())
+
+
+def build_trainer(
+    folder: Path, model: PreTrainedModel, encoder: Encoder, params: TrainParams, train: Dataset, validation: Dataset,
+    parts: int = 1,
+) -> Trainer:  # fmt: skip
+    """The Trainer that fine-tunes `model` as params.yaml says, with its checkpoints in `folder`.
+
+    `parts` is by how much to divide the micro-batches that are usual.
+    """
+    trainer = LengthGroupedTrainer(
+        model=model, args=training_arguments(folder, params, parts), train_dataset=train, eval_dataset=validation,
+        data_collator=transformers.DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
+        compute_loss_func=mean_loss,
+        compute_metrics=lambda output: {"accuracy": float((output[0].argmax(-1) == output[1]).mean())},
+        callbacks=[EpochLine(), checkpoints.SaveWithHashes()],
+    )  # fmt: skip
+    trainer.remove_callback(transformers.PrinterCallback)
+    if trainer.pop_callback(ProgressCallback):
+        trainer.add_callback(ProgressBar)
+    return trainer
+
+
+def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> TrainingArguments:
+    """The TrainingArguments that follow from params.yaml.
+
+    `batch_size` is what the optimizer sees, shared among processes and gathered from micro-batches.
+
+    Raises:
+        InputError: the processes cannot share a batch evenly.
+    """
+    cuda = torch.cuda.is_available()
+    tokens = scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"]
+    args = TrainingArguments(
+        output_dir=str(folder),
+        learning_rate=params.lr,
+        num_train_epochs=params.epochs,
+        per_device_eval_batch_size=max(1, tokens // params.max_length // parts),
+        warmup_steps=params.warmup_ratio,  # below 1, it is a share of all steps
+        weight_decay=params.weight_decay,
+        bf16=scoring.uses_bf16(params.precision),
+        use_cpu=not cuda,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=3,  # should the last be damaged, there is the one before it, and the best
+        load_best_model_at_end=True,
+        metric_for_best_model="eval_accuracy",  # the loss can rise while more reviews come right
+        logging_steps=0.02,  # fifty points a curve
+        disable_tqdm=not sys.stderr.isatty(),
+        ddp_find_unused_parameters=False,
+        report_to="none",  # the train stage writes curves, without seconds
+        seed=params.seed,
+    )
+    args._n_gpu = min(args.n_gpu, 1)  # one process a GPU, by torchrun; DataParallel would multiply the batch
+    if params.batch_size % args.world_size:
+        raise InputError(
+            f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"
+        )
+    share = params.batch_size // args.world_size
+    most = share if cuda else min(share, tokens // training_length(params))
+    args.per_device_train_batch_size = micro_batch_size(share, most // parts)
+    args.gradient_accumulation_steps = share // args.per_device_train_batch_size
+    return args
+
+
+def mean_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of a micro-batch over the size of the whole batch.
+
+    Trainer leaves this to the model, and BERT's classifier would average over the micro-batch alone.
+    """
+    return torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch
+
+
+class LengthGroupedTrainer(Trainer):
+    """Trainer whose batches hold reviews of like length."""
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler[int]:
+        accumulated = self.args.gradient_accumulation_steps * self.args.world_size
+        lengths = self.train_dataset["length"]  # type: ignore[index]
+        return LengthGrouped(lengths, self.args.train_batch_size * accumulated, self.args.seed)
+
+
+class EpochLine(TrainerCallback):
+    """Prints a line of validation metrics after each epoch."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Print the line, once."""
+        metrics = kwargs["metrics"]
+        if state.is_world_process_zero:
+            tqdm.write(
+                f"epoch {state.epoch:.0f}/{state.num_train_epochs}: validation loss {metrics['eval_loss']:.4f}, "
+                f"accuracy {metrics['eval_accuracy']:.4f}"
+            )
+
+
+class ProgressBar(ProgressCallback):
+    """Trainer's progress bar without a line for each logged step."""
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Nothing: EpochLine says what there is to say."""

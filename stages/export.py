@@ -1,0 +1,62 @@
+"""Exports models/classifier/ to int8 for CPUs, in ONNX, and measures what that costs: models/int8/, metrics/int8.json.
+
+Not part of the default run: `dvc exp run -S 'exports=[int8]'`.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from sentiment import atomic, stage
+from sentiment.evaluation.comparison import accuracy_change
+from sentiment.model import onnx_export, scoring
+from sentiment.model.classifier import Classifier, load_classifier
+from sentiment.params import Params
+
+SOURCE, TARGET = Path("models/classifier"), Path("models/int8")
+TIMED = 128  # reviews that both models score, for the ratio of their speeds
+
+
+def main() -> None:
+    """Write the int8 model, score the test split with it, and compare with the predictions of evaluate."""
+    Params.load()
+    fine_tuned = load_classifier(SOURCE)
+    test = pd.read_parquet("data/prepared/test.parquet")
+    evaluated = pd.read_parquet("metrics/predictions/test.parquet")["probability"].to_numpy()
+    sampled = test["text"].sample(min(TIMED, len(test)), random_state=0).tolist()
+    before = seconds_to_score(fine_tuned, sampled)
+
+    with atomic.replacing(TARGET) as folder:
+        shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("*.safetensors*"))
+        onnx_export.write_int8(scoring.load_weights(SOURCE), folder / "model.onnx")
+    int8 = load_classifier(TARGET)
+    ratio = before / seconds_to_score(int8, sampled)
+    started = time.perf_counter()
+    probability = int8.probabilities(test["text"].tolist())
+    seconds = time.perf_counter() - started
+
+    metrics = accuracy_change(test, evaluated, probability)
+    for name, path in {"megabytes": TARGET, "megabytes_fine_tuned": SOURCE}.items():
+        metrics[name] = round(sum(file.stat().st_size for file in path.iterdir()) / 1e6, 1)
+    atomic.write_json("metrics/int8.json", metrics)
+    speed = {"seconds": seconds, "reviews_per_second": len(test) / seconds, "times_fine_tuned": ratio}
+    atomic.write_json("metrics/speed/int8.json", speed)
+    print(
+        f"int8: test accuracy {metrics['accuracy']:.4f}, {metrics['accuracy_change']:+.4f} "
+        f"({metrics['accuracy_change_low']:+.4f} to {metrics['accuracy_change_high']:+.4f}); {metrics['flipped']} of "
+        f"{len(test):,} predictions flipped; {metrics['megabytes']} MB instead of {metrics['megabytes_fine_tuned']}, "
+        f"{ratio:.1f} times the speed"
+    )
+
+
+def seconds_to_score(classifier: Classifier, texts: list[str]) -> float:
+    """How long a classifier takes for these reviews."""
+    started = time.perf_counter()
+    classifier.probabilities(texts)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    stage.run(main, "export@int8")
