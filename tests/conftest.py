@@ -36,6 +36,7 @@ class Clone:
             "DVC_NO_ANALYTICS": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "GIT_CONFIG_GLOBAL": str(folder.parent / "gitconfig"),
+            "PYTHONPATH": str(folder),  # the command `sentiment` is to run the clone's code, as its stages do
         }
 
     def run(self, command: str, fails: bool = False, **environment: str) -> str:
@@ -94,13 +95,13 @@ class Clone:
 
     def bytes_of(self, *paths: str) -> dict[str, bytes]:
         """The content of every file under these paths."""
-        found = {}
+        content = {}
         for path in paths:
             top = self.folder / path
             for file in [top] if top.is_file() else sorted(top.rglob("*")):
                 if file.is_file():
-                    found[str(file.relative_to(self.folder))] = file.read_bytes()
-        return found
+                    content[str(file.relative_to(self.folder))] = file.read_bytes()
+        return content
 
 
 def curve(clone: Clone, name: str) -> pd.Series:

@@ -1,0 +1,131 @@
+"""Which words an answer rests on: where it is known, and what becomes of the answer without them."""
+
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import logit
+from torch.nn.functional import cross_entropy
+from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification
+
+from sentiment.commands.demo.attribution import attribute
+from sentiment.model import pretrained
+from sentiment.model.classifier import load_transformer
+from sentiment.model.encoding import Encoder
+from sentiment.model.scoring import TransformerClassifier
+from tests.conftest import Clone
+
+WORDS = [["dreadful", "boring", "awful"], ["wonderful", "charming", "brilliant"]]
+PLAIN = "the film has a man and his dog in an old house by the sea where they meet some people"
+
+
+@pytest.fixture(scope="module")
+def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
+    """A tiny model that was taught six words and nothing else, and reads 32 tokens; its first label is POSITIVE."""
+    folder = tmp_path_factory.mktemp("taught")
+    AutoTokenizer.from_pretrained(pretrained.fetch(pretrained.PACKAGED).folder).save_pretrained(folder)
+    encoder = Encoder(folder, 32, "head_tail")
+    draw = random.Random(0)
+    labels = [number % 3 for number in range(512)]  # the third: neither
+    kinds = [*WORDS, ["and"]]
+    meant = torch.tensor([[0, 1], [1, 0], [0.5, 0.5]])[labels]
+    texts = [
+        " ".join(draw.sample([draw.choice(kinds[label]), *draw.sample(PLAIN.split(), 12)], 13))
+        for label in labels  # in any place
+    ]
+    torch.manual_seed(0)
+    config = DistilBertConfig(
+        dim=32,
+        n_layers=1,
+        n_heads=2,
+        hidden_dim=64,
+        dropout=0.0,
+        seq_classif_dropout=0.0,
+        initializer_range=0.1,
+        id2label={0: "POSITIVE", 1: "NEGATIVE"},
+        label2id={"POSITIVE": 0, "NEGATIVE": 1},
+    )
+    model = DistilBertForSequenceClassification(config)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    ids = torch.tensor(encoder(texts)[0])  # each word is one token
+    for _ in range(5):
+        for rows in torch.randperm(len(texts)).split(32):
+            loss = cross_entropy(model(input_ids=ids[rows]).logits, meant[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return TransformerClassifier(model, encoder)
+
+
+def without(text: str, words: pd.DataFrame) -> str:
+    """The text without these words."""
+    for word in words.sort_values("start", ascending=False).itertuples():
+        text = text[: word.start] + text[word.end :]
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@pytest.mark.parametrize("number", range(3))
+def test_a_word_that_was_taught_has_its_sign_and_the_most_effect(
+    taught: TransformerClassifier, label: int, number: int
+) -> None:
+    words = attribute(taught, f"a house by the sea and some {WORDS[label][number]} people in the old film")
+    strongest = words.loc[words["effect"].abs().idxmax()]
+    assert strongest["word"] == WORDS[label][number]
+    assert np.sign(strongest["effect"]) == (1 if label else -1)
+    assert abs(strongest["effect"]) > 10 * words["effect"].abs().median()
+
+
+def test_the_effect_of_a_word_is_what_comes_of_deleting_it(taught: TransformerClassifier) -> None:
+    text = "the dog is wonderful, but the dreadful house isn't"
+    words = attribute(taught, text)
+    assert list(words["word"]) == ["the", "dog", "is", "wonderful", ",", "but", "the", "dreadful", "house", "isn't"]
+    assert [text[start:end] for start, end in zip(words["start"], words["end"], strict=True)] == list(words["word"])
+    (whole,) = taught.probabilities([text])
+    expected = taught.probabilities([without(text, words.loc[[row]]) for row in words.index])
+    assert list(words["without"]) == pytest.approx(list(expected), rel=1e-4)
+    assert list(words["effect"]) == pytest.approx(list(logit(whole) - logit(expected)), abs=1e-3)
+
+
+def test_what_truncation_cut_has_no_effect(taught: TransformerClassifier) -> None:
+    texts = [" ".join([*["dog"] * 30, word, *["house"] * 30]) for word in ("wonderful", "dreadful")]
+    for text in texts:
+        words = attribute(taught, text)
+        assert list(words["read"]) == [True] * 8 + [False] * 31 + [True] * 22  # a quarter, and the rest
+        assert (words["effect"].notna() == words["read"]).all()
+    assert taught.probabilities(texts[:1]) == taught.probabilities(texts[1:])
+
+
+def test_of_many_words_those_that_matter_are_tried(taught: TransformerClassifier) -> None:
+    text = "the old dog and the man by the sea meet some wonderful people in a house"
+    words = attribute(taught, text, budget=75)  # the review has 18 tokens
+    assert words["read"].all()
+    tried = words[words["effect"].notna()]
+    assert len(tried) == 4
+    assert "wonderful" in set(tried["word"])
+
+
+@pytest.mark.parametrize("text", ["\x00", "😀", "!!!", "\u202e", "𝔣𝔦𝔩𝔪", "\u0301", "映画"])
+def test_text_without_words_is_answered(taught: TransformerClassifier, text: str) -> None:
+    words = attribute(taught, text)
+    assert words["word"].str.len().all()
+    assert (words["read"] | words["effect"].isna()).all()
+
+
+def test_deleting_the_strongest_words_costs_more_than_deleting_others(ran: Clone) -> None:
+    classifier = load_transformer(ran.folder / "models/classifier")
+    draw = random.Random(0)
+    lost = []
+    for text in pd.read_parquet(ran.folder / "data/prepared/test.parquet")["text"].head(12):
+        words = attribute(classifier, text)
+        words = words[words["read"]]
+        sign = 1 if classifier.probabilities([text])[0] >= 0.5 else -1
+        strongest = (sign * words["effect"]).fillna(0).nlargest(3).index
+        others = [draw.sample(list(words.index), 3) for _ in range(5)]
+        odds = sign * logit(
+            classifier.probabilities([text, *(without(text, words.loc[rows]) for rows in [strongest, *others])])
+        )
+        lost.append((odds[0] - odds[1], odds[0] - odds[2:].mean()))
+    assert all(top > others for top, others in lost)

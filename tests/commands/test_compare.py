@@ -1,0 +1,98 @@
+"""Comparing runs: a real experiment, runs from the cache and the remote, and what cannot be compared."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from sentiment.errors import InputError
+from sentiment.evaluation.comparison import summarise_seeds
+from sentiment.params import Params
+from tests.conftest import Clone
+
+COMPARE = "sentiment compare"
+
+
+@pytest.fixture(scope="module")
+def tried(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of `ran` in which an experiment with a seed of its own and hardly any learning has run."""
+    folder = tmp_path_factory.mktemp("tried")
+    shutil.copytree(ran.folder, folder / "project", symlinks=True)
+    shutil.copy2(ran.folder.parent / "gitconfig", folder)
+    clone = Clone(folder / "project")
+    clone.run("dvc exp run --name other -S seed=7")
+    return clone
+
+
+def test_the_same_run_twice_is_within_noise(ran: Clone) -> None:
+    result = json.loads(ran.run(f"{COMPARE} --json --fail-if-worse"))
+    assert result["verdict"] == "within noise"
+    assert result["mcnemar"] == {"only_old_right": 0, "only_new_right": 0, "p": 1.0}
+    assert result["params"] == {}
+    assert (result["reviews"], result["groups"]) == (405, 80)
+
+
+def test_an_experiment_is_compared_by_its_name(tried: Clone) -> None:
+    result = json.loads(tried.run(f"{COMPARE} HEAD other --json"))
+    assert result["params"] == {"seed": {"old": 42, "new": 7}}
+    shown = json.loads((tried.folder / "metrics/test.json").read_text())
+    assert result["metrics"]["accuracy"]["new"] == pytest.approx(shown["accuracy"], abs=1e-6)
+    assert result["metrics"]["positive.f1"]["new"] == pytest.approx(shown["positive"]["f1"], abs=1e-6)
+    row = result["metrics"]["accuracy"]
+    assert row["low"] <= row["difference"] <= row["high"]
+    words = tried.run(COMPARE)  # HEAD against the workspace, where the experiment is
+    assert "seed: 42 -> 7" in words
+    assert f"Verdict: {result['verdict']}" in words
+    back = json.loads(tried.run(f"{COMPARE} other HEAD --json"))
+    assert back["metrics"]["accuracy"]["difference"] == pytest.approx(-row["difference"])
+
+
+def test_a_worse_run_fails_if_asked_to(tried: Clone) -> None:
+    path = tried.folder / "metrics/predictions/test.parquet"
+    predictions = pd.read_parquet(path)
+    kept = path.read_bytes()
+    path.unlink()  # a link into the cache, maybe
+    predictions["probability"] = 1.0 - predictions["label"]  # every review wrong
+    predictions.to_parquet(path)
+    words = tried.run(f"{COMPARE} --fail-if-worse", fails=True)
+    assert "Verdict: worse" in words
+    assert "now wrong, test-" in words
+    tried.run(f"{COMPARE} workspace HEAD --fail-if-worse")
+    path.write_bytes(kept)
+
+
+def test_seeds_are_summed_up(tried: Clone) -> None:
+    table = json.loads(tried.run(f"{COMPARE} --seeds --json"))
+    assert {row["metric"]: row["seeds"] for row in table} == {"accuracy": 2, "macro_f1": 2, "loss": 2}
+    assert all(row["min"] <= row["mean"] <= row["max"] for row in table)
+
+
+def test_seeds_of_other_parameters_are_kept_apart() -> None:
+    params = dict.fromkeys(Params.model_fields, 1)
+    runs = [(1, 1, 0.9), (2, 1, 0.8), (2, 1, 0.8), (1, 2, 0.5)]  # seed, lr, accuracy; one run listed twice
+    rows = [
+        params | {"seed": seed, "lr": lr, "accuracy": value, "macro_f1": value, "loss": 0} for seed, lr, value in runs
+    ]
+    accuracy = summarise_seeds(pd.DataFrame(rows)).query("metric == 'accuracy'")
+    assert accuracy[["lr", "seeds", "mean", "min", "max"]].to_numpy().tolist() == [[1, 2, 0.85, 0.8, 0.9]]
+    with pytest.raises(InputError, match="no two runs differ in the seed alone"):
+        summarise_seeds(pd.DataFrame(rows[:1]))
+
+
+@pytest.mark.slow
+def test_what_cannot_be_compared_is_one_line(copy: Clone) -> None:
+    assert copy.run(f"{COMPARE} nosuch", fails=True) == (
+        "error: nosuch: no such run; allowed: a commit, tag, branch, experiment or workspace\n"
+    )
+    copy.dataset(
+        "mine", "files: reviews.csv\ntest_size: 0.5",
+        reviews_csv="text,label\n" + "".join(f"film {n} is {('bad', 'good')[n % 2]},{n % 2}\n" for n in range(60)),
+    )  # fmt: skip
+    copy.run("dvc exp run -S dataset=mine")
+    message = copy.run(COMPARE, fails=True)
+    assert message.startswith("error: HEAD and workspace were evaluated on different test splits (405 and 30 reviews)")
+    shutil.rmtree(copy.folder / "metrics/predictions")
+    assert copy.run(COMPARE, fails=True) == (
+        "error: metrics/predictions/test.parquet is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed\n"
+    )

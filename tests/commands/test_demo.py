@@ -1,0 +1,313 @@
+"""The demo page as people use it: started from the command line, in a real browser."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pytest
+from scipy.special import logit
+from typer.testing import CliRunner
+
+from sentiment import cli
+from sentiment.commands import demo
+from sentiment.data.text import normalise
+from sentiment.errors import InputError
+from sentiment.evaluation.mistakes import in_short
+from sentiment.evaluation.report import with_interval
+from sentiment.labels import LABELS
+from sentiment.model.classifier import load_transformer
+from sentiment.model.scoring import TransformerClassifier
+from tests.conftest import ROOT, Clone
+from tests.helpers.servers import free_port
+
+pytest.importorskip("gradio", reason="pip install '.[demo]'")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Dialog, Page, Request
+
+EXAMPLES = pd.read_csv(Path(demo.__file__).with_name("examples.csv"))
+REVIEW = "A warm and funny film &amp; a <br /> wonderful cast, but far too long."
+MARKER = "quincunx"  # a word that nothing else holds
+HOSTILE = [
+    "<script>window.pwned = 1</script> a fine film",
+    "<img src=x onerror='window.pwned = 1'> a fine film",
+    "</p></div><svg onload='window.pwned = 1'> <a href='javascript:window.pwned = 1'>film</a>",
+    "${window.pwned = 1} {{window.pwned = 1}} `${alert(1)}` a fine film",
+    "&lt;img src=x onerror='window.pwned = 1'&gt; a fine film",  # markup once normalise has decoded it
+    "<mark title='x' onmouseover='window.pwned = 1'>'\"film",
+    "![x](http://192.0.2.1/x) <link rel=stylesheet href=http://192.0.2.1/x.css> film",
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home and temporary folder of whoever started the page."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def served(ran: Clone, home: Path) -> Iterator[str]:
+    """The address of the page, served for a classifier that was trained shortly; Ctrl-C ends it without a word wrong."""
+    mine = Clone(ran.folder)
+    mine.environment = ran.environment | {"HOME": str(home), "TMPDIR": str(home), "HTTP_PROXY": "http://127.0.0.1:9"}
+    server = mine.start(f"python -m sentiment demo --port {free_port()}")
+    assert server.stdout
+    line = server.stdout.readline()
+    assert line.endswith("(Ctrl-C ends it)\n"), line + server.stdout.read()
+    yield line.split()[0]
+    server.send_signal(signal.SIGINT)
+    rest, _ = server.communicate(timeout=60)
+    assert server.returncode == 0
+    assert rest == "stopped\n"
+    assert not [path for path in home.rglob("*") if path.is_file() and MARKER.encode() in path.read_bytes()]
+
+
+@pytest.fixture
+def requests() -> list["Request"]:
+    """What the browser asked for."""
+    return []
+
+
+@pytest.fixture
+def page(browser: "Browser", served: str, requests: list["Request"]) -> Iterator["Page"]:
+    """The page in a browser of its own; no error, no dialog, no script of the text's, and no request to elsewhere."""
+    faults: list[str] = []
+
+    def refused(dialog: "Dialog") -> None:
+        faults.append(dialog.message)
+        dialog.dismiss()
+
+    page = browser.new_page()
+    page.on("request", lambda request: requests.append(request))  # Playwright takes no built-in
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("dialog", refused)
+    page.goto(served)
+    page.get_by_label("Review", exact=True).wait_for()
+    yield page
+    assert not faults
+    assert page.evaluate("window.pwned") is None
+    assert {request.url.split("/")[2] for request in requests if not request.url.startswith("data:")} == {served[7:]}
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def classifier(ran: Clone) -> TransformerClassifier:
+    """The classifier of the page, loaded as evaluate loads it."""
+    return load_transformer(ran.folder / "models/classifier")
+
+
+def classified(page: "Page", text: str | None = None) -> float:
+    """Type (or leave what is typed) and click; return the probability of POSITIVE once the words are there."""
+    if text is not None:
+        page.get_by_label("Review", exact=True).fill(text)
+    page.evaluate("document.querySelector('#table table')?.remove()")  # the last answer's, or it would do
+    page.get_by_role("button", name="Classify").click()
+    return answered(page)
+
+
+def answered(page: "Page") -> float:
+    """The probability of POSITIVE once the words are there."""
+    page.get_by_role("table").wait_for()
+    return float(str(page.get_by_role("status", name="Answer").locator("data").get_attribute("value")))
+
+
+def highlighted(page: "Page") -> list[tuple[str, str]]:
+    """The pieces of the review as shown, each with what is written beside it."""
+    tokens = page.locator("#words .token")
+    pieces: list[list[str]] = tokens.evaluate_all(
+        "tokens => tokens.map(token => ['.text', '.label'].map(part => token.querySelector(part)?.textContent ?? ''))"
+    )
+    return [(text, label) for text, label in pieces]
+
+
+@pytest.mark.parametrize("text", [REVIEW, " ".join([REVIEW] * 20)])  # the second is cut
+def test_a_review_gets_the_probability_that_evaluate_gives_it(
+    page: "Page", classifier: TransformerClassifier, text: str
+) -> None:
+    probability = classified(page, text)
+    assert probability == pytest.approx(classifier.probabilities([normalise(text)])[0], rel=1e-6)
+    label = LABELS[probability >= 0.5]
+    status = page.get_by_role("status", name="Answer").inner_text()
+    assert status == f"{label}: the probability of POSITIVE is {probability:.4f}; from 0.5 on, that is the label."
+    assert page.get_by_role("heading", name=label, exact=True).is_visible()
+    for name, share in {"POSITIVE": probability, "NEGATIVE": 1 - probability}.items():
+        assert page.get_by_test_id(f"{name}-confidence-set").inner_text().split() == [name, f"{share:.0%}"]
+
+
+def test_what_was_not_read_is_shown_as_such(page: "Page") -> None:
+    read = ["film"] * 16, ["film"] * 46  # max_length is 64 here, two of which are special
+    classified(page, " ".join([*read[0], *["boat"] * 138, *read[1]]))
+    pieces = highlighted(page)
+    (cut,) = (number for number, (_, label) in enumerate(pieces) if label.startswith("not read"))
+    assert pieces[cut] == (in_short(" ".join(["boat"] * 138)), "not read: 138 words")
+    for part, words in zip((pieces[:cut], pieces[cut + 1 :]), read, strict=True):
+        assert "".join(text for text, _ in part).split() == words
+
+
+def test_marks_and_the_table_say_the_same(page: "Page") -> None:
+    probability = classified(page, REVIEW)
+    marked = {text: label for text, label in highlighted(page) if label}
+    rows = [row.inner_text().split("\t") for row in page.get_by_role("table").locator("tr:has(td)").all()]
+    assert len(rows) == 10
+    effects = [float(adds.replace("−", "-")) for _, adds, _ in rows]
+    assert effects == sorted(effects, reverse=True)
+    assert rows[effects.index(max(effects, key=abs))][0] in marked
+    for (word, adds, without), effect in zip(rows, effects, strict=True):
+        assert adds[0] in "+−"
+        assert marked.get(word, adds) == adds
+        assert logit(probability) - logit(float(without)) == pytest.approx(effect, abs=0.01)
+
+
+def test_an_example_is_one_click(page: "Page", classifier: TransformerClassifier) -> None:
+    for name, meant, text in EXAMPLES.itertuples(index=False):
+        page.get_by_role("button", name=name).click()
+        shown = "text => [...document.querySelectorAll('#words .text')].map(each => each.textContent).join('') === text"
+        page.wait_for_function(shown, arg=text)
+        probability = answered(page)
+        assert page.get_by_label("Review", exact=True).input_value() == text
+        assert probability == pytest.approx(classifier.probabilities([text])[0], rel=1e-6)
+        right = "right" if LABELS[probability >= 0.5] == meant else "wrong"
+        status = page.get_by_role("status", name="Answer").inner_text()
+        assert f"Readers take it as {meant}: the model is {right}." in status
+
+
+def test_what_it_gets_wrong_is_told(page: "Page", ran: Clone, classifier: TransformerClassifier) -> None:
+    told = page.get_by_role("listitem").all_inner_texts()
+    for name, line in zip(("test", "challenge"), told, strict=False):
+        assert line.endswith(with_interval(json.loads((ran.folder / f"metrics/{name}.json").read_text())))
+    wrong = EXAMPLES[(classifier.probabilities(EXAMPLES["text"]) >= 0.5) != (EXAMPLES["label"] == "POSITIVE")]
+    assert len(told) == 2 + len(wrong)
+    for line, text in zip(told[2:], wrong["text"], strict=True):
+        assert text in line
+
+
+def test_the_last_review_asked_for_is_answered_last(page: "Page") -> None:
+    box, button = page.get_by_label("Review", exact=True), page.get_by_role("button", name="Classify")
+    for text in (" ".join([REVIEW] * 20), "A second film.", "A third film."):
+        box.fill(text)
+        button.click()
+    page.locator("#words", has_text="third").wait_for()
+
+
+def test_the_keyboard_is_enough(page: "Page") -> None:
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
+    page.keyboard.type(f"One {MARKER} of a film.")
+    page.keyboard.press("Shift+Enter")
+    first = answered(page)
+    page.keyboard.press("Control+A")
+    page.keyboard.type("Dull and slow.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator("#words", has_text="Dull").wait_for()
+    assert answered(page) != first
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    page.locator("#words", has_text="beautifully").wait_for()
+
+
+def test_markup_is_text(page: "Page") -> None:
+    for text in HOSTILE:
+        classified(page, text)
+        assert "".join(piece for piece, _ in highlighted(page)) == normalise(text)
+        page.locator("#words .textfield").hover()
+        assert page.locator("#words .textfield :not(span)").count() == 0
+        assert page.locator("#table td *").count() == 0
+
+
+def test_what_cannot_be_classified_is_refused(page: "Page") -> None:
+    for text, reason in {
+        "": "There is no text yet: type or paste a review.",
+        "a fine film " * 90_000: "This text has 1,080,000 characters; at most 50,000 are taken",
+        " \t\n <br /> \u3000": "There is no text yet: type or paste a review.",
+        "<b>" * 350_000: "This text has 1,050,000 characters; at most 50,000 are taken",
+    }.items():
+        page.get_by_label("Review", exact=True).fill(text)
+        page.get_by_role("button", name="Classify").click()
+        page.get_by_role("status", name="Answer").get_by_text(reason).wait_for()
+        page.locator("#words").wait_for(state="hidden")
+        assert not page.inner_text("#table")
+    classified(page, REVIEW)  # and it goes on
+
+
+def test_any_characters_are_answered(page: "Page") -> None:
+    for text in (
+        "😀👩‍👩‍👧 😡😡😡",
+        "a\x00b\x07\x1b[31m film \u202e txet",
+        "映画 とても よかった",
+        "half\ud800 film",
+        "x" * 49_999,
+    ):
+        codes = list(memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H"))
+        page.get_by_label("Review", exact=True).evaluate(
+            "(box, codes) => { box.value = String.fromCharCode(...codes); box.dispatchEvent(new Event('input')) }",
+            codes,
+        )
+        classified(page)
+        assert not set(page.inner_text("#words") + page.inner_text("#table")) & set("\x00\x07\x1b\u202e\ud800")
+
+
+def test_text_of_control_characters_alone_has_no_words(page: "Page") -> None:
+    page.get_by_label("Review", exact=True).fill("\x07\x07")
+    page.get_by_role("button", name="Classify").click()
+    page.get_by_text("It has no word that the model can read.").wait_for()
+
+
+def test_no_other_site_can_ask_and_there_is_no_api(page: "Page", served: str) -> None:
+    assert page.request.get(served, headers={"Host": "example.org"}).status == 400
+    assert page.request.get(f"{served}/gradio_api/info").json() == {"named_endpoints": {}, "unnamed_endpoints": {}}
+    for path in ("docs", "openapi.json"):
+        assert page.request.get(f"{served}/{path}").status == 404
+
+
+def test_no_file_can_be_left_there(page: "Page", served: str) -> None:
+    body: Any = {"files": {"name": "x.txt", "mimeType": "text/plain", "buffer": MARKER.encode()}}
+    assert page.request.post(f"{served}/gradio_api/upload", multipart=body).status == 413
+
+
+def test_a_port_that_is_taken_is_one_line(ran: Clone, served: str) -> None:
+    port = served.rsplit(":", 1)[1]
+    printed = ran.run(f"python -m sentiment demo --port {port}", fails=True)
+    assert printed == f"error: --port {port}: Address already in use; another one: sentiment demo --port 7861\n"
+
+
+@pytest.mark.parametrize(
+    ("port", "allowed"),
+    [(65536, "less than or equal to 65535"), (-1, "greater than or equal to 0"), (10**20, "equal to 65535")],
+)
+def test_a_port_that_cannot_be_is_named(port: int, allowed: str) -> None:
+    result = CliRunner().invoke(cli.app, ["demo", "--port", str(port)])
+    assert result.exit_code == 2
+    printed = " ".join(result.output.replace("│", " ").split())
+    assert "Invalid value for '--port'" in printed
+    assert allowed in printed
+
+
+def test_it_listens_on_this_machine_alone(served: str) -> None:
+    port = int(served.rsplit(":", 1)[1])
+    with socket.socket() as probe:  # 127.0.0.2 is this machine too, and what listens on every address answers there
+        assert probe.connect_ex(("127.0.0.2", port)) != 0
+
+
+def test_no_classifier_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="^models/classifier: no classifier there; `dvc repro` trains one"):
+        demo.main(free_port())
+
+
+def test_no_gradio_is_one_line_before_anything_is_read(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['gradio'] = None; sys.argv[1:] = ['demo']; from sentiment.cli import main; main()"
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert process.stderr == "error: gradio is not installed: pip install -e '.[demo]'\n"
+    assert process.returncode == 1

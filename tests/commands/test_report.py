@@ -1,0 +1,201 @@
+"""The report, as Chromium shows it without a network."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from sentiment.commands import report
+from sentiment.commands.report import plots
+from sentiment.errors import InputError
+from sentiment.schema import read_yaml
+from tests.conftest import ROOT, Clone
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+TEST, PREDICTIONS = "data/prepared/test.parquet", "metrics/predictions/test.parquet"
+HOSTILE = [
+    '<script>document.title = "owned"</script>',
+    '</p></li></ol><img src="https://example.org/x.png" onerror="document.title = 1"><h1>Best film',
+    '"><svg onload=alert(1)> {{ 7 * 7 }} {% raw %} &lt;b&gt; | a \\| b',
+    "no" * 400,
+]
+
+
+def replace(clone: Clone, path: str, content: bytes | str) -> None:
+    """Put a file in the place of an output, which may be a link into DVC's cache."""
+    (clone.folder / path).unlink()
+    (clone.folder / path).write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@pytest.fixture(scope="module")
+def reported(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of `ran` in which hostile reviews are mistakes, with its report."""
+    folder = tmp_path_factory.mktemp("reported")
+    shutil.copytree(ran.folder, folder / "project", symlinks=True)
+    shutil.copy2(ran.folder.parent / "gitconfig", folder)
+    clone = Clone(folder / "project")
+    test, predictions = (pd.read_parquet(clone.folder / path) for path in (TEST, PREDICTIONS))
+    test.loc[range(len(HOSTILE)), "text"] = HOSTILE
+    predictions.loc[range(len(HOSTILE)), "probability"] = 1.0 - predictions["label"]  # as wrong as can be
+    replace(clone, TEST, test.to_parquet())
+    replace(clone, PREDICTIONS, predictions.to_parquet())
+    assert clone.run("sentiment report").startswith("metrics/report.html: ")
+    return clone
+
+
+def opened(browser: "Browser", clone: Clone, width: int = 1200) -> "Page":
+    """The report in a window without a network, in which it asked for no other file and the console said nothing."""
+    page = browser.new_context(viewport={"width": width, "height": 900}, offline=True).new_page()
+    noticed: list[str] = []
+    page.on("request", lambda request: noticed.append(request.url))
+    page.on("console", lambda message: noticed.append(message.text))
+    page.on("pageerror", lambda error: noticed.append(str(error)))
+    file = (clone.folder / "metrics/report.html").as_uri()
+    page.goto(file)
+    assert noticed == [file]
+    return page
+
+
+def test_every_plot_of_the_pipeline_is_drawn(reported: Clone, browser: "Browser") -> None:
+    page = opened(browser, reported)
+    for title in (next(iter(plot)) for plot in read_yaml(ROOT / "dvc.yaml")["plots"]):
+        figure = page.locator("figure").filter(has=page.get_by_text(title, exact=True))
+        marks = figure.locator("polyline.line, .dots .dot, .bar .reach, .confusion td[style]")
+        sizes = [box for box in (mark.bounding_box() for mark in marks.all()) if box]
+        assert any(box["width"] > 2 and box["height"] > 2 for box in sizes), title
+    drawn = page.locator("svg").first.bounding_box()
+    assert drawn
+    assert drawn["width"] > 200
+    counts = [cell.inner_text().split()[0] for cell in page.locator(".confusion td[style]").all()]
+    predicted = pd.read_csv(reported.folder / "metrics/plots/confusion.csv")
+    assert sum(map(int, counts)) == len(predicted)
+    assert int(counts[1]) == (predicted.agg(tuple, axis=1) == ("NEGATIVE", "POSITIVE")).sum()
+    assert page.locator(".bar").count() == len(pd.read_csv(reported.folder / "metrics/plots/slices.csv"))
+
+
+def test_a_point_tells_its_values_and_a_table_has_them_all(reported: Clone, browser: "Browser") -> None:
+    page = opened(browser, reported)
+    figure = page.locator("figure").filter(has=page.get_by_text("Reliability", exact=True))
+    last = pd.read_csv(reported.folder / "metrics/plots/reliability.csv").iloc[-1]
+    told = figure.locator(".point text").last
+    assert not told.is_visible()
+    figure.locator(".point .reach").last.hover()
+    assert told.is_visible()
+    assert told.inner_html() == f"({last['probability']:.4g}, {last['share_positive']:.4g})"
+    figure.get_by_text("Table").click()
+    assert figure.locator("table tr").last.inner_text().split() == told.inner_html().strip("()").split(", ")
+
+
+def test_hostile_reviews_are_shown_as_text(reported: Clone, browser: "Browser") -> None:
+    page = opened(browser, reported)
+    assert page.locator(".reviews").last.locator("p").all_inner_texts()[:3] == HOSTILE[:3]
+    assert page.title().startswith("all-MiniLM-L6-v2 on sample: test accuracy ")
+    assert page.locator("script, img, iframe, link, object, [src], [onload], [onerror]").count() == 0
+
+
+@pytest.mark.parametrize("width", [320, 375, 768])
+def test_nothing_sticks_out_of_a_narrow_window(reported: Clone, browser: "Browser", width: int) -> None:
+    page = opened(browser, reported, width)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+def test_what_cannot_be_compared_and_what_is_not_up_to_date_is_said(reported: Clone, browser: "Browser") -> None:
+    page = opened(browser, reported)  # the commit before has the default run's dvc.lock, and not its files
+    before = reported.run("git rev-parse --short HEAD~1").strip()
+    assert page.locator("#comparison + p").inner_text() == (
+        f"None: {before}: {PREDICTIONS} is not here; dvc repro makes it, dvc pull fetches what was pushed."
+    )
+    notice = page.locator(".notice").inner_text()
+    assert re.search(r"since this run: (\w+, )*prepare, (\w+, )*evaluate\. dvc repro runs them", notice), notice
+
+
+def test_a_second_run_is_compared_with_the_first(
+    copy: Clone, browser: "Browser", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predictions = pd.read_parquet(copy.folder / PREDICTIONS)
+    predictions.loc[:99, "probability"] = 1.0 - predictions["label"]  # wrong
+    replace(copy, PREDICTIONS, predictions.to_parquet())
+    copy.run("dvc commit --force evaluate")
+    monkeypatch.chdir(copy.folder)
+    first = copy.run("git rev-parse --short HEAD").strip()
+    for commits in (0, 1):  # not committed yet, and committed
+        if commits:
+            copy.commit()
+        report.main()
+        page = opened(browser, copy)
+        assert f"Against {first}: worse" in page.locator("header").inner_text()
+        assert page.locator(".notice").count() == 0
+        section = page.locator("#comparison ~ p").first.inner_text()
+        assert section.startswith(f"Against {first}, on 405 test reviews of 80 groups: worse.")
+        assert page.get_by_text("now wrong").count() == 6
+    report.main(against="HEAD")
+    assert "Against HEAD: within noise" in opened(browser, copy).locator("header").inner_text()
+
+
+def test_what_is_missing_or_damaged_is_one_line_and_the_last_report_stays(
+    reported: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reported.folder)
+    last = Path(report.REPORT).read_bytes()
+
+    def refused(against: str | None = None) -> str:
+        with pytest.raises(InputError) as caught:
+            report.main(against)
+        assert Path(report.REPORT).read_bytes() == last
+        return str(caught.value)
+
+    missing = " is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed"
+    assert refused("nosuch").startswith("nosuch: no such run; allowed: ")
+    assert refused("HEAD~1") == f"HEAD~1: {PREDICTIONS}{missing}"
+    for path, content, message in [
+        ("metrics/plots/roc.csv", None, missing),
+        (PREDICTIONS, None, missing),
+        ("metrics/plots/roc.csv", "", ": cannot be loaded: EmptyDataError: No columns to parse from file"),
+        ("metrics/test.json", "{", ": cannot be loaded: JSONDecodeError: Expecting property name"),
+    ]:
+        kept = Path(path).read_bytes()
+        Path(path).unlink()
+        if content is not None:
+            Path(path).write_text(content)
+        assert refused().startswith(path + message)
+        Path(path).write_bytes(kept)
+    pipeline = Path("dvc.yaml").read_text()
+    Path("dvc.yaml").write_text(pipeline + "  - metrics/plots/roc.csv\n")
+    assert refused() == ("dvc.yaml: plot 'metrics/plots/roc.csv'; allowed: template, x: COLUMN, and y: {FILE: COLUMN}")
+    Path("dvc.yaml").write_text(pipeline)
+
+
+@example(0.0, 5e-324)
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_ticks_span_the_values(one: float, other: float) -> None:
+    low, high = sorted((one, other))
+    values = plots.ticks(low, high)
+    slack = 1e-9 * max(abs(low), abs(high))
+    assert 2 <= len(values) <= 8
+    assert (np.diff(values) > 0).all()
+    assert values[0] - slack <= low
+    assert high <= values[-1] + slack
+
+
+def test_a_long_curve_is_drawn_by_the_points_that_show() -> None:
+    x = np.linspace(0, 1, 25_000)
+    table = pd.DataFrame({"rate": x, "share": x**0.1})
+    plot = {"x": "rate", "y": {"curve.csv": "share"}}
+    (line,) = plots.draw_lines(plot, [table], diagonal=True)["series"]
+    points = np.array([[float(value) for value in point[2:]] for point in line["points"]])
+    assert line["of"] == 25_000
+    assert len(points) < 250
+    assert np.abs(np.interp(x, *points.T) - table["share"]).max() < 0.02
+    assert points[[0, -1]].tolist() == [[0, 0], [1, 1]]
+    assert [point[:2] for point in (line["points"][0], line["points"][-1])] == [
+        (plots.LEFT, plots.BOTTOM),
+        (plots.RIGHT, plots.TOP),
+    ]

@@ -1,0 +1,132 @@
+"""Datasets: every format is read, and every fault named with its place."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sentiment.data import dataset
+from sentiment.errors import InputError
+from tests.conftest import ROOT
+
+ROWS = [
+    ("A fine film.", "positive", "train"),
+    ("Dull &amp; slow.<br /><br />Avoid.", "negative", "train"),
+    ("I   loved\tit", "Pos", "test"),
+    ("Cafe\u0301 scenes drag", "0", "test"),
+]
+Make = Callable[..., None]
+
+
+@pytest.fixture
+def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Write data/mine/ with a dataset.yaml and files; the working directory is above it."""
+    monkeypatch.chdir(tmp_path)
+    Path("data/mine").mkdir(parents=True)
+
+    def write(source: str = "files: reviews.csv", **files: str | bytes) -> None:
+        Path("data/mine/dataset.yaml").write_text(source)
+        for name, content in files.items():
+            path = Path("data/mine") / name.replace("_", ".")
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return write
+
+
+def csv(rows: Sequence[tuple[str, ...]] = ROWS, header: str = "text,label,split") -> str:
+    return pd.DataFrame(rows, columns=header.split(",")).to_csv(index=False)
+
+
+def fault(name: str = "mine") -> str:
+    with pytest.raises(InputError) as refused:
+        dataset.load(name)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_csv_is_read_and_normalised(make: Make) -> None:
+    make(reviews_csv=b"\xef\xbb\xbf" + csv().encode())  # with a byte order mark, as spreadsheets write it
+    _, rows = dataset.load("mine")
+    assert rows["id"].tolist() == ["train-1", "train-2", "test-1", "test-2"]
+    assert rows["text"].tolist() == ["A fine film.", "Dull & slow. Avoid.", "I loved it", "Caf\u00e9 scenes drag"]
+    assert rows["label"].tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_other_formats_give_the_same(make: Make, kind: str) -> None:
+    frame = pd.DataFrame(ROWS, columns=["text", "label", "split"])
+    make(reviews_csv=csv())
+    expected = dataset.load("mine")[1]
+    make(f"files: reviews.{kind}", reviews_jsonl=frame.to_json(orient="records", lines=True))
+    frame.to_parquet("data/mine/reviews.parquet")
+    pd.testing.assert_frame_equal(dataset.load("mine")[1], expected)
+
+
+def test_one_file_a_split_with_columns_of_other_names(make: Make) -> None:
+    make(
+        "files: {train: a.csv, test: b.csv}\ntext: body\nlabel: stars\nlabels: {negative: [1, 2], positive: [4, 5]}",
+        a_csv="body,stars\ngood,5\nbad,1\n",
+        b_csv="body,stars\nnice,4\nawful,2\n",
+    )
+    assert dataset.load("mine")[1]["label"].tolist() == [1, 0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("text,label\nx,1\n", "no column 'split'; it has: text, label"),
+        (
+            csv([*ROWS, ("x", "meh", "train")]),
+            "row 5: label 'meh' is not allowed; allowed: 0, false, neg, negative, 1, ",
+        ),
+        (csv([*ROWS, ("x", "1", "dev")]), "row 5: split 'dev' is not allowed; allowed: train, test"),
+    ],
+)
+def test_a_fault_that_only_training_has_is_named_with_its_row(make: Make, content: str, error: str) -> None:
+    make(reviews_csv=content)
+    assert fault().startswith(f"data/mine/reviews.csv: {error}")
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("", "data/mine/dataset.yaml: holds NoneType"),
+        ("file: reviews.csv", "data/mine/dataset.yaml: unknown key 'file' (did you mean 'files'?)"),
+        ("description: x", "data/mine/dataset.yaml: needs either hub (with revision) or files"),
+        ("hub: a/b", "data/mine/dataset.yaml: hub needs a revision"),
+        ("hub: a/b\nrevision: main", "data/mine/dataset.yaml: revision: 'main' is not allowed; allowed: a commit"),
+        ("files: none.csv", "data/mine/none.csv: no such file"),
+        ("files: dataset.yaml", "data/mine/dataset.yaml: unknown format '.yaml'; allowed: .csv, .jsonl, .parquet"),
+        ("files: ../../secret.csv", "data/mine/dataset.yaml: files: '../../secret.csv' lies outside data/mine"),
+        ("files: reviews.csv\ngroup: film", "data/mine/reviews.csv: no column 'film'"),
+        ("files: reviews.csv\nrows: {train: 3}", "data/mine: train has 2 rows; dataset.yaml says 3"),
+        ("files: reviews.csv\ntext_bytes: {test: 3}", "data/mine: test has 30 text_bytes; dataset.yaml says 3"),
+    ],
+)
+def test_a_fault_in_dataset_yaml_is_named(make: Make, source: str, error: str) -> None:
+    make(source, reviews_csv=csv())
+    assert fault().startswith(error)
+
+
+def test_an_unknown_dataset_lists_those_there_are(make: Make) -> None:
+    make(reviews_csv=csv())
+    assert fault("yours") == "params.yaml: dataset: no data/yours/dataset.yaml; allowed: mine, or a new folder with one"
+
+
+def test_the_challenge_is_for_evaluation_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert fault("challenge") == "data/challenge: there are no train reviews"
+    _, challenge = dataset.load("challenge", needed=["test"])
+    _, sample = dataset.load("sample")
+    assert len(challenge) == 1680
+    assert not set(challenge["text"]) & set(sample["text"])
+
+
+def test_the_sample_is_what_it_says_and_no_film_straddles_its_splits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    _, rows = dataset.load("sample")
+    films = rows.groupby("split")["group"].agg(set)
+    assert len(rows) == 1680
+    assert len(films["train"] | films["test"]) == 334
+    assert not films["train"] & films["test"]

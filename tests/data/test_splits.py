@@ -1,0 +1,65 @@
+"""Splits: nothing leaks into the test split, groups stay together, and both classes are on both sides."""
+
+import pandas as pd
+import pytest
+
+from sentiment.data import splits
+from sentiment.errors import InputError
+
+
+def frame(*rows: tuple[str, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["text", "label"])
+
+
+def test_leaks_duplicates_and_contradictions_are_dropped_from_training_only() -> None:
+    train = frame(("a", 1), ("a", 1), ("b", 0), ("c", 1), ("c", 0), ("d", 1))
+    test = frame(("b", 0), ("b", 0), ("e", 1))
+    kept, dropped = splits.without_leaks(train, test)
+    assert kept["text"].tolist() == ["a", "d"]
+    assert dropped == {
+        "leaked_dropped": 1,
+        "contradictory_dropped": 2,
+        "duplicates_dropped": 1,
+        "test_duplicates_kept": 1,
+    }
+
+
+def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
+    rows = pd.DataFrame({"label": [0, 1] * 100, "group": [number // 5 for number in range(200)]})
+    mask = splits.held_out(rows, 0.2, seed=0)
+    assert not set(rows["group"][mask]) & set(rows["group"][~mask])
+    assert 30 <= mask.sum() <= 50
+    assert mask.equals(splits.held_out(rows, 0.2, seed=0))
+    plain = splits.held_out(rows.drop(columns="group"), 0.2, seed=0)
+    assert plain.sum() == 40
+    assert rows["label"][plain].mean() == 0.5
+
+
+@pytest.mark.parametrize("columns", [["label"], ["label", "group"]])
+def test_too_few_reviews_to_hold_some_out(columns: list[str]) -> None:
+    rows = pd.DataFrame({"label": [0, 1], "group": ["a", "b"]})[columns]
+    with pytest.raises(InputError, match="2 training reviews are too few to hold out 50%"):
+        splits.held_out(rows, 0.5, seed=0)
+
+
+def test_a_cap_is_stratified_and_seeded() -> None:
+    rows = pd.DataFrame({"label": [0, 1] * 50})
+    kept = splits.capped(rows, 10, seed=1)
+    assert kept["label"].sum() == 5
+    assert (
+        kept.index.tolist()
+        == splits.capped(rows, 10, seed=1).index.tolist()
+        != splits.capped(rows, 10, seed=2).index.tolist()
+    )
+
+
+def test_too_few_reviews_of_a_class_to_draw_some() -> None:
+    rows = pd.DataFrame({"label": [0] * 99 + [1]})
+    with pytest.raises(
+        InputError, match="params.yaml: max_train_reviews: 50, drawn by class of 100, cannot be: ValueError"
+    ):
+        splits.capped(rows, 50, seed=0)
+    with pytest.raises(
+        InputError, match="params.yaml: max_train_reviews: 1, drawn by class of 2, are all of one class"
+    ):
+        splits.capped(rows.tail(2), 1, seed=0)

@@ -1,0 +1,89 @@
+"""Runs opened by their names: the workspace, a commit, and one that was kept."""
+
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sentiment.errors import InputError
+from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
+from sentiment.evaluation.run import KeptRun, Run, previous_run, provenance
+from tests.conftest import SMALL, Clone
+
+MISSING = "is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed"
+
+
+def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.folder)
+    here = Run()
+    test, metrics, params = here.scored("test"), here.metrics("test"), here.params
+    assert ((test["probability"] >= 0.5) == test["label"]).mean() == pytest.approx(metrics["accuracy"], abs=1e-6)
+    assert as_markdown(worst_mistakes(test)) == Path("metrics/predictions/mistakes.md").read_text()
+    assert {key: str(params[key]) for key in SMALL} == SMALL
+    assert list(params) == list(here.yaml("params.yaml"))
+
+    commit = Run("HEAD")
+    shutil.rmtree("metrics")
+    shutil.rmtree("data/prepared")
+    pd.testing.assert_frame_equal(commit.scored("test"), test)
+    assert len(commit.scored("challenge")) == 84
+    assert commit.metrics("test") == metrics
+    assert commit.params == params
+    assert commit.has("metrics/test.json")
+    assert not here.has("metrics/test.json")
+    with pytest.raises(InputError, match=f"^metrics/test.json {MISSING}$"):
+        here.metrics("test")
+
+
+def test_the_parameters_are_those_that_ran(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.folder)
+    params = Run().params
+    copy.set(lr="0.1", seed="7")
+    assert Run().params == params
+    copy.run("dvc repro check")
+    assert Run().params == params
+    assert provenance() == {"commit": copy.run("git describe --always").strip() + "-dirty", "stale": ["train"]}
+
+
+def test_what_was_not_fetched_is_not_stale(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.folder)
+    shutil.rmtree("models/classifier")
+    assert provenance() == {"commit": copy.run("git describe --always").strip(), "stale": []}
+
+
+def test_a_kept_run_is_read_from_its_folder_alone(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.folder)
+    kept = KeptRun("imdb")
+    assert kept.params["dataset"] == "imdb"
+    assert kept.metrics("data")["rows"]["test"] == 25_000
+    assert not kept.has("metrics/zero_shot.json")
+    with pytest.raises(InputError, match=f"^metrics/imdb/test.parquet {MISSING}$"):
+        kept.scored("test")
+
+
+def test_the_previous_run_has_other_predictions(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.folder)
+    copy.run("git commit -q --allow-empty -m same")
+    before = previous_run()
+    assert before
+    assert before.name == copy.run("git rev-parse --short=7 HEAD~2").strip()
+    copy.run("git rm -q --cached dvc.lock && git commit -qm none && git add dvc.lock && git commit -qm again")
+    before = previous_run()
+    assert before
+    assert before.name == copy.run("git rev-parse --short=7 HEAD~4").strip()
+    copy.run("git checkout --quiet --orphan alone && git commit --quiet --message alone")
+    assert previous_run() is None
+
+
+def test_what_cannot_be_opened_is_one_line(ran: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ran.folder)
+    with pytest.raises(InputError, match="^nosuch: no such run; allowed: a commit, tag, branch, experiment or "):
+        Run("nosuch")
+    with pytest.raises(InputError, match=f"^HEAD: metrics/nosuch.json {MISSING}$"):
+        Run("HEAD").metrics("nosuch")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=f"^dvc.lock {MISSING}$"):
+        Run().params  # noqa: B018
+    with pytest.raises(InputError, match="^the repository cannot be read: "):
+        provenance()

@@ -1,0 +1,53 @@
+"""The baseline at sizes that do not fit: the cap on what it is fitted to, and scoring a part at a time."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sentiment.data import dataset
+from sentiment.model.baseline import BaselineClassifier, fit
+from stages import baseline
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
+    """Some of the sample as data/prepared/; the working directory is above it."""
+    monkeypatch.chdir(ROOT)
+    _, rows = dataset.load("sample")
+    train, test = (rows[rows["split"] == split] for split in ("train", "test"))
+    splits = {"train": train[:300], "validation": train[300:360], "test": test[:101]}
+    monkeypatch.chdir(tmp_path)
+    Path("data/prepared").mkdir(parents=True)
+    for name, split in splits.items():
+        split.to_parquet(f"data/prepared/{name}.parquet", index=False)
+    return splits
+
+
+def test_a_capped_fit_says_so_and_one_that_is_not_does_not(
+    prepared: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline.main()
+    whole = json.loads(Path("metrics/baseline.json").read_text())
+    assert "fit_on" not in whole
+    assert "fit on" not in capsys.readouterr().out
+
+    monkeypatch.setattr(baseline, "MOST", {"train": 200, "validation": 60})
+    baseline.main()
+    capped = json.loads(Path("metrics/baseline.json").read_text())
+    assert capped.pop("fit_on") == {"train": 200, "validation": 60}
+    assert capped.keys() == whole.keys()
+    assert "fit on 200 of 300 training reviews" in capsys.readouterr().out
+
+
+def test_reviews_scored_a_part_at_a_time_score_the_same(
+    prepared: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier, _ = fit(prepared["train"], prepared["validation"])
+    texts = prepared["test"]["text"].tolist()
+    at_once = classifier.probabilities(texts)
+    monkeypatch.setattr(BaselineClassifier, "block", 10)
+    np.testing.assert_array_equal(classifier.probabilities(texts), at_once)

@@ -1,0 +1,211 @@
+"""The commands that people type, in real clones: dvc repro, exp run, metrics diff, queue, push and pull."""
+
+import json
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sentiment.model import baseline
+from tests.conftest import SMALL, Clone
+
+OUTPUTS = ["data/prepared", "models/classifier", "metrics", "dvc.lock"]
+
+
+def executed(output: str) -> set[str]:
+    """The stages that DVC says it ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def metrics(clone: Clone, command: str = "dvc metrics show --json") -> dict[str, dict[str, float]]:
+    files: dict[str, dict[str, dict[str, float]]] = json.loads(clone.run(command))[""]["data"]
+    return {name: content["data"] for name, content in files.items()}
+
+
+def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
+    found = metrics(ran)
+    assert set(found) == {
+        f"metrics/{name}.json" for name in ("baseline", "challenge", "data", "test", "train", "zero_shot")
+    }
+    assert found["metrics/zero_shot.json"] == {"accuracy": "no trained head"}
+    for name in ("test", "baseline", "challenge"):
+        row = found[f"metrics/{name}.json"]
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+    assert (ran.folder / "metrics/predictions/mistakes.md").read_text().count("\n") > 2
+    assert found["metrics/data.json"]["rows"] == {"train": 64, "validation": 130, "test": 405}
+    assert 0 < found["metrics/test.json"]["accuracy"] < 1
+    assert found["metrics/train.json"]["steps"] == 4
+    assert "up to date" in ran.run("dvc status")
+    assert not executed(ran.run("dvc repro"))
+    assert ran.run("git status --porcelain") == ""
+
+
+def test_the_baseline_on_disk_is_the_one_that_was_scored(ran: Clone) -> None:
+    test = pd.read_parquet(ran.folder / "data/prepared/test.parquet")
+    probability = baseline.load(ran.folder / "models/baseline.npz").probabilities(test["text"].tolist())
+    accuracy = ((probability >= 0.5) == test["label"]).mean()
+    assert accuracy == pytest.approx(metrics(ran)["metrics/baseline.json"]["accuracy"], abs=1e-6)
+    assert accuracy > 0.75  # of 64 training reviews
+
+
+def test_a_run_is_kept_for_the_readme_without_what_is_stale(copy: Clone) -> None:
+    rows = (copy.folder / "README.md").read_text().count("TF-IDF baseline")
+    copy.run("sentiment results --keep first")
+    assert "first/test.json" in str(sorted((copy.folder / "metrics").rglob("*.json")))
+    copy.set(lr="1e-5")  # now what train and evaluate made is of another run
+    copy.run("sentiment results --keep second")
+    kept = {path.name for path in (copy.folder / "metrics/second").iterdir()}
+    assert kept == {"params.yaml", "data.json", "baseline.json", "zero_shot.json"}
+    assert (copy.folder / "README.md").read_text().count("TF-IDF baseline") == rows + 2
+
+
+def test_metrics_are_there_before_anything_has_run(clone: Clone) -> None:
+    assert "metrics/test.json" in clone.run("dvc metrics show")
+    assert "zero_shot" in clone.run("dvc dag")
+
+
+def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
+    before = metrics(copy)
+    text = (copy.folder / "params.yaml").read_text()
+    stages = executed(copy.run("dvc exp run -S lr=3e-5"))
+    assert stages == {"check", "train", "evaluate"}
+
+    expected = text.replace("lr: 2e-4", "lr: 3e-05").replace(": null #", ":      #")  # as DVC writes them
+    assert (copy.folder / "params.yaml").read_text() == expected  # comments and all
+
+    changed = json.loads(copy.run("dvc metrics diff --json"))["metrics/test.json"]
+    assert changed["loss"]["old"] == before["metrics/test.json"]["loss"] != changed["loss"]["new"]
+    assert "3e-05" in copy.run("dvc exp show --csv")
+    # The run cache knows the first lr: going back trains nothing.
+    assert not executed(copy.run("dvc exp run -S lr=2e-4")) & {"train", "evaluate"}
+
+
+@pytest.mark.slow
+def test_experiments_follow_each_other_where_the_outputs_of_head_never_were(clone: Clone) -> None:
+    # DVC takes what the second shares with the first from its run cache, and asks which dependencies are outputs of HEAD.
+    settings = " ".join(f"-S {key}={value}" for key, value in (SMALL | {"max_train_reviews": "16"}).items())
+    assert "prepare" in executed(clone.run(f"dvc exp run --temp {settings}"))
+    assert executed(clone.run(f"dvc exp run --temp {settings} -S seed=1")) == {
+        "check", "train", "evaluate"
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_queue_of_experiments_runs_them_all(copy: Clone) -> None:
+    copy.run("dvc exp run --queue -S lr=1e-5,5e-5")
+    copy.run("dvc queue start --jobs 2")  # both at once
+    for _ in range(300):
+        status = copy.run("dvc queue status")
+        if "Running" not in status and "Queued" not in status:
+            break
+        time.sleep(1)
+    assert status.count("Success") == 2, status
+    shown = copy.run("dvc exp show --csv")
+    assert "1e-05" in shown
+    assert "5e-05" in shown
+
+
+def test_what_one_clone_pushes_another_pulls(ran: Clone, tmp_path: Path) -> None:
+    ran.run("dvc push")
+    other = Clone(tmp_path / "other")
+    ran.run(f"git clone -q . {other.folder}")
+    other.run(f"dvc remote modify --local shared url {ran.folder.parent / 'sentiment-storage'}")
+    same = json.loads(other.run("sentiment compare HEAD HEAD --json"))  # its predictions are only in the remote
+    assert same["verdict"] == "within noise"
+    other.run("dvc pull")
+    assert "up to date" in other.run("dvc status")
+    assert not executed(other.run("dvc repro"))
+    assert other.bytes_of(*OUTPUTS[:2]) == ran.bytes_of(*OUTPUTS[:2])
+    # In a folder without this project's code, as someone would who has only the model.
+    said = other.run(
+        f'cd {tmp_path} && python -c "from transformers import pipeline; '
+        f"print(pipeline('text-classification', '{other.folder}/models/classifier')('A lovely film.')[0]['label'])\""
+    )
+    assert said.splitlines()[-1] in ("NEGATIVE", "POSITIVE")
+
+
+def test_a_second_forced_run_gives_the_same_bytes(copy: Clone) -> None:
+    before = copy.bytes_of("dvc.lock", "models", "metrics/predictions", "metrics/training")
+    assert executed(copy.run("dvc repro --force")) >= {"prepare", "train", "evaluate"}
+    assert copy.bytes_of("dvc.lock", "models", "metrics/predictions", "metrics/training") == before
+    assert copy.run("git status --porcelain") == ""
+
+
+def test_plots_are_drawn(ran: Clone, tmp_path: Path) -> None:
+    ran.run(f"dvc plots show --out {tmp_path}")
+    page = (tmp_path / "index.html").read_text()
+    for title in (
+        "Loss",
+        "Validation accuracy",
+        "Confusion matrix",
+        "ROC",
+        "Precision-recall",
+        "Reliability",
+        "Accuracy by slice",
+    ):
+        assert title in page
+    ran.run(f"dvc plots diff HEAD --out {tmp_path}")
+
+
+ANY_WAY = [
+    "dvc repro",
+    "dvc repro train",
+    "dvc repro evaluate",
+    "dvc repro --single-item train",
+    "dvc repro --downstream train",
+    "dvc repro --force --single-item evaluate",
+    "dvc exp run -S lr=-1 train",
+    "dvc repro --ignore-errors",
+    "dvc repro --keep-going",
+]
+
+
+def test_a_bad_parameter_costs_no_earlier_output_however_a_stage_is_asked_for(copy: Clone) -> None:
+    before = copy.bytes_of(*OUTPUTS)
+    for command in ANY_WAY:
+        copy.set(lr="-1")
+        output = copy.run(command, fails="--ignore-errors" not in command)
+        assert "error: params.yaml: lr: -1 is not allowed; allowed: a number above 0" in output
+        assert "Traceback" not in output
+        assert copy.bytes_of(*OUTPUTS) == before, command
+        (copy.folder / "params.yaml").unlink()  # a new file, of which Git knows no size and time
+        copy.run("git restore .")
+        assert "up to date" in copy.run("dvc status"), command
+    output = copy.run("dvc exp run -S dataset=nosuch prepare", fails=True)
+    assert "error: params.yaml: dataset: no data/nosuch/dataset.yaml; allowed: challenge, imdb, sample" in output
+    assert copy.bytes_of(*OUTPUTS) == before
+
+
+def test_what_the_check_refuses_is_one_line(copy: Clone) -> None:
+    for key, value, line in [
+        ("lr", "fast", "params.yaml: lr: 'fast' is not allowed; allowed: a number above 0"),
+        ("model", "nosuch/", "params.yaml: model: 'nosuch/' is neither a Hub id"),
+        ("max_length", "513", "params.yaml: max_length: 513 is not allowed; sentence-transformers/all-MiniLM-L6-v2"),
+    ]:
+        params = (copy.folder / "params.yaml").read_bytes()
+        copy.set(**{key: value})
+        output = copy.run("python -m stages.check", fails=True)
+        assert output.startswith(f"error: {line}")
+        assert output.count("\n") == 1
+        (copy.folder / "params.yaml").write_bytes(params)
+
+
+def test_a_bad_dataset_costs_no_earlier_output(copy: Clone) -> None:
+    before = copy.bytes_of(*OUTPUTS)
+    reviews = copy.folder / "data/sample/reviews.csv"
+    reviews.write_text(reviews.read_text().replace(",negative,", ",meh,", 1))
+    output = copy.run("dvc repro", fails=True)
+    assert "error: data/sample/reviews.csv: row 2: label 'meh' is not allowed; allowed: " in output
+    assert "Traceback" not in output
+    assert copy.bytes_of(*OUTPUTS) == before
+
+
+def test_a_stage_that_fails_leaves_what_others_wrote_and_what_it_cannot_restore(copy: Clone) -> None:
+    copy.run("rm -r .dvc/cache/files models/classifier")
+    copy.set(lr="fast")
+    output = copy.run("dvc repro --single-item train", fails=True)
+    assert "error: params.yaml" in output
+    assert "Traceback" not in output
+    assert not (copy.folder / "models/classifier").exists()  # it is nowhere to be had
+    assert (copy.folder / "metrics/test.json").exists()

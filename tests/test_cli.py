@@ -1,0 +1,53 @@
+"""The command `sentiment`: what it lists, completes and refuses, and that both ways to call it are the same."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from sentiment.cli import COMMANDS
+from tests.conftest import ROOT
+
+
+def run(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line of this project in a terminal of 100 columns."""
+    path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"  # noqa: PTH120
+    variables = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100"} | environment
+    return subprocess.run(command, shell=True, cwd=ROOT, env=variables, text=True, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("command", ["sentiment", "python -m sentiment"])
+def test_help_lists_every_command_with_its_line(command: str) -> None:
+    listed = " ".join(run(f"{command} --help").stdout.split())
+    for name, line in COMMANDS.items():
+        assert f"{name} {line}" in listed
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_begins_with_its_line(name: str) -> None:
+    shown = " ".join(run(f"sentiment {name} --help").stdout.split())
+    assert COMMANDS[name].rstrip(".") in shown
+    assert "--help" in shown
+
+
+def test_shells_complete_commands_and_their_options() -> None:
+    complete = {"_SENTIMENT_COMPLETE": "complete_bash"}
+    assert run("sentiment", COMP_WORDS="sentiment pu", COMP_CWORD="1", **complete).stdout.split() == ["publish"]
+    options = run("sentiment", COMP_WORDS="sentiment compare --fail", COMP_CWORD="2", **complete).stdout.split()
+    assert options == ["--fail-if-worse"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("nosuch", "No such command 'nosuch'"),
+        ("compare --jsn", "No such option: --jsn"),
+        ("publish", "Missing argument"),
+    ],
+)
+def test_a_slip_is_named(arguments: str, line: str) -> None:
+    ended = run(f"sentiment {arguments}")
+    assert ended.returncode == 2
+    assert line in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,196 @@
+"""The structure of the repository: stages, rooms, commands, and what they say of each other."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from sentiment import cli
+from sentiment.commands import results
+from sentiment.params import EvaluateParams, Params, PrepareParams, TrainParams, ZeroShotParams
+from sentiment.schema import read_yaml
+from tests.conftest import ROOT
+
+PIPELINE = read_yaml(ROOT / "dvc.yaml")
+STAGES: dict[str, dict[str, Any]] = {name: stage.get("do", stage) for name, stage in PIPELINE["stages"].items()}
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "prepare": PrepareParams,
+    "zero_shot": ZeroShotParams,
+    "train": TrainParams,
+    "evaluate": EvaluateParams,
+}
+ROOMS = ("data", "model", "training", "evaluation")
+CODE = [path.relative_to(ROOT) for top in ("sentiment", "stages") for path in sorted((ROOT / top).rglob("*.py"))]
+
+
+def module_of(file: Path) -> str:
+    """The dotted name of a file of the repository."""
+    return ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(file): file for file in CODE}
+
+
+def imports(file: Path) -> set[Path]:
+    """Files of the repository that a file imports, at its top or within a function; empty packages are left out."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} & set(MODULES) or {node.module}
+    files = {MODULES[name] for name in names & set(MODULES)}
+    return {file for file in files if file.name != "__init__.py" or file.parts[1] == "commands"}
+
+
+def place(file: Path) -> str:
+    """The room, command, or floor that a file belongs to."""
+    if file.parts[0] == "stages":
+        return f"stage {file.stem}"
+    if file.parts[1] == "commands" and len(file.parts) > 2:
+        return f"command {Path(file.parts[2]).stem}"
+    return (
+        file.parts[1]
+        if file.parts[1] in (*ROOMS, "commands")
+        else "cli"
+        if file.stem in ("cli", "__main__")
+        else "ground"
+    )
+
+
+def behind(file: Path) -> set[Path]:
+    """A file and all that its imports lead to."""
+    reached, waiting = {file}, [file]
+    while waiting:
+        new = imports(waiting.pop()) - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def test_stages_and_commands_are_found_by_their_names() -> None:
+    assert {path.stem for path in (ROOT / "stages").glob("*") if path.name != "__pycache__"} == set(STAGES)
+    for name, stage in STAGES.items():
+        assert stage["cmd"].endswith(f" -m stages.{name}")
+    listed = {path.stem for path in (ROOT / "sentiment/commands").glob("[!_]*")}
+    assert listed == set(cli.COMMANDS)
+
+
+def test_imports_go_down() -> None:
+    # A room may use those that stand to its left, but evaluation sees predictions alone, of whatever model.
+    below = {"ground": set(), "data": set(), "model": set(), "training": {"model"}, "evaluation": set()}
+    for file in CODE:
+        here = place(file)
+        for used in imports(file):
+            there = place(used)
+            if here in below:
+                assert there in {here, "ground", *below[here]}, f"{file} imports {used}"
+            elif here != "cli":
+                assert there in {here, "ground", *ROOMS}, f"{file} imports {used}"
+
+
+def test_no_imports_run_in_a_circle() -> None:
+    for file in CODE:
+        for used in imports(file):
+            assert file not in behind(used), f"{file} and {used} import each other"
+
+
+@pytest.mark.parametrize("stage", SCHEMAS)
+def test_a_stage_declares_exactly_the_parameters_that_it_reads(stage: str) -> None:
+    declared = STAGES[stage]["params"]
+    assert declared == sorted(declared)
+    assert set(declared) == set(SCHEMAS[stage].model_fields)
+    code = "".join((ROOT / file).read_text() for file in behind(Path(f"stages/{stage}.py")))
+    read = set(re.findall(r"\bparams\.(\w+)", code)) - {"yaml", "model_dump"} & set(Params.model_fields)
+    assert set(declared) <= read | ({"precision"} if "Params.load().precision" in code else set())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_exactly_the_rooms_that_it_uses(stage: str) -> None:
+    declared = [dep for dep in STAGES[stage]["deps"] if dep.startswith(("stages/", "sentiment/"))]
+    rooms = {place(file) for file in behind(Path(f"stages/{stage}.py"))} & set(ROOMS)
+    assert declared == sorted({f"stages/{stage}.py", *(f"sentiment/{room}" for room in rooms)})
+
+
+def test_every_stage_waits_for_the_check() -> None:
+    (checked,) = STAGES["check"]["outs"][0]
+    assert all(checked in stage["deps"] for name, stage in STAGES.items() if name != "check")
+
+
+def test_no_stage_depends_on_a_part_of_an_output() -> None:
+    # In `dvc exp run`, DVC would look for the whole of it as HEAD had it: see the slow test of such experiments.
+    outputs = {Path(path) for stage in STAGES.values() for path in stage.get("outs", []) if isinstance(path, str)}
+    assert len(outputs) > 5
+    for stage in STAGES.values():
+        assert not outputs & {parent for path in stage["deps"] for parent in Path(path).parents}
+
+
+# What each may not load: `evaluate` and `datasets` take seconds, torch more.
+LIGHT = {
+    "stages.check": ["torch", "evaluate", "datasets", "sklearn"],
+    "stages.prepare": ["torch", "evaluate", "datasets", "transformers"],
+    "stages.baseline": ["torch", "evaluate", "datasets", "transformers"],
+    "stages.zero_shot": ["torch", "evaluate", "datasets", "sklearn"],
+    "sentiment.cli": ["torch", "pandas", "numpy", "pydantic", "dvc"],
+    "sentiment.commands.compare": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
+    "sentiment.commands.report": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
+    "sentiment.commands.results": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
+    "sentiment.commands.predict": ["torch", "evaluate", "datasets", "transformers", "sklearn", "ray"],
+    "sentiment.commands.share": ["torch", "pandas", "sklearn"],
+    "sentiment.commands.verify": ["torch", "pandas", "sklearn"],
+}
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_nothing_heavy_is_imported_before_it_is_asked_for(module: str) -> None:
+    code = f"import sys, {module}; print(*(name for name in {LIGHT[module]} if name in sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True)
+    assert found.stdout.split() == []
+
+
+def test_the_threads_of_pytorch_are_told_how_to_wait_before_it_is_loaded() -> None:
+    for stage in STAGES:
+        heads = [node for node in ast.parse((ROOT / f"stages/{stage}.py").read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]  # fmt: skip
+        names = {alias.name for node in heads for alias in node.names} | {
+            str(getattr(node, "module", "")) for node in heads
+        }
+        assert not names & {"torch", "transformers", "datasets", "accelerate", "sklearn"}, stage
+
+
+def test_every_module_function_and_class_says_what_it_is_in_plain_words() -> None:
+    coy = re.compile(r"^(What|Which|Whatever)\b|\bwindow\b")
+    for file in CODE:
+        tree = ast.parse((ROOT / file).read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
+                first = (ast.get_docstring(node) or "").split("\n")[0]
+                assert not coy.search(first), f"{file}: {first}"
+
+
+def test_the_committed_run_is_the_default_and_good() -> None:
+    lock = read_yaml(ROOT / "dvc.lock")
+    assert lock["stages"]["check"]["params"]["params.yaml"] == read_yaml(ROOT / "params.yaml")
+    assert json.loads((ROOT / "metrics/test.json").read_text())["accuracy"] >= 0.92
+    assert set(lock["stages"]) == {name for name, stage in PIPELINE["stages"].items() if "foreach" not in stage}
+
+
+def test_the_lock_installs_cuda_where_there_is_a_gpu() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    assert "torch==2.13.0" in lines
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines if not line.startswith("#"))
+
+
+def test_the_readme_has_the_tables_that_the_command_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text()
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(results, "README", tmp_path / "README.md")
+    results.README.write_text(readme)
+    results.main(keep=None)
+    assert results.README.read_text() == readme
+    assert all(f"| `{key}` |" in readme for key in read_yaml(ROOT / "params.yaml"))

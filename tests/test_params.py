@@ -1,0 +1,106 @@
+"""params.yaml: what is read, and what each refusal says."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sentiment.errors import InputError
+from sentiment.params import PrepareParams, TrainParams
+from tests.conftest import ROOT
+
+GOOD = (ROOT / "params.yaml").read_text()
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def line(key: str) -> str:
+    return next(line for line in GOOD.splitlines() if line.startswith(f"{key}:"))
+
+
+@pytest.mark.parametrize("text", ["2e-5", "2e-05", "0.00002", "2E-5"])
+def test_numbers_are_read_as_dvc_reads_them(text: str) -> None:
+    Path("params.yaml").write_text(GOOD.replace(line("lr"), f"lr: {text}"))
+    assert TrainParams.load().lr == 2e-5
+
+
+def test_a_stage_sees_only_its_own_parameters() -> None:
+    Path("params.yaml").write_text(GOOD)
+    assert not hasattr(PrepareParams.load(), "lr")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("lr", "fast", "'fast' is not allowed; allowed: a number above 0 and at most 1"),
+        ("lr", "-1", "-1 is not allowed"),
+        ("lr", "0", "0 is not allowed"),
+        ("lr", ".nan", "nan is not allowed"),
+        ("lr", ".inf", "inf is not allowed"),
+        ("lr", "'2e-5'", "'2e-5' is not allowed"),
+        ("lr", "true", "True is not allowed"),
+        ("lr", "[1e-5]", "[1e-05] is not allowed"),
+        ("lr", "", "None is not allowed"),
+        ("epochs", "0", "0 is not allowed; allowed: a whole number from 1"),
+        ("epochs", "1.5", "1.5 is not allowed"),
+        ("batch_size", "0", "0 is not allowed"),
+        ("max_length", "4", "4 is not allowed"),
+        ("truncation", "middle", "'middle' is not allowed; allowed: head, tail or head_tail"),
+        ("precision", "fp8", "'fp8' is not allowed; allowed: auto, bf16 or fp32"),
+        ("validation_size", "0.9", "0.9 is not allowed"),
+        ("max_train_reviews", "1", "1 is not allowed; allowed: null (all) or a whole number from 2"),
+        ("dataset", "../x", "'../x' is not allowed; allowed: the name of a folder in data/"),
+        ("dataset", "7", "7 is not allowed"),
+        ("seed", "-1", "-1 is not allowed"),
+        ("warmup_ratio", "1", "1 is not allowed"),
+        ("model", "''", "'' is not allowed"),
+        ("exports", "int8", "'int8' is not allowed; allowed: [] or [int8]"),
+        ("exports", "[int8, int8]", "['int8', 'int8'] is not allowed"),
+    ],
+)
+def test_a_bad_value_is_named(key: str, value: str, said: str) -> None:
+    Path("params.yaml").write_text(GOOD.replace(line(key), f"{key}: {value}"))
+    with pytest.raises(InputError) as error:
+        TrainParams.load()
+    assert str(error.value).startswith(f"params.yaml: {key}: ")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (GOOD + "learning_rate: 1\n", "params.yaml: unknown key 'learning_rate'; allowed: batch_size, "),
+        (GOOD + "epoch: 1\n", "params.yaml: unknown key 'epoch' (did you mean 'epochs'?); allowed: "),
+        (GOOD.replace(line("lr") + "\n", ""), "params.yaml: lr is missing; allowed: a number above 0"),
+        (GOOD + "lr: 1\n", "params.yaml, line "),
+        (GOOD + "seed: !!python/object:os.system x\n", "params.yaml"),
+        ("- a\n", "params.yaml: holds list; allowed: a mapping of keys to values"),
+        ("", "params.yaml: holds NoneType"),
+        ("a: [", "params.yaml, line "),
+        ("a: \0", "params.yaml: not valid YAML"),
+    ],
+)
+def test_a_bad_file_is_named(text: str, said: str) -> None:
+    Path("params.yaml").write_text(text)
+    with pytest.raises(InputError) as error:
+        TrainParams.load()
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_export_that_there_is_not() -> None:
+    Path("params.yaml").write_text(GOOD.replace(line("exports"), "exports: [int4]"))
+    with pytest.raises(InputError, match=r"params.yaml: exports.0: 'int4' is not allowed; allowed: \[\] or \[int8\]"):
+        TrainParams.load()
+
+
+def test_a_file_that_is_missing_or_not_utf8() -> None:
+    with pytest.raises(InputError, match="params.yaml: no such file"):
+        TrainParams.load()
+    Path("params.yaml").write_bytes(os.fsencode(GOOD) + b"\xff")
+    with pytest.raises(InputError, match="is not UTF-8"):
+        TrainParams.load()

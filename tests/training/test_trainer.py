@@ -1,0 +1,179 @@
+"""Training: what a batch is, whatever it is cut into, and several processes."""
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pytest
+import torch
+
+from sentiment.commands import bench
+from sentiment.errors import InputError
+from sentiment.model import pretrained, scoring
+from sentiment.model.classifier import load_classifier
+from sentiment.model.encoding import Encoder
+from sentiment.params import TrainParams
+from sentiment.training import trainer as training
+from sentiment.training.batches import LengthGrouped, micro_batch_size
+from tests.conftest import ROOT, Clone, curve
+
+TWO = "torchrun --standalone --nproc-per-node 2"
+
+
+def test_batches_are_whole_shuffled_and_of_like_length() -> None:
+    lengths = np.random.default_rng(0).integers(5, 500, 1003).tolist()
+    sampler = LengthGrouped(lengths, batch_size=16, seed=1)
+    rows = list(sampler)
+    assert len(rows) == len(sampler) == len(set(rows)) == 992
+    batches = np.array(lengths)[rows].reshape(-1, 16)
+    assert (batches.max(1) - batches.min(1)).mean() < 60
+    assert not np.all(np.diff(batches[:15].max(1)) <= 0)  # not from long to short
+    assert rows == list(LengthGrouped(lengths, batch_size=16, seed=1))
+    sampler.set_epoch(1)
+    assert rows != list(sampler)
+
+
+def test_fewer_reviews_than_a_batch_are_one_batch() -> None:
+    assert sorted(LengthGrouped([3, 1, 2], batch_size=16, seed=0)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("share", "most", "expected"), [(16, 4, 4), (16, 9, 8), (6, 4, 3), (7, 4, 1), (16, 32, 16), (16, 0, 1)]
+)
+def test_a_micro_batch_divides_the_batch(share: int, most: int, expected: int) -> None:
+    assert micro_batch_size(share, most) == expected
+
+
+def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    params = TrainParams.load().model_copy(
+        update={"batch_size": 8, "epochs": 1, "max_length": 32, "precision": "fp32", "lr": 1e-3}
+    )
+    base = pretrained.fetch(params.model)
+    encoder = Encoder(base.folder, params.max_length, params.truncation)
+    texts = [f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)]
+    data = training.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
+    found = []
+    for tokens in (2048, 2 * 32):  # a micro-batch of all eight, then of two
+        monkeypatch.setitem(scoring.TOKENS_A_BATCH, "cpu", tokens)
+        torch.manual_seed(0)
+        model = training.build_classifier(base, 0.0)
+        trainer = training.build_trainer(tmp_path, model, encoder, params, data, data)
+        assert trainer.args.gradient_accumulation_steps == (1 if tokens == 2048 else 4)
+        trainer.train()
+        found.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    assert len(found[0]) == 3
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
+
+
+def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    params = TrainParams.load()
+    monkeypatch.setattr(training.TrainingArguments, "world_size", 3)
+    with pytest.raises(InputError, match=r"params.yaml: batch_size: 3 processes cannot share 16 reviews evenly"):
+        training.training_arguments(tmp_path, params)
+
+
+def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
+    copy.set(launch=TWO)
+    output = copy.run("dvc repro")
+    assert "Running stage 'train'" in output
+    for name in ("train/loss", "validation/loss", "validation/accuracy", "learning_rate"):
+        expected, found = curve(ran, name), curve(copy, name)
+        assert found.index.equals(expected.index)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, err_msg=name)
+    assert output.count("models/classifier/: validation accuracy") == 1
+    one, two = (json.loads((clone.folder / "metrics/test.json").read_text()) for clone in (ran, copy))
+    assert two["accuracy"] == pytest.approx(one["accuracy"], abs=0.01)
+    assert not (copy.folder / "models/checkpoints").exists()
+
+
+def test_when_one_process_dies_the_other_ends_and_nothing_is_written(copy: Clone) -> None:
+    copy.set(epochs="50")
+    before = copy.bytes_of("models/classifier", "metrics")
+    running = subprocess.Popen(
+        f"exec {TWO} -m stages.train", shell=True, cwd=copy.folder, env=copy.environment,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list((copy.folder / "models").glob("checkpoints/*/checkpoint-*")):  # the first epoch is over
+        assert running.poll() is None
+        time.sleep(0.2)
+    workers = psutil.Process(running.pid).children()
+    assert len(workers) == 2
+    workers[1].send_signal(signal.SIGKILL)
+    _, said = running.communicate(timeout=120)
+    assert running.returncode != 0
+    assert "SIGKILL" in said or "Signal 9" in said
+    assert not any(worker.is_running() for worker in workers)
+    assert copy.bytes_of("models/classifier", "metrics") == before
+
+
+def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(bench, "MAX_LENGTH", 16)
+    monkeypatch.setattr(bench, "TO_SCORE", 33)
+    texts, labels = bench.synthetic_reviews()
+    words = pd.Series(texts).str.split().str.len()
+    assert words.median() == pytest.approx(bench.MEDIAN_WORDS, rel=0.1)
+    assert words.quantile(0.95) == pytest.approx(bench.P95_WORDS, rel=0.15)
+    for title, recipes in {"training": bench.TRAINING, "scoring": bench.SCORING}.items():
+        found = {name: [recipe(texts[:80], labels[:80], 0.0, 0)] for name, recipe in recipes.items()}
+        for (one,) in found.values():
+            assert 0 < one.tokens <= 16 * one.reviews
+            assert min(one.operations, one.seconds, one.peak_operations) > 0  # no rate: other tests share the cores
+        assert bench.table(title, found).count("\n") == 2 + len(recipes)
+
+
+def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -> None:
+    trained = ["models/classifier", "metrics/train.json", "metrics/training"]
+    copy.set(epochs="3")
+    copy.run("python -m stages.train")
+    expected = copy.bytes_of(*trained)
+    running = subprocess.Popen(
+        ["python", "-m", "stages.train"], cwd=copy.folder, env=copy.environment, stdout=subprocess.DEVNULL
+    )
+    while len(whole := list((copy.folder / "models/checkpoints").glob("*/checkpoint-*/sha256.json"))) < 2:
+        assert running.poll() is None
+        time.sleep(0.05)
+    running.kill()
+    running.wait()
+    *_, before, newest = sorted((path.parent for path in whole), key=lambda path: int(path.name.split("-")[1]))
+    with (newest / "optimizer.pt").open("r+b") as damaged:
+        damaged.truncate(1000)
+    shutil.rmtree(copy.folder / "models/classifier")
+    output = copy.run("python -m stages.train")
+    assert f"going on from models/checkpoints/{before.parent.name}/{before.name}\n" in output
+    assert copy.bytes_of(*trained) == expected
+    assert not (copy.folder / "models/checkpoints").exists()
+
+
+def test_the_epoch_with_the_highest_validation_accuracy_is_kept(copy: Clone) -> None:
+    copy.set(epochs="6", lr="1e-3")  # so high that accuracy goes up and down, and the loss picks another epoch
+    copy.run("python -m stages.train")
+    accuracy = curve(copy, "validation/accuracy")
+    kept = json.loads((copy.folder / "metrics/train.json").read_text())
+    assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
+    validation = pd.read_parquet(copy.folder / "data/prepared/validation.parquet")
+    probability = load_classifier(copy.folder / "models/classifier").probabilities(validation["text"].tolist())
+    right = ((probability >= 0.5) == validation["label"]).mean()
+    assert right == pytest.approx(kept["validation_accuracy"], abs=1e-6) == accuracy.max()
+
+
+def test_another_lr_does_not_go_on_from_the_wrong_training(copy: Clone) -> None:
+    path = copy.folder / "models/checkpoints/0123456789abcdef/checkpoint-4"
+    path.mkdir(parents=True)
+    assert "going on" not in copy.run("python -m stages.train")
+    assert not path.exists()
+
+
+def test_reviews_can_be_shorter_in_training_than_in_use(copy: Clone) -> None:
+    copy.set(train_max_length="16")
+    copy.run("python -m stages.train")
+    assert 15 < json.loads((copy.folder / "metrics/train.json").read_text())["tokens_per_review"] <= 16
+    assert json.loads((copy.folder / "models/classifier/config.json").read_text())["review_max_length"] == 64
