@@ -2,6 +2,7 @@
 
 import difflib
 import reprlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
         InputError: the text is not valid YAML, or not a mapping.
     """
     try:
-        content = YAML(typ="safe", pure=True).load(text)
+        with warnings.catch_warnings(action="ignore"):  # of an anchor that is given anew
+            content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f", line {mark.line + 1}" if mark else ""

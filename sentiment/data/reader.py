@@ -61,8 +61,8 @@ class Row(NamedTuple):
 class Reader:
     """The rows of a CSV, JSON Lines or Parquet file, of a folder of .txt files, or of lines, each a review.
 
-    A line without anything but white space is no row of a CSV or JSON Lines file. Columns without a name, and those
-    that share one, are not in the values of a row.
+    A line without anything but white space is no row of JSON Lines, nor of CSV with two columns or more. Columns without
+    a name, and those that share one, are not in the values of a row.
 
     Args:
         path: the file or folder; None: the lines.

@@ -89,13 +89,9 @@ def explained(words: pd.DataFrame, probability: float, seconds: float) -> str:
     """A table of the words that add most and least, and how they were found, as HTML."""
     tried = words.dropna(subset="effect").sort_values("effect", ascending=False)
     ends = pd.concat([tried[:LISTED], tried[LISTED:][-LISTED:]])
-    table = pd.DataFrame(
-        {
-            "word": ends["word"].str.replace(_UNSEEN, "\ufffd", regex=True),
-            "adds": ends["effect"].map(signed),
-            "without it": ends["without"].map(four_digits),
-        }
-    )
+    shown = ends["word"].str.replace(_UNSEEN, "\ufffd", regex=True)
+    effects = {"adds": ends["effect"].map(signed), "without it": ends["without"].map(four_digits)}
+    table = pd.DataFrame({"word": shown, **effects})
     read = words["read"].sum()
     some = "" if len(tried) == read else ", those with the steepest gradients,"
     return table.to_html(index=False, border=0, justify="left") + (
