@@ -121,6 +121,7 @@ def answered(page: "Page") -> float:
 def highlighted(page: "Page") -> list[tuple[str, str]]:
     """The pieces of the review as shown, each with what is written beside it."""
     tokens = page.locator("#words .token")
+    tokens.first.wait_for()  # they may be drawn a little after the table
     pieces: list[list[str]] = tokens.evaluate_all(
         "tokens => tokens.map(token => ['.text', '.label'].map(part => token.querySelector(part)?.textContent ?? ''))"
     )
