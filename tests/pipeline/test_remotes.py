@@ -95,7 +95,7 @@ def test_what_a_colleague_trained_is_not_trained_again(copy: Clone, other: Clone
     expected = metrics(copy)
     copy.run("git stash -q && dvc checkout -q")  # the workspace has moved on
     assert "stage runs are shared\n" in copy.run("sentiment share")
-    assert executed(other.run("dvc exp run --pull -S lr=3e-5")) == {"check_params"}
+    assert executed(other.run("dvc exp run --pull -S lr=3e-5")) == {"check"}
     assert metrics(other) == expected
 
 
