@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -185,5 +186,5 @@ def test_an_interrupted_pull_is_completed_by_the_next(copy: Clone, other: Clone,
     weights.rename(tmp_path / "aside")
     other.run("dvc pull", fails=True)
     (tmp_path / "aside").rename(weights)
-    assert "1 file" in other.run("dvc pull")
+    assert re.search(r"[12] files? ", other.run("dvc pull"))  # the weights, and the baseline if it was under way
     assert other.bytes_of(*OUTPUTS[:2]) == copy.bytes_of(*OUTPUTS[:2])

@@ -69,7 +69,7 @@ def check_names(repo: str, tag: str | None) -> None:
 
 
 def committed_origin() -> dict[str, str]:
-    """What models/classifier/ and metrics/ come from: the `commit`, and the `url` of its repository or "".
+    """The origin of models/classifier/ and metrics/: the `commit`, and the `url` of its repository or "".
 
     Raises:
         InputError: they, or what they were made from, are not as dvc.lock and the last commit have them.
