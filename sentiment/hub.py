@@ -204,7 +204,7 @@ def _hash(blob: Path, length: int) -> str:
 
 
 def _explain(error: BaseException) -> str:
-    """What happened and what to do, in plain words."""
+    """An error as plain words: what happened, and what to do."""
     later = "check the network and HF_ENDPOINT, then run it again: files that were transferred are kept"
     match error:
         case errors.OfflineModeIsEnabled():

@@ -74,7 +74,7 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
 
 
 def allowed(field: FieldInfo) -> str | None:
-    """What a schema's field allows, in words: `allowed` of its json_schema_extra, else its description."""
+    """The values that a schema's field allows, in words: `allowed` of its json_schema_extra, else its description."""
     extra = field.json_schema_extra
     return str(extra["allowed"]) if isinstance(extra, dict) else field.description
 

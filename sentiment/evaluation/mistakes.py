@@ -24,7 +24,7 @@ def worst_mistakes(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_markdown(mistakes: pd.DataFrame) -> str:
-    """What `worst_mistakes` gives, as a Markdown table."""
+    """The table that `worst_mistakes` gives, in Markdown."""
     lines = ["| id | label | probability of POSITIVE | review |", "|---|---|---|---|"]
     for row in mistakes.itertuples():
         text = str(row.text).replace("|", "\\|")

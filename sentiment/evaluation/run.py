@@ -150,7 +150,7 @@ def previous_run() -> Run | None:
 
 
 def provenance() -> dict[str, Any]:
-    """What the workspace's run came from: the `commit` that HEAD is, and `stale` stages, which changed or whose files did."""
+    """The origin of the workspace's run: the `commit` that HEAD is, and `stale` stages, which changed or whose files did."""
     with repository() as repo:
         git, status = repo.scm.gitpython.repo, repo.status()
         return {

@@ -35,7 +35,7 @@ FILES = [
 
 
 class _Config(BaseModel):
-    """What is read of config.json here; the rest is for transformers to judge."""
+    """The keys of config.json that are read here; the rest is for transformers to judge."""
 
     model_config = ConfigDict(strict=True)
 
