@@ -16,7 +16,7 @@ def run(main: Callable[[], object], name: str) -> None:
     """
     try:
         errors.run(main)
-    except SystemExit:
+    except BaseException:
         if os.environ.get("RANK", "0") == "0":  # the first of several processes
             _restore_outputs(name)
         raise
@@ -34,8 +34,8 @@ def _restore_outputs(name: str) -> None:
             for out in missing:
                 if not out.hash_info:
                     continue
-                if out.use_cache:
-                    out.checkout(allow_missing=True)
+                if out.use_cache and not out.changed_cache():
+                    out.checkout()
                 elif (cached := Path(repo.cache.local.get(out.hash_info.value).path)).exists():
                     shutil.copyfile(cached, out.fs_path)
     except (DvcException, SCMError, OSError):

@@ -22,10 +22,8 @@ def main() -> None:
     try:
         with Repo() as repo:
             runs = [(path.parent.name, path.name) for path in Path(repo.cache.legacy.path).glob("runs/??/*/*")]
-            complete = [
-               
-                objects for run in runs for objects in repo.stage_cache.get_used_objs([run]).values() if all(repo.cache.local.exists(each.value) for each in objects)
-            ]  # fmt: skip
+            used = [objects for run in runs for objects in repo.stage_cache.get_used_objs([run]).values()]
+            complete = [objects for objects in used if all(repo.cache.local.exists(each.value) for each in objects)]
             objects = set().union(*complete)
             cut = _remove_cut_off(repo, objects)
             failed = repo.cloud.push(objects).failed

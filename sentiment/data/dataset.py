@@ -132,8 +132,7 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> tuple[Source
     text_bytes: Counter[str] = Counter()
     blocks = []
     for table in _tables(name, source):
-        for column in _columns_needed(source, table.split) if table.columns is not None else ():
-            require(table.where, table.columns or [], column)
+        require(table.where, table.columns, *_columns_needed(source, table.split))
         records = _records(source, table, text_bytes)
         while block := list(islice(records, _BLOCK)):
             frame = pd.DataFrame.from_records(block)

@@ -128,8 +128,7 @@ class Reader:
         Raises:
             InputError: one is not.
         """
-        for name in names if self.columns is not None else ():
-            require(self.where, self.columns or [], name)
+        require(self.where, self.columns, *names)
 
     def _lines(self) -> Iterator[Row]:
         for line in self._given:
@@ -207,11 +206,14 @@ class Reader:
                     yield row
 
 
-def require(where: str, columns: list[str], name: str) -> None:
-    """Raise InputError, which names `where`, unless these columns have this name, once."""
-    if columns.count(name) != 1:
-        fault = f"column {shortened(name)} stands there twice" if name in columns else f"no column {shortened(name)}"
-        raise InputError(f"{where}: {fault}; it has: {one_line(', '.join(map(str, columns))) or 'none'}")
+def require(where: str, columns: list[str] | None, *names: str) -> None:
+    """Raise InputError, which names `where`, unless each name is that of one column; None: each row has its own."""
+    for name in names if columns is not None else ():
+        if columns.count(name) != 1:
+            fault = (
+                f"column {shortened(name)} stands there twice" if name in columns else f"no column {shortened(name)}"
+            )
+            raise InputError(f"{where}: {fault}; it has: {one_line(', '.join(columns)) or 'none'}")
 
 
 def rows_of(batch: pa.RecordBatch, start: int = 1) -> Iterator[Row]:

@@ -63,7 +63,7 @@ def compare_runs(old: Run, new: Run) -> dict[str, Any]:
 def accuracy_change(reviews: pd.DataFrame, old: np.ndarray, new: np.ndarray) -> dict[str, Any]:
     """Accuracy of `new` probabilities of POSITIVE, its change from `old` with a 95 % interval, and flipped predictions."""
     truth = reviews["label"].to_numpy()
-    before, after = (float(((probability >= 0.5) == truth).mean()) for probability in (old, new))
+    before, after = (compute(truth, probability)["accuracy"] for probability in (old, new))
     change = difference_intervals(truth, old, new, group_of(reviews))["accuracy"]
     return {
         "accuracy": after, "accuracy_change": after - before, "accuracy_change_low": change.low,

@@ -46,8 +46,8 @@ def main(  # an option a line
         from sentiment.commands.predict.on_ray import score_on_ray
 
         check_exists(model)
-        settings = (str(model.resolve()), precision, column, id or "id", input, on_error == "skip")
-        score_on_ray(input, output, settings, workers, window or 8192)
+        settings = {"model": str(model.resolve()), "precision": precision, "text": column, "id": id or "id"}
+        score_on_ray(input, output, settings | {"where": input, "skip": on_error == "skip"}, workers, window or 8192)
         return
     if not texts and not input and sys.stdin.isatty():
         print("a review a line; Ctrl-D ends", file=sys.stderr)

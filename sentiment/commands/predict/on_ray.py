@@ -24,22 +24,21 @@ from sentiment.errors import InputError, extra, reason
 class Worker:
     """The scorer of one worker: Arrow batches of reviews in, `id`, `label` and `probability` out."""
 
-    def __init__(self, *settings: Any):
-        self._score = Scorer(*settings)
+    def __init__(self, **settings: Any):
+        self._score = Scorer(**settings)
 
     def __call__(self, batch: pa.Table) -> pd.DataFrame:
         """Score a batch."""
         return self._score(row for part in batch.to_batches() for row in rows_of(part))
 
 
-def score_on_ray(input: str, output: str, settings: tuple[Any, ...], workers: int | None, block: int) -> None:
+def score_on_ray(input: str, output: str, settings: dict[str, Any], workers: int | None, block: int) -> None:
     """Score Parquet files into a new folder.
 
     Args:
         input: a Parquet file or a folder of them, local, s3:// or gs://.
         output: a folder, which must not exist.
-        settings: of the Scorer: model, which all workers must see, precision, column of the review, that of its id,
-            name of the input, and whether to skip rows with a fault.
+        settings: of the Scorer, by their names; all workers must see the model.
         workers: processes that score; None: the cores, or GPUs, there are.
         block: rows that a worker scores at a time.
 
@@ -62,9 +61,9 @@ def score_on_ray(input: str, output: str, settings: tuple[Any, ...], workers: in
     workers = workers or int(resources.get("GPU") or max(1, resources["CPU"] - 1))
     DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
     try:
-        reviews = ray.data.read_parquet(input).select_columns(list(settings[2:4]))
+        reviews = ray.data.read_parquet(input).select_columns([settings["text"], settings["id"]])
         scores = reviews.repartition(target_num_rows_per_block=block).map_batches(
-            Worker, fn_constructor_args=settings, batch_size=block, batch_format="pyarrow", concurrency=workers,
+            Worker, fn_constructor_kwargs=settings, batch_size=block, batch_format="pyarrow", concurrency=workers,
             num_gpus=1 if resources.get("GPU") else None,
         )  # fmt: skip
         scores.write_parquet(output, mode=SaveMode.ERROR)
