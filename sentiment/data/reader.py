@@ -208,7 +208,9 @@ class Reader:
 
 def require(where: str, columns: list[str] | None, *names: str) -> None:
     """Raise InputError, which names `where`, unless each name is that of one column; None: each row has its own."""
-    for name in names if columns is not None else ():
+    if columns is None:
+        return
+    for name in names:
         if columns.count(name) != 1:
             fault = (
                 f"column {shortened(name)} stands there twice" if name in columns else f"no column {shortened(name)}"
