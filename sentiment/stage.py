@@ -32,11 +32,10 @@ def _restore_outputs(name: str) -> None:
         with Repo() as repo:
             missing = [out for stage in repo.stage.collect(name) for out in stage.outs if not out.exists]
             for out in missing:
-                if not out.hash_info or out.changed_cache():
-                    continue  # it is nowhere to be had
                 if out.use_cache:
-                    out.checkout()
-                elif (cached := Path(repo.cache.local.get(out.hash_info.value).path)).exists():
+                    if not out.changed_cache():  # else it is nowhere to be had
+                        out.checkout()
+                elif out.hash_info and (cached := Path(repo.cache.local.get(out.hash_info.value).path)).exists():
                     shutil.copyfile(cached, out.fs_path)
     except (DvcException, SCMError, OSError):
         return  # the error of the stage itself is what matters; `dvc checkout` says what is wrong with the cache
