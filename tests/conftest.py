@@ -170,9 +170,14 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return clone
 
 
+def copy_into(folder: Path, clone: Clone) -> Clone:
+    """A copy of a clone, cache and all, in folder/project."""
+    shutil.copytree(clone.folder, folder / "project", symlinks=True)
+    shutil.copy2(clone.folder.parent / "gitconfig", folder)
+    return Clone(folder / "project")
+
+
 @pytest.fixture
 def copy(ran: Clone, tmp_path: Path) -> Clone:
-    """A copy of `ran`, cache and all, to be changed."""
-    shutil.copytree(ran.folder, tmp_path / "project", symlinks=True)
-    shutil.copy2(ran.folder.parent / "gitconfig", tmp_path)
-    return Clone(tmp_path / "project")
+    """A copy of `ran`, to be changed."""
+    return copy_into(tmp_path, ran)

@@ -9,7 +9,7 @@ import pytest
 from sentiment.errors import InputError
 from sentiment.evaluation.comparison import summarise_seeds
 from sentiment.params import Params
-from tests.conftest import Clone
+from tests.conftest import Clone, copy_into
 
 COMPARE = "sentiment compare"
 
@@ -17,10 +17,7 @@ COMPARE = "sentiment compare"
 @pytest.fixture(scope="module")
 def tried(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy of `ran` in which an experiment with a seed of its own and hardly any learning has run."""
-    folder = tmp_path_factory.mktemp("tried")
-    shutil.copytree(ran.folder, folder / "project", symlinks=True)
-    shutil.copy2(ran.folder.parent / "gitconfig", folder)
-    clone = Clone(folder / "project")
+    clone = copy_into(tmp_path_factory.mktemp("tried"), ran)
     clone.run("dvc exp run --name other -S seed=7")
     return clone
 

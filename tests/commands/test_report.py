@@ -1,7 +1,6 @@
 """The report, as Chromium shows it without a network."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,10 +37,7 @@ def replace(clone: Clone, path: str, content: bytes | str) -> None:
 @pytest.fixture(scope="module")
 def reported(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy of `ran` in which hostile reviews are mistakes, with its report."""
-    folder = tmp_path_factory.mktemp("reported")
-    shutil.copytree(ran.folder, folder / "project", symlinks=True)
-    shutil.copy2(ran.folder.parent / "gitconfig", folder)
-    clone = Clone(folder / "project")
+    clone = copy_into(tmp_path_factory.mktemp("reported"), ran)
     test, predictions = (pd.read_parquet(clone.folder / path) for path in (TEST, PREDICTIONS))
     test.loc[range(len(HOSTILE)), "text"] = HOSTILE
     predictions.loc[range(len(HOSTILE)), "probability"] = 1.0 - predictions["label"]  # as wrong as can be

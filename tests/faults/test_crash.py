@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import Clone, curve
+from tests.conftest import Clone, copy_into, curve
 
 UNSHARE = next(
     (
@@ -40,9 +40,7 @@ def test_twenty_kills_of_dvc_repro_change_no_byte(copy: Clone, tmp_path: Path) -
         "metrics/test.json",
     ]
     copy.set(epochs="40", batch_size="64", lr="2e-5")  # a checkpoint after every step
-    shutil.copytree(copy.folder, tmp_path / "other/project", symlinks=True)
-    shutil.copy2(tmp_path / "gitconfig", tmp_path / "other")
-    other = Clone(tmp_path / "other/project")
+    other = copy_into(tmp_path / "other", copy)
     copy.run("dvc repro")
     chance = random.Random()
     while_writing = 0
