@@ -14,7 +14,7 @@ from sentiment.commands import report
 from sentiment.commands.report import plots
 from sentiment.errors import InputError
 from sentiment.schema import read_yaml
-from tests.conftest import ROOT, Clone
+from tests.conftest import ROOT, Clone, copy_into
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
