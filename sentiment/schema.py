@@ -4,7 +4,8 @@ import difflib
 import reprlib
 import warnings
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -57,10 +58,15 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
 
 def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -> str:
     """The first fault that a schema found in a file, in one line: the key, the value, and what is allowed."""
-    fault = error.errors(include_url=False)[0]
+    faults = error.errors(include_url=False)
+    first = faults[0]["loc"][:1]
+    # Of the kinds of value that a key may have, the one that fits best fails last.
+    fault = max(
+        (each for each in faults if each["loc"][:1] == first), key=lambda each: len(_place(schema, each["loc"]))
+    )
     if not fault["loc"]:
         return f"{path}: {one_line(fault['msg'].removeprefix('Value error, '))}"
-    key = one_line(".".join(str(part) for part in fault["loc"]), 80)
+    key = one_line(".".join(_place(schema, fault["loc"])), 80)
     fields = {field.alias or name: allowed(field) for name, field in schema.model_fields.items()}
     name = str(fault["loc"][0])
     if fault["type"] in ("extra_forbidden", "invalid_key") and len(fault["loc"]) == 1:
@@ -71,6 +77,31 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
     if fault["type"] == "missing":
         return f"{path}: {key} is missing; allowed: {wording}"
     return f"{path}: {key}: {shortened(fault['input'])} is not allowed; allowed: {wording}"
+
+
+def _place(kind: Any, place: tuple[int | str, ...]) -> list[str]:
+    """The keys and positions that lead to a fault, without the names of types that pydantic puts among them."""
+    place = tuple(part for part in place if part != "[key]")
+    origin, kinds = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _place(kinds[0], place)
+    if origin in (Union, UnionType):
+        kinds = tuple(each for each in kinds if each is not NoneType)
+        if len(kinds) == 1:
+            return _place(kinds[0], place)
+        place = place[1:]  # the first is the name of a type
+        wanted = list if place and isinstance(place[0], int) else dict
+        return _place(next((each for each in kinds if _origin(each) is wanted), None), place)
+    if not place:
+        return []
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
+        return [str(place[0]), *_place(fields.get(str(place[0])), place[1:])]
+    return [str(place[0]), *_place(kinds[-1], place[1:])] if origin in (list, dict) else []
+
+
+def _origin(kind: Any) -> Any:
+    return _origin(get_args(kind)[0]) if get_origin(kind) is Annotated else get_origin(kind)
 
 
 def allowed(field: FieldInfo) -> str | None:

@@ -10,13 +10,15 @@ from sentiment.params import PrepareParams
 def main() -> None:
     """Prepare the dataset and the challenge set, and write metrics/data.json."""
     prepared, dropped = splits.split_dataset(PrepareParams.load())
-    _, challenge = dataset.load(dataset.CHALLENGE, needed=["test"])
+    challenge = dataset.load(dataset.CHALLENGE, needed=["test"]).reviews
     with atomic.replacing("data/prepared") as folder:
         folder.mkdir()
         for name, rows in {**prepared, "challenge": challenge}.items():
             rows.drop(columns="split").to_parquet(folder / f"{name}.parquet", index=False)
     atomic.write_json("metrics/data.json", summary(prepared) | dropped)
     print(", ".join(f"{name} {len(rows):,}" for name, rows in prepared.items()), "reviews in data/prepared/")
+    if (prepared["validation"]["split"] == "validation").all():
+        print("validation is the split that the dataset has: validation_size is not used")
 
 
 def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:

@@ -1,32 +1,48 @@
 """Datasets of labelled reviews: the schema of dataset.yaml, and the rows that it describes, checked one by one."""
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from decimal import Decimal
+from itertools import combinations, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sentiment.data.reader import FORMATS, Reader, Row, require, rows_of
+from sentiment.data.files import advice
+from sentiment.data.reader import Reader
+from sentiment.data.row import Row, missing
 from sentiment.errors import InputError, one_line, reason
-from sentiment.labels import LABELS
+from sentiment.labels import LABELS, SPELLINGS
 from sentiment.schema import PRINTABLE, explain, read_yaml, shortened
 
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 DATA = Path("data")
 CHALLENGE = "challenge"  # the dataset of hard reviews that every model is scored on
 _BLOCK = 50_000  # reviews that are Python objects at the same time, which take several times the memory of pandas' own
 # Of a Hub dataset: what says how it is read, and data; never code or pickles.
-_HUB_FILES = ["README.md", ".huggingface.yaml", "*.parquet", "*.csv*", "*.tsv*", "*.json*"]
-_SPELLINGS = [{"negative", "neg", "0", "false"}, {"positive", "pos", "1", "true"}]
+_HUB_FILES = ["README.md", ".huggingface.yaml", "*.parquet", "*.csv*", "*.tsv*", "*.json*", "*.ndjson*"]
+# `eval` is validation to some, test to others; who has it says which by `splits`.
+_SPLIT_NAMES: dict[str, Split] = dict.fromkeys(["train", "training"], "train")
+_SPLIT_NAMES |= dict.fromkeys(["validation", "valid", "val", "dev", "development"], "validation")
+_SPLIT_NAMES |= dict.fromkeys(["test", "testing"], "test")
+_SPELLINGS = {
+    **dict(zip(("negative", "positive"), SPELLINGS, strict=True)),
+    "ignore": {"unsup"},  # the folder of aclImdb without labels
+}
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+_PLAIN = re.compile(r"(?!null$)[A-Za-z][\w ]*|-?[0-9.]+", re.IGNORECASE)  # what YAML needs no quotes for
 _TAKEN = {"id", "group", "probability"}  # columns that only the pipeline itself makes
+_CUT = "`test_size: 0.2` in dataset.yaml cuts a test split off"
 
-Split = Literal["train", "test"]
 _File = Annotated[str, Field(pattern=PRINTABLE, max_length=200)]
-_Files = Annotated[dict[Split, _File], Field(min_length=1)]
+_Files = _File | Annotated[list[_File], Field(min_length=1)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Value = str | int | float | bool | None
 
 
 class Source(BaseModel):
@@ -42,19 +58,32 @@ class Source(BaseModel):
         None, description="a commit of the Hub dataset: 40 hexadecimal digits", pattern=r"^[0-9a-f]{40}$"
     )
     config: str | None = Field(None, description="a configuration of the Hub dataset")
-    files: _File | _Files | None = Field(
-        None, description="a file name, or {train: file, test: file}; .csv, .jsonl or .parquet"
+    files: _Files | Annotated[dict[Split, _Files], Field(min_length=1)] | None = Field(
+        None,
+        description="a file, a folder, a pattern such as train-*.parquet, a list of these, or "
+        "{train: file, validation: file, test: file}",
+    )
+    delimiter: str | None = Field(
+        None, description='one character, such as ";", between the fields of CSV', pattern=r'^[^"\r\n]$'
+    )
+    columns: list[str] | None = Field(
+        None, description="names of the columns, of CSV files without a header", min_length=1
+    )
+    splits: dict[Split, _Value] | None = Field(
+        None, description="{train: name, validation: name, test: name}, the names that the data has for its splits"
     )
     test_size: float | None = Field(None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1)
-    text: str = Field("text", description="the name of the column with the review")
-    label: str = Field("label", description="the name of the column with the label")
-    split: str = Field("split", description="the name of the column that says train or test")
-    group: str | None = Field(None, description="the name of a column, such as film, that no two splits share")
-    labels: dict[Literal["negative", "positive"], list[str | int | bool]] | None = Field(
-        None, description="{negative: [values], positive: [values]}"
+    text: str | Annotated[list[str], Field(min_length=1)] = Field(
+        "text", description="the name of the column with the review, or a list such as [title, content]"
     )
-    rows: dict[Split, _Count] | None = Field(None, description="{train: count, test: count}")
-    text_bytes: dict[Split, _Count] | None = Field(None, description="{train: count, test: count}")
+    label: str = Field("label", description="the name of the column with the label")
+    split: str = Field("split", description="the name of the column that says train, validation or test")
+    group: str | None = Field(None, description="the name of a column, such as film, that no two splits share")
+    labels: dict[Literal["negative", "positive", "ignore"], list[_Value]] | None = Field(
+        None, description="{negative: [values], positive: [values], ignore: [values of rows to leave out]}"
+    )
+    rows: dict[Split, _Count] | None = Field(None, description="{train: count, validation: count, test: count}")
+    text_bytes: dict[Split, _Count] | None = Field(None, description="{train: count, validation: count, test: count}")
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
@@ -62,34 +91,61 @@ class Source(BaseModel):
             raise ValueError("needs either hub (with revision) or files")
         if self.hub and not self.revision:
             raise ValueError("hub needs a revision: a commit of 40 hexadecimal digits, so that the data never changes")
-        if self.test_size and not isinstance(self.files, str):
-            raise ValueError("test_size needs files to name one file")
+        return self
+
+    @model_validator(mode="after")
+    def _splits_that_differ(self) -> "Source":
+        if self.splits is not None and isinstance(self.files, dict):
+            raise ValueError("splits: files names the files of each split already; leave splits out")
+        names = [_spelling(name) for name in (self.splits or {}).values()]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"splits: {shortened(twice[0])} stands for two splits")
+        official = self.splits or (self.files if isinstance(self.files, dict) else {})
+        if self.test_size and "test" in official:
+            raise ValueError("test_size cuts a test split off, and there is one already; leave out one of them")
         return self
 
     @model_validator(mode="after")
     def _labels_that_differ(self) -> "Source":
-        if self.labels is not None:
-            negative, positive = self.spellings()
-            if not (negative and positive):
-                raise ValueError("labels: both negative and positive need values")
-            if both := sorted(negative & positive):
-                raise ValueError(f"labels: {shortened(both[0])} stands for both negative and positive")
+        spellings = self.spellings()
+        if not all(spellings.get(label.lower()) for label in LABELS):
+            raise ValueError("labels: both negative and positive need values")
+        for (one, values), (other, others) in combinations(spellings.items(), 2):
+            if both := sorted(values & others):
+                raise ValueError(f"labels: {shortened(both[0])} stands for both {one} and {other}")
         return self
 
-    def spellings(self) -> list[set[str]]:
-        """The values that mean negative, and those that mean positive, as `_spelling` writes them."""
-        if self.labels is None:
-            return _SPELLINGS
-        return [{_spelling(value) for value in self.labels.get(key, [])} for key in ("negative", "positive")]
+    @property
+    def texts(self) -> list[str]:
+        """The columns whose text is the review."""
+        return [self.text] if isinstance(self.text, str) else self.text
+
+    def spellings(self) -> dict[str, set[str]]:
+        """The values that mean negative and positive, and those of rows to leave out, as `_spelling` writes them."""
+        given = {str(key): {_spelling(value) for value in values} for key, values in (self.labels or {}).items()}
+        if not {"negative", "positive"} & set(given):
+            return _SPELLINGS | given
+        return {"ignore": _SPELLINGS["ignore"].difference(*given.values())} | given
+
+    def split_names(self) -> dict[str, Split]:
+        """The names of splits in the data, as `_spelling` writes them, and the splits that they stand for."""
+        return {_spelling(name): split for split, name in self.splits.items()} if self.splits else _SPLIT_NAMES
 
 
-class _Table(NamedTuple):
-    """Rows of one file or Hub split: where they are from, the names of their columns if all have the same, their split."""
+class Dataset(NamedTuple):
+    """A dataset as `load` reads it.
 
-    where: str
-    columns: list[str] | None
-    rows: Iterable[Row]
-    split: Split | None
+    Attributes:
+        source: the content of dataset.yaml.
+        reviews: one row a review: `id` (split and row, such as test-17, counted from 1), `split` (train, validation, test;
+            no test where test_size is to cut that off), `text` (normalised), `label` (index into LABELS), `group` where
+            dataset.yaml names one, then the other columns as text, but for those that have a name which the pipeline gives.
+        ignored: how many rows dataset.yaml leaves out.
+    """
+
+    source: Source
+    reviews: pd.DataFrame
+    ignored: int
 
 
 def names() -> list[str]:
@@ -105,120 +161,158 @@ def read_source(name: str) -> Source:
     """
     path = DATA / name / "dataset.yaml"
     if name not in names():
-        raise InputError(f"params.yaml: dataset: no {path}; allowed: {', '.join(names())}, or a new folder with one")
+        fault = f"params.yaml: dataset: no {path}"
+        if what := advice(path):
+            raise InputError(f"{fault}{what}")
+        raise InputError(f"{fault}; allowed: {', '.join(names())}, or a new folder with one")
     try:
         return Source.model_validate(read_yaml(path))
     except ValidationError as error:
         raise InputError(explain(error, path, Source)) from None
 
 
-def load(name: str, needed: Sequence[Split] = ("train", "test")) -> tuple[Source, pd.DataFrame]:
+def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
     """Read, check and normalise the dataset in data/<name>/.
 
     Args:
         name: the folder.
         needed: splits that it must have.
 
-    Returns:
-        The content of dataset.yaml, and one row a review: `id` (split and row, such as test-17, counted from 1),
-        `split` (train, test; all `train` where test_size is to cut a test split off), `text` (normalised),
-        `label` (index into LABELS), `group` where dataset.yaml names one, then the other columns as text, but for
-        those that have a name which the pipeline gives.
-
     Raises:
         InputError: the first fault found, with its file and row.
     """
-    source = read_source(name)
-    text_bytes: Counter[str] = Counter()
+    source, folder = read_source(name), DATA / name
+    counts: dict[str, Counter[str]] = {"rows": Counter(), "text_bytes": Counter(), "ignored": Counter()}
     blocks = []
-    for table in _tables(name, source):
-        require(table.where, table.columns, *_columns_needed(source, table.split))
-        records = _records(source, table, text_bytes)
+    needed = [split for split in needed if split != "test" or source.test_size is None]
+    for split, reader in _readers(folder, source, needed):
+        reader.require(*source.texts, source.label, *([source.group] if source.group else []))
+        if split is None and _has_split_column(source):
+            try:
+                reader.require(source.split)
+            except InputError as error:
+                raise InputError(f"{error}; {_CUT}, or files: {{train: file, test: file}} names them") from None
+        records = _records(source, split, reader, counts)
         while block := list(islice(records, _BLOCK)):
             frame = pd.DataFrame.from_records(block)
             extra = frame.columns.difference(["label"], sort=False)
             blocks.append(frame.astype(dict.fromkeys(extra, "str") | {"label": "int64"}))
     reviews = pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=["split", "text", "label"])
-    rows = Counter(reviews["split"])
-    _check_counts(DATA / name, source, {"rows": rows, "text_bytes": text_bytes}, needed)
-    for split, labels in reviews.groupby("split")["label"]:
-        if labels.nunique() < len(LABELS):
-            only = LABELS[labels.iloc[0]]
-            raise InputError(f"{DATA / name}: every {split} review is {only}; both classes are needed")
+    _check_counts(folder, source, counts, needed)
+    for each, labels in reviews.groupby("split")["label"]:
+        require_classes(labels, f"{folder}: every {each} review")
     reviews.insert(0, "id", reviews["split"] + "-" + (reviews.groupby("split").cumcount() + 1).astype(str))
-    return source, reviews
+    return Dataset(source, reviews, counts["ignored"].total())
 
 
-def _tables(name: str, source: Source) -> Iterator[_Table]:
-    """The tables that dataset.yaml names."""
+def require_classes(labels: pd.Series, reviews: str) -> None:
+    """Check that there are reviews of both classes; `reviews` is how the error line names them.
+
+    Raises:
+        InputError: there are not.
+    """
+    if labels.nunique() < len(LABELS):
+        only = f"is {LABELS[labels.iloc[0]]}" if len(labels) else "was dropped"
+        raise InputError(f"{reviews} {only}; both classes are needed")
+
+
+def _readers(folder: Path, source: Source, needed: Sequence[Split]) -> Iterator[tuple[Split | None, Reader]]:
+    """A reader for each entry of `files`, or each file of a Hub dataset, and its split if that is known."""
     if source.hub:
-        yield from _hub_tables(source)
+        yield from _hub_readers(source, needed)
         return
-    files = source.files or {}
-    folder = (DATA / name).resolve()
-    split: Split | None
-    for split, file in [(None, files)] if isinstance(files, str) else files.items():
-        path = DATA / name / file
-        if not path.resolve().is_relative_to(folder):
-            raise InputError(f"{DATA / name / 'dataset.yaml'}: files: {file!r} lies outside {DATA / name}")
-        if path.suffix not in FORMATS:
-            raise InputError(f"{path}: unknown format {path.suffix!r}; allowed: {', '.join(FORMATS)}")
-        if path.is_dir():
-            raise InputError(f"{path}: is not a file")
-        reader = Reader(path)
-        yield _Table(str(path), reader.columns, reader, split)
+    by_split = source.files if isinstance(source.files, dict) else {None: source.files or []}
+    for split, files in by_split.items():
+        for file in [files] if isinstance(files, str) else files:
+            path = Path(file)
+            if path.is_absolute() or ".." in path.parts:  # as written: DVC's links lead elsewhere
+                raise InputError(f"{folder / 'dataset.yaml'}: files: {file!r} lies outside {folder}")
+            yield split, Reader(folder / path, delimiter=source.delimiter, columns=source.columns)
 
 
-def _hub_tables(source: Source) -> Iterator[_Table]:
-    import datasets  # late: it takes a second, and most datasets are files
-
+def _hub_readers(source: Source, needed: Sequence[Split]) -> Iterator[tuple[Split, Reader]]:
     from sentiment import hub
+
+    # Not load_dataset(source.hub): where the Hub does not answer, that takes whichever revision was cached last.
+    folder = hub.snapshot("dataset", str(source.hub), source.revision, _HUB_FILES).resolve()
+    files = _hub_files(folder, source)
+    names = source.split_names()
+    chosen: dict[Split, list[Path]] = {}
+    for name, paths in files.items():
+        split = names.get(_spelling(name))
+        if split in chosen:
+            raise InputError(
+                f"{source.hub}: has splits {_listed(files)}: `splits` in dataset.yaml says which is {split}"
+            )
+        if split:
+            chosen[split] = paths
+    if source.test_size and "test" in chosen:
+        advice = "leave test_size out, or `splits: {train: train}` takes no other split"
+        raise InputError(f"{source.hub}: test_size: there is a test split already; {advice}")
+    if lacking := [split for split in (*needed, *(source.splits or {})) if split not in chosen]:
+        advice = f"`splits: {{{', '.join(f'{split}: name' for split in needed)}}}` in dataset.yaml names them"
+        if lacking == ["test"] and not source.splits:
+            advice = f"{_CUT}, or {advice}"
+        raise InputError(f"{source.hub}: has splits {_listed(files)}, and none for {lacking[0]}; {advice}")
+    for split in SPLITS:
+        for path in chosen.get(split, []):
+            if not path.is_relative_to(folder) or ".." in path.parts:
+                raise InputError(f"{source.hub}: {split}: {path} lies outside the dataset")
+            name_of = lambda path: f"{source.hub} {path.relative_to(folder)}"  # noqa: E731
+            yield split, Reader(path, delimiter=source.delimiter, columns=source.columns, name=name_of)
+
+
+def _hub_files(folder: Path, source: Source) -> dict[str, list[Path]]:
+    """The files of each split of a downloaded dataset, as its README.md or their names tell."""
+    import datasets  # late: it takes a second, and most datasets are files
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # else an error is more than its one line
-    # Not load_dataset(source.hub): where the Hub does not answer, that takes whichever revision was cached last.
-    folder = hub.snapshot("dataset", str(source.hub), source.revision, _HUB_FILES)
-    # No second cache: what is read was checked just now.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         try:
-            tables = datasets.load_dataset(str(folder), source.config, cache_dir=scratch)
-        except Exception as error:  # whatever is wrong with its files
-            raise InputError(f"{source.hub}: cannot be read: {reason(error.__cause__ or error)}") from error
-        if not {"train", "test"} <= set(tables):
-            raise InputError(f"{source.hub}: has splits {', '.join(tables)}; train and test are needed")
-        splits: tuple[Split, ...] = ("train", "test")
-        for split in splits:
-            yield _Table(f"{source.hub} {split}", tables[split].column_names, _hub_rows(tables[split]), split)
+            configs = datasets.get_dataset_config_names(str(folder))
+            config = source.config or datasets.get_dataset_default_config_name(str(folder))
+            if config in configs:
+                builder = datasets.load_dataset_builder(str(folder), config, cache_dir=scratch)
+                files = builder.config.data_files or {}
+                return {str(split): [Path(file) for file in paths] for split, paths in files.items()}
+        except Exception as error:  # whatever is wrong with its README.md, or the names of its files
+            raise InputError(f"{source.hub}: its files cannot be told apart: {reason(error)}") from error
+    fault = f"has no configuration {config!r}" if config else "has several configurations"
+    raise InputError(f"{source.hub}: {fault}: `config` in dataset.yaml names one of: {_listed(configs)}")
 
 
-def _hub_rows(table: Any) -> Iterator[Row]:
-    number = 1
-    for block in table.with_format("arrow").iter(1024):
-        for batch in block.to_batches():
-            yield from rows_of(batch, number)
-            number += batch.num_rows
+def _listed(names: Iterable[object]) -> str:
+    return one_line(", ".join(map(str, names)))
 
 
-def _columns_needed(source: Source, split: Split | None) -> list[str]:
-    needed = [source.text, source.label, *([source.group] if source.group else [])]
-    return needed if split or source.test_size is not None else [*needed, source.split]
+def _has_split_column(source: Source) -> bool:
+    """Whether the rows of a file whose split is not known say it."""
+    return source.test_size is None or source.splits is not None
 
 
-def _records(source: Source, table: _Table, text_bytes: Counter[str]) -> Iterator[dict[str, Any]]:
-    """The rows of a table as `load` returns them, but for the id; their bytes of text are added to those of their split.
+def _records(
+    source: Source, split: Split | None, rows: Iterable[Row], counts: dict[str, Counter[str]]
+) -> Iterator[dict[str, Any]]:
+    """The reviews of a table as `load` returns them, but for the id; counted by split.
 
     Raises:
         InputError: the first fault, with its place.
     """
-    used = {source.text, source.label, source.split, source.group, *_TAKEN, "split", "text", "label"}
-    meaning = {spelling: label for label, group in enumerate(source.spellings()) for spelling in sorted(group)}
-    for row in table.rows:
+    used = {*source.texts, source.label, source.split, source.group, *_TAKEN, "split", "text", "label"}
+    spellings, names = source.spellings(), source.split_names()
+    meaning = {spelling: at for at, label in enumerate(LABELS) for spelling in sorted(spellings[label.lower()])}
+    known = split or (None if _has_split_column(source) else "train")
+    for row in rows:
         try:
-            record: dict[str, Any] = {
-                "split": table.split or ("train" if source.test_size is not None else _split(row, source.split)),
-                "text": row.text(source.text),
-                "label": _label(row, source.label, meaning),
-            }
+            of = known or _split(row, source, names)
+            if of is None:
+                continue
+            label = _label(row, source, of, meaning, spellings["ignore"])
+            if label is None:
+                counts["ignored"][of] += 1
+                continue
+            record: dict[str, Any] = {"split": of, "text": row.text(*source.texts), "label": label}
             if source.group:
                 record["group"] = str(_given(row, source.group))
             for column in row.values:
@@ -226,48 +320,79 @@ def _records(source: Source, table: _Table, text_bytes: Counter[str]) -> Iterato
                     value = row.value(column)
                     record[column] = None if value is None else str(value)
         except InputError as error:
-            raise InputError(f"{table.where}: row {row.number}: {error}") from None
-        text_bytes[record["split"]] += len(row.values[source.text].encode())
+            raise InputError(f"{row.place}: {error}") from None
+        counts["rows"][of] += 1
+        texts = (row.values.get(column) for column in source.texts)
+        counts["text_bytes"][of] += sum(len(text.encode()) for text in texts if isinstance(text, str))
         yield record
 
 
-def _split(row: Row, column: str) -> str:
-    value = row.value(column)
-    split = str(value).strip().casefold()
-    if split not in ("train", "test"):
-        raise InputError(f"{one_line(column, 80)} {shortened(value)} is not allowed; allowed: train, test")
+def _split(row: Row, source: Source, names: dict[str, Split]) -> Split | None:
+    """The split of a row; None: it is of one that `splits` does not name."""
+    try:
+        value = row.value(source.split)
+    except InputError as error:
+        raise error if row.fault else InputError(f"{error} ({_CUT})") from None
+    split = names.get(_spelling(value))
+    if split is None and source.splits is None:
+        fault = f"{one_line(source.split, 80)} {shortened(value)} is not allowed; allowed: {', '.join(SPLITS)}"
+        raise InputError(f"{fault}; `splits: {{train: name, test: name}}` in dataset.yaml gives other names")
     return split
 
 
-def _label(row: Row, column: str, meaning: dict[str, int]) -> int:
-    value = row.value(column)
+def _label(row: Row, source: Source, split: Split, meaning: dict[str, int], ignored: set[str]) -> int | None:
+    """The label of a row, as an index into LABELS; None: the row is to be left out."""
+    value = row.value(source.label)
     spelling = _spelling(value)
-    if spelling not in meaning:
-        unlabelled = " (-1 often means unlabelled: leave such rows out)" if spelling == "-1" else ""
-        allowed = one_line(", ".join(meaning))
-        raise InputError(f"{one_line(column, 80)} {shortened(value)} is not allowed; allowed: {allowed}{unlabelled}")
-    return meaning[spelling]
+    label = meaning.get(spelling)
+    if label is None and spelling not in ignored:
+        fault = (
+            f"{shortened(value)} is not allowed; allowed: {one_line(', '.join(meaning), 100)}; there are two classes"
+        )
+        if not spelling:
+            fault = "is missing; every review needs one"
+        raise InputError(f"{one_line(source.label, 80)} {fault}; {_label_advice(source, split, value)}")
+    return label
+
+
+def _label_advice(source: Source, split: Split, value: object) -> str:
+    """How dataset.yaml leaves out rows with this label, or those of a test split without labels."""
+    if _spelling(value) == "-1" and split == "test":
+        if isinstance(source.files, dict):
+            return "-1 often means unlabelled: name another file, or leave out test and use test_size"
+        other = "`splits: {train: train, test: validation}`, or `{train: train}` and test_size"
+        return f"-1 often means unlabelled: use {other}"
+    text = str(value).strip()
+    text = one_line(text if _PLAIN.fullmatch(text) else f'"{text}"', 40) if _spelling(value) else "null"
+    given = source.labels or {}
+    kept = [f"{key}: […]" for key in ("negative", "positive") if key in given]
+    ignore = f"ignore: [{'…, ' if given.get('ignore') else ''}{text}]"
+    return f"`labels: {{{', '.join([*kept, ignore])}}}` in dataset.yaml leaves such rows out"
 
 
 def _given(row: Row, column: str) -> Any:
     value = row.value(column)
     if value is None:
-        raise InputError(f"{one_line(column, 80)} None is not allowed; every review needs a value")
+        raise InputError(f"{one_line(column, 80)} is missing; every review needs one")
     return value
 
 
 def _spelling(value: object) -> str:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip().casefold()
+    """A label or split, so that those which mean the same are equal: in small letters, and 2.0 as 2."""
+    if missing(value):
+        return ""
+    text = str(value).strip().casefold()
+    return f"{(Decimal(text) + 0).normalize():f}" if _NUMBER.fullmatch(text) else text
 
 
-def _check_counts(folder: Path, source: Source, counted: dict[str, Counter[str]], needed: Sequence[Split]) -> None:
-    """Raise InputError unless each split has what dataset.yaml says, and those that are needed have reviews."""
-    for key, counts in counted.items():
+def _check_counts(folder: Path, source: Source, counts: dict[str, Counter[str]], needed: Sequence[Split]) -> None:
+    """Raise InputError unless each split has what dataset.yaml says, and those that are needed or named have reviews."""
+    for key in ("rows", "text_bytes"):
         for split, expected in (getattr(source, key) or {}).items():
-            if counts[split] != expected:
-                raise InputError(f"{folder}: {split} has {counts[split]} {key}; dataset.yaml says {expected}")
-    for split in ("train",) if source.test_size else needed:
-        if not counted["rows"][split]:
-            raise InputError(f"{folder}: there are no {split} reviews")
+            if counts[key][split] != expected:
+                raise InputError(f"{folder}: {split} has {counts[key][split]} {key}; dataset.yaml says {expected}")
+    named = source.files if isinstance(source.files, dict) else source.splits or {}
+    for split in (*needed, *named):
+        if not counts["rows"][split]:
+            cut = f"; {_CUT}" if split == "test" and not named else ""
+            raise InputError(f"{folder}: there are no {split} reviews{cut}")

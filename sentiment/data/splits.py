@@ -1,6 +1,7 @@
 """Training, validation and test split of a dataset.
 
-No review of the test split is dropped or changed in place; whatever would leak into it is dropped from training.
+No review of the test split is dropped or changed in place; whatever would leak into it is dropped from training and
+validation, and what would leak into a validation split that the dataset has, from training.
 """
 
 import warnings
@@ -16,23 +17,35 @@ from sentiment.params import PrepareParams
 def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
     """The rows of `train`, `validation` and `test`, as `dataset.load` has them, and the counts of what was dropped.
 
+    A validation split that the dataset has is taken; else one is held out of the training reviews.
+
     Raises:
         InputError: the dataset has a fault, or too few reviews are left for both classes in every split.
     """
-    source, rows = dataset.load(params.dataset)
+    source, rows, ignored = dataset.load(params.dataset)
+    folder = f"data/{params.dataset}"
+    train, validation, test = (rows[rows["split"] == split] for split in dataset.SPLITS)
     if source.test_size is not None:
-        test = held_out(rows, source.test_size, params.split_seed, f"data/{params.dataset}/dataset.yaml: test_size")
-        rows.loc[test, "split"] = "test"
-    test = rows[rows["split"] == "test"]
-    train, dropped = without_leaks(rows[rows["split"] == "train"], test)
-    validation = held_out(train, params.validation_size, params.split_seed)
-    splits = {"train": train[~validation], "validation": train[validation], "test": test}
-    splits["train"] = capped(splits["train"], params.max_train_reviews, params.split_seed)
-    return splits, dropped
+        chosen = held_out(train, source.test_size, params.split_seed, f"{folder}/dataset.yaml: test_size")
+        train, test = train[~chosen], train[chosen].assign(split="test")
+    if len(validation):
+        validation, dropped = without_leaks(validation, test)
+        train, more = without_leaks(train, pd.concat([validation, test]))
+        dropped = {name: count + more[name] for name, count in dropped.items()}
+        dropped["test_duplicates_kept"] = int(test.duplicated("text").sum())
+    else:
+        train, dropped = without_leaks(train, test)
+        chosen = held_out(train, params.validation_size, params.split_seed)
+        train, validation = train[~chosen], train[chosen]
+    splits = {"train": train, "validation": validation, "test": test}
+    for name, kept in splits.items():
+        dataset.require_classes(kept["label"], f"{folder}: leaks and duplicates dropped, every {name} review")
+    splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
+    return splits, {**dropped, "ignored_dropped": ignored}
 
 
 def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Training rows whose text is not in the test split and stands there once, and the counts of what was dropped.
+    """Rows whose text is not in the test split and stands there once, and the counts of what was dropped.
 
     Of identical texts the first is kept; where they disagree on the label, none is.
     """

@@ -1,5 +1,6 @@
 """Prediction as people type it: the scores of evaluate, from and to every format, rows with faults, and interruptions."""
 
+import gzip
 import io
 import json
 import os
@@ -56,9 +57,9 @@ def read(path: Path) -> pd.DataFrame:
 
 def write(folder: Path, kind: str, frame: pd.DataFrame) -> Path:
     path = folder / f"reviews{kind}"
-    if kind == ".csv":
+    if kind.startswith(".csv"):
         frame.to_csv(path, index=False)
-    elif kind == ".jsonl":
+    elif kind.startswith(".jsonl"):
         frame.to_json(path, orient="records", lines=True)
     elif kind == ".parquet":
         frame.to_parquet(path)
@@ -113,6 +114,20 @@ def test_columns_may_have_other_names(call, tmp_path: Path) -> None:  # type: ig
             assert "no column 'text'; it has: review, film" in call("--input", path, fails=True)
 
 
+def test_shards_packed_files_and_several_columns_come_to_the_same(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    given = call("Great fun, and moving.", "Dull.")
+    (tmp_path / "a.csv").write_text("title;content\nGreat fun,;and moving.\n")
+    (tmp_path / "b.csv").write_text("content,title\nDull.,\n")
+    both = ["--text", "title", "--text", "content"]
+    assert call("--input", tmp_path / "*.csv", *both) == given
+    assert call("--input", tmp_path, *both) == given
+    (tmp_path / "c.tsv.gz").write_bytes(gzip.compress(b"Great fun, and moving.\t1\nDull.\t0\n"))
+    assert call("--input", tmp_path / "c.tsv.gz", "--columns", "text,label") == given
+    (tmp_path / "d.txt").write_text("Great fun, and moving.^1\nDull.^0\n")
+    (tmp_path / "d.txt").rename(tmp_path / "d.csv")
+    assert call("--input", tmp_path / "d.csv", "--columns", "text,label", "--delimiter", "^") == given
+
+
 FAULTS = {
     ".csv": (
         b"id,text\na,good\nb\nc,bad,worse\nd,\xff\ne,\nf,<br />\n\ng,fine\n",
@@ -120,7 +135,7 @@ FAULTS = {
     ),
     ".jsonl": (
         b'{"id": "a", "text": "good"}\n{"id": 1}\n{\n[]\n{"text": "\xff"}\n{"text": null}\n{"id": "g", "text": "fine"}\n',
-        {2: "has no text", 3: "not JSON", 4: "list", 5: "is not UTF-8", 6: "None is not text"},
+        {2: "has no text", 3: "not JSON", 4: "list", 5: "is not UTF-8", 6: "is missing"},
     ),
     "": (b"good\n\n \n\xff\nfine\n", {2: "is empty", 3: "is empty", 4: "is not UTF-8"}),
 }
@@ -164,11 +179,13 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         (["--input", "nothing.csv"], "nothing.csv: no such file"),
         (
             ["--input", "params.yaml"],
-            "params.yaml: unknown format '.yaml'; allowed: .csv, .jsonl, .parquet, or a folder",
+            "params.yaml: unknown format '.yaml'; allowed: .csv, .tsv, .json, .jsonl, .ndjson, .parquet, all but Parquet",
         ),
-        (["--input", "stages"], "stages: there are no .txt files in it"),
+        (["--input", "stages"], "stages: there are no files of reviews in it"),
         (["text", "--model", "models"], "models: no classifier there"),
         (["text", "--workers", 2], "--workers is for --ray"),
+        (["--input", "data/sample/reviews.csv", "--delimiter", ";;"], "--delimiter ';;': allowed: one character"),
+        (["--input", "data/sample/*.csv", "--text", "title", "--text", "text"], "no column 'title'; it has: "),
         (["text", "--ray"], "--ray needs --input and --output"),
         (["text", "--output", "scores.xlsx"], "scores.xlsx: unknown format '.xlsx'; allowed: .csv, .jsonl, .parquet"),
         (["--input", "metrics/predictions/test.parquet"], "no column 'text'; it has: id, label, probability"),
@@ -226,21 +243,22 @@ def test_a_terminal_shows_progress_and_head_may_go(ran: Clone, tmp_path: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("kind", [".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
     frame = pd.DataFrame({"id": range(200_000), "text": "It was a film of some length, and of some charm too. " * 10})
     peaks = []
     for rows in (20_000, 200_000):
         path = write(tmp_path, kind, frame.head(rows))
         tracemalloc.start()
-        file = ScoreFile(tmp_path / f"scores{kind}", {})
+        scored = tmp_path / f"scores{kind.removesuffix('.gz')}"
+        file = ScoreFile(scored, {})
         for block in predict.blocks(Reader(path), 8192, 0):
             scores = pd.DataFrame({"id": [str(row.number) for row in block], "label": "POSITIVE", "probability": 0.5})
             file.add(block[-1].number, scores)
         file.finish()
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert len(read(tmp_path / f"scores{kind}")) == rows
+        assert len(read(scored)) == rows
     assert peaks[1] < 1.3 * peaks[0]
 
 

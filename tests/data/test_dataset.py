@@ -47,7 +47,7 @@ def fault(name: str = "mine") -> str:
 
 def test_csv_is_read_and_normalised(make: Make) -> None:
     make(reviews_csv=b"\xef\xbb\xbf" + csv().encode())  # with a byte order mark, as spreadsheets write it
-    _, rows = dataset.load("mine")
+    rows = dataset.load("mine").reviews
     assert rows["id"].tolist() == ["train-1", "train-2", "test-1", "test-2"]
     assert rows["text"].tolist() == ["A fine film.", "Dull & slow. Avoid.", "I loved it", "Caf\u00e9 scenes drag"]
     assert rows["label"].tolist() == [1, 0, 1, 0]
@@ -80,7 +80,10 @@ def test_one_file_a_split_with_columns_of_other_names(make: Make) -> None:
             csv([*ROWS, ("x", "meh", "train")]),
             "row 5: label 'meh' is not allowed; allowed: 0, false, neg, negative, 1, ",
         ),
-        (csv([*ROWS, ("x", "1", "dev")]), "row 5: split 'dev' is not allowed; allowed: train, test"),
+        (
+            csv([*ROWS, ("x", "1", "holdout")]),
+            "row 5: split 'holdout' is not allowed; allowed: train, validation, test; `splits: ",
+        ),
     ],
 )
 def test_a_fault_that_only_training_has_is_named_with_its_row(make: Make, content: str, error: str) -> None:
@@ -97,7 +100,10 @@ def test_a_fault_that_only_training_has_is_named_with_its_row(make: Make, conten
         ("hub: a/b", "data/mine/dataset.yaml: hub needs a revision"),
         ("hub: a/b\nrevision: main", "data/mine/dataset.yaml: revision: 'main' is not allowed; allowed: a commit"),
         ("files: none.csv", "data/mine/none.csv: no such file"),
-        ("files: dataset.yaml", "data/mine/dataset.yaml: unknown format '.yaml'; allowed: .csv, .jsonl, .parquet"),
+        (
+            "files: dataset.yaml",
+            "data/mine/dataset.yaml: unknown format '.yaml'; allowed: .csv, .tsv, .json, .jsonl, .ndjson, .parquet",
+        ),
         ("files: ../../secret.csv", "data/mine/dataset.yaml: files: '../../secret.csv' lies outside data/mine"),
         ("files: reviews.csv\ngroup: film", "data/mine/reviews.csv: no column 'film'"),
         ("files: reviews.csv\nrows: {train: 3}", "data/mine: train has 2 rows; dataset.yaml says 3"),
@@ -117,15 +123,15 @@ def test_an_unknown_dataset_lists_those_there_are(make: Make) -> None:
 def test_the_challenge_is_for_evaluation_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert fault("challenge") == "data/challenge: there are no train reviews"
-    _, challenge = dataset.load("challenge", needed=["test"])
-    _, sample = dataset.load("sample")
+    challenge = dataset.load("challenge", needed=["test"]).reviews
+    sample = dataset.load("sample").reviews
     assert len(challenge) == 1680
     assert not set(challenge["text"]) & set(sample["text"])
 
 
 def test_the_sample_is_what_it_says_and_no_film_straddles_its_splits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    _, rows = dataset.load("sample")
+    rows = dataset.load("sample").reviews
     films = rows.groupby("split")["group"].agg(set)
     assert len(rows) == 1680
     assert len(films["train"] | films["test"]) == 334

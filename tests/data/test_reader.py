@@ -21,13 +21,14 @@ JSON = b"".join(
     for row in [(b"Good.", 1, b"train"), (b"Bad.", 0, b"train"), (b"Fine.", 1, b"test"), (b"Poor.", 0, b"test")]
 )
 EMPTY = "the text is empty; every review needs some"
+MISSING = "the text is missing; every review needs some"
 FAULTS: dict[str, tuple[str, bytes, str]] = {
     "a short row": ("csv", CSV + b"x,1\n", "row 5: has 2 fields, the header 3"),
     "a long row": ("csv", CSV + b"x,1,train,y\n", "row 5: has 4 fields, the header 3"),
     "a comma too many": ("csv", CSV + b"x,1,train,\n", "row 5: has 4 fields, the header 3"),
     "a byte that is not UTF-8": ("csv", CSV + b"caf\xe9,1,train\n", "row 5: byte 0xe9 is not UTF-8"),
     "such a byte in the header": ("csv", CSV.replace(b"label", b"l\xe9bel"), "the header: byte 0xe9 is not UTF-8; only UTF-8 is read"),
-    "quotes never closed": ("csv", CSV + b'"x,1,train\ny,1,train\n', "row 5: not CSV: unexpected end of data"),
+    "quotes never closed": ("csv", CSV + b'"x,1,train\ny,1,train\n', "row 5: not CSV: unexpected end of data, in lines 6 to 7"),
     "quotes that end too soon": ("csv", CSV + b'"x"y,1,train\n', "row 5: not CSV: ',' expected after '\"'"),
     "quotes never closed in the header": ("csv", b'"' + CSV, "the header: not CSV: unexpected end of data"),
     "an empty text": ("csv", CSV + b" &nbsp;<br/> ,1,train\n", f"row 5: {EMPTY}"),
@@ -39,13 +40,13 @@ FAULTS: dict[str, tuple[str, bytes, str]] = {
     "half a character": ("jsonl", JSON + b'{"text": "\\ud800", "label": 1, "split": "train"}\n', r"row 5: '\ud800' is half a character"),
     "a byte that is not UTF-8 in JSON Lines": ("jsonl", JSON + b'{"text": "caf\xe9", "label": 1, "split": "train"}\n', "row 5: byte 0xe9 is not UTF-8"),
     "a number as text": ("jsonl", JSON + b'{"text": 7, "label": 1, "split": "train"}\n', "row 5: text 7 is not text"),
-    "null as text": ("jsonl", JSON + b'{"text": null, "label": 1, "split": "train"}', "row 5: text None is not text"),
+    "null as text": ("jsonl", JSON + b'{"text": null, "label": 1, "split": "train"}', f"row 5: {MISSING}"),
     "an empty text in JSON Lines": ("jsonl", JSON + b'{"text": "", "label": 1, "split": "train"}\n', f"row 5: {EMPTY}"),
     "a key that is missing": ("jsonl", JSON + b'{"label": 1, "split": "train"}\n', "row 5: has no text; it has: label, split"),
     "a key twice": ("jsonl", JSON + b'{"text": "x", "text": "y"}\n', "row 5: key 'text' stands there twice"),
-    "a list": ("jsonl", JSON + b"[1]\n", "row 5: list; allowed: one JSON object a line"),
+    "a list": ("jsonl", JSON + b"[1]\n", "row 5: list; allowed: one JSON object a line, or in .json an array of them"),
     "no JSON": ("jsonl", JSON + b"{oops\n", "row 5: not JSON: Expecting property name enclosed in double quotes"),
-    "blank lines, which are counted": ("jsonl", JSON + b"\n \t\n[]\n", "row 7: list; allowed: one JSON object a line"),
+    "blank lines, which are counted": ("jsonl", JSON + b"\n \t\n[]\n", "row 7: list; allowed: one JSON object a line, or in .json an array of them"),
     "too deep": ("jsonl", JSON + b"[" * 100_000, "row 5: nested too deeply"),
     "a byte that is not UTF-8 in Parquet": ("parquet", b"caf\xe9", "row 5: byte 0xe9 is not UTF-8"),
     "an empty text in Parquet": ("parquet", b" ", f"row 5: {EMPTY}"),

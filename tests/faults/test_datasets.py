@@ -180,7 +180,20 @@ def check_prepared() -> None:
 def test_a_folder_or_nothing_instead_of_a_file(kind: str) -> None:
     assert prepared(f"files: reviews.{kind}") == f"data/mine/reviews.{kind}: no such file"
     Path(f"data/mine/reviews.{kind}").mkdir()
-    assert refusal(prepare.main, "data/mine") == f"data/mine/reviews.{kind}: is not a file"
+    assert str(refusal(prepare.main, "data/mine")).startswith(
+        f"data/mine/reviews.{kind}: there are no files of reviews"
+    )
+
+
+def test_a_validation_split_of_its_own_is_taken_and_said(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [*ROWS, ["One more.", "positive", "val"], ["One less.", "negative", "validation"]]
+    for own, given in ((False, ROWS), (True, rows)):
+        assert prepared("files: reviews.csv", csv=as_csv(given)) is None
+        assert ("validation_size is not used" in capsys.readouterr().out) == own
+        validation = pd.read_parquet("data/prepared/validation.parquet")
+        assert validation["id"].str.startswith("validation-").all() == own
+    assert validation["text"].tolist() == ["One more.", "One less."]
+    assert json.loads(Path("metrics/data.json").read_text())["rows"] == {"train": 8, "validation": 2, "test": 4}
 
 
 def test_a_failure_leaves_what_was_prepared_before() -> None:

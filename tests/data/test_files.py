@@ -1,0 +1,157 @@
+"""Files of reviews: links, packed and damaged files, shards, progress, and what is said of files that are not there."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from sentiment.data import dataset
+from sentiment.data.reader import Reader
+from sentiment.errors import InputError
+from tests.data.shapes import PACK
+
+ROWS = [(f"Film {number}, at length. " * 20, number % 2) for number in range(3000)]
+CSV = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in ROWS)
+LINES = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS)
+ARRAY = json.dumps([{"text": text, "label": label} for text, label in ROWS])
+
+
+@pytest.fixture(autouse=True)
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder data/mine/; the working directory is above it."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data/mine")
+    folder.mkdir(parents=True)
+    return folder
+
+
+def fault(source: str) -> str:
+    Path("data/mine/dataset.yaml").write_text(source)
+    with pytest.raises(InputError) as refused:
+        dataset.load("mine")
+    assert str(refused.value).isprintable()
+    return str(refused.value)
+
+
+def test_files_may_be_links_to_elsewhere(mine: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    (disk / "folder/pos").mkdir(parents=True)
+    (disk / "reviews.csv").write_text("text,label\nA joy.,1\nA chore.,0\n")
+    (disk / "folder/pos/1.txt").write_text("A treat.")
+    (mine / "reviews.csv").symlink_to(disk / "reviews.csv")
+    (mine / "texts").mkdir()
+    (mine / "texts/pos").symlink_to(disk / "folder/pos")
+    (mine / "texts/neg").mkdir()
+    (mine / "texts/neg/1.txt").write_text("A bore.")
+    (mine / "dataset.yaml").write_text("files: {train: reviews.csv, test: texts}")
+    expected = ["A joy.", "A chore.", "A bore.", "A treat."]
+    assert dataset.load("mine")[1]["text"].tolist() == expected
+    mine.rename(tmp_path / "moved")
+    mine.symlink_to(tmp_path / "moved")
+    assert dataset.load("mine")[1]["text"].tolist() == expected
+
+
+@pytest.mark.parametrize("packed", ["", *PACK])
+@pytest.mark.parametrize(("kind", "content"), [(".csv", CSV), (".jsonl", LINES), (".json", LINES), (".json", ARRAY)])
+def test_progress_is_in_bytes_of_the_file_as_it_lies_there(kind: str, content: str, packed: str) -> None:
+    path = Path(f"reviews{kind}{packed}")
+    path.write_bytes(PACK.get(packed, bytes)(content.encode()))
+    reader = Reader(path)
+    assert reader.counts_bytes
+    assert (reader.position(), reader.total) == (0, path.stat().st_size)
+    positions = []
+    for row, (text, label) in zip(reader, ROWS, strict=True):
+        assert (row.text("text"), str(row.value("label"))) == (text.strip(), str(label))
+        positions.append(reader.position())
+    assert positions == sorted(positions)
+    assert 0 < positions[0] <= path.stat().st_size
+    assert reader.position() == reader.total
+
+
+def test_shards_are_one_stream(tmp_path: Path) -> None:
+    frame = pd.DataFrame(ROWS, columns=["text", "label"])
+    for number in range(3):
+        part = frame[1000 * number : 1000 * (number + 1)]
+        part.to_csv(f"train-{number}.csv", index=False)
+        part.to_parquet(f"train-{number}.parquet")
+    for kind in ("csv", "parquet"):
+        reader = Reader(Path(f"train-*.{kind}"))
+        rows = list(reader)
+        assert [row.number for row in rows] == list(range(1, 3001))
+        assert [row.text("text") for row in rows] == [text.strip() for text, _ in ROWS]
+        assert rows[1500].place == f"train-1.{kind}: row 501"
+        assert reader.position() == reader.total
+    Path("train-1.csv").write_text("review,label\nx,1\n")
+    with pytest.raises(InputError, match="^train-1.csv: no column 'text'; it has: review, label$"):
+        Reader(Path("train-*.csv")).require("text")
+
+
+@pytest.mark.parametrize("packed", PACK)
+def test_a_packed_file_that_is_damaged_is_one_line(mine: Path, packed: str) -> None:
+    whole = PACK[packed](CSV.encode())
+    path = mine / f"reviews.csv{packed}"
+    middle = len(whole) // 2
+    for content in (whole[:middle], whole[:-1], CSV.encode()):
+        path.write_bytes(content)
+        line = fault(f"files: reviews.csv{packed}\ntest_size: 0.2")
+        assert line.startswith(f"{path}: damaged, cut off or no {packed} file: ")
+    path.write_bytes(whole[:middle] + bytes(20) + whole[middle + 20 :])
+    assert fault(f"files: reviews.csv{packed}\ntest_size: 0.2").startswith(str(path))  # some is unpacked, as nonsense
+
+
+def test_an_array_is_refused_at_the_row_where_it_is_no_json(mine: Path) -> None:
+    for content, line in {
+        '[{"text": "a", "label": 1}, {"text": }]': "row 2: not JSON: Expecting value",
+        '[{"text": "a", "label": 1}': "row 1: not JSON: Expecting ',' or ']' after it",
+        '[{"text": "a", "label": 1}, 7]': "row 2: int; allowed: one JSON object a line, or in .json an array of them",
+        '[{"text": "a", "text": 1}]': "row 1: key 'text' stands there twice",
+        '[{"text": "\\ud800", "label": 1}]': r"row 1: '\ud800' is half a character",
+        '[{"text": "a", "label": 1}] x': "row 1: not JSON: the array ends after it, and the file does not",
+        '[{"text": "a", "label": ' + "[" * 100_000: "row 1: nested too deeply",
+    }.items():
+        (mine / "reviews.json").write_text(content)
+        assert fault("files: reviews.json\ntest_size: 0.2") == f"data/mine/reviews.json: {line}"
+
+
+def test_a_quote_that_never_closes_is_said_with_its_lines(mine: Path) -> None:
+    (mine / "reviews.csv").write_text('text,label\n"a\nb",1\n"c,0\nd,1\ne,0\n')
+    line = "data/mine/reviews.csv: row 2: not CSV: unexpected end of data, in lines 4 to 6"
+    assert fault("files: reviews.csv\ntest_size: 0.2") == line
+
+
+@pytest.mark.parametrize("tracked", ["data/mine/reviews.csv", "data/mine", "data"])
+def test_what_dvc_has_is_pulled(mine: Path, tracked: str) -> None:
+    Path(f"{tracked}.dvc").write_text("outs: []")
+    line = fault("files: reviews.csv")
+    assert line == f"data/mine/reviews.csv: no such file; DVC has it: `dvc pull {tracked}.dvc`"
+
+
+def test_a_folder_that_dvc_has_is_pulled(mine: Path) -> None:
+    mine.rmdir()
+    Path("data/mine.dvc").write_text("outs: []")
+    with pytest.raises(InputError, match=r"no data/mine/dataset.yaml; DVC has it: `dvc pull data/mine.dvc`$"):
+        dataset.read_source("mine")
+
+
+def test_a_queued_run_asks_for_what_git_does_not_track(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    place = tmp_path / ".dvc/tmp/exps/standalone/tmp1"
+    (place / "data/mine").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    line = "queued or --temp run, which has only what Git tracks; `git add data/mine`"
+    assert line in fault("files: reviews.csv")
+    Path("data/mine/dataset.yaml").unlink()
+    with pytest.raises(InputError, match=line):
+        dataset.read_source("mine")
+
+
+def test_hidden_files_and_those_beside_reviews_are_no_reviews(mine: Path) -> None:
+    for name in ("part-0.csv", ".part-0.csv", ".ipynb_checkpoints/part-0.csv", "__MACOSX/part-0.csv"):
+        path = mine / "parts" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("text,label\nA joy.,1\nA chore.,0\n")
+    (mine / "parts/_SUCCESS").touch()
+    (mine / "parts/part-1.csv.gz").write_bytes(gzip.compress(b"text,label\nA treat.,1\n"))
+    (mine / "dataset.yaml").write_text("files: parts\ntest_size: 0.2")
+    assert dataset.load("mine")[1]["text"].tolist() == ["A joy.", "A chore.", "A treat."]
