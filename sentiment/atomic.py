@@ -24,7 +24,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         with full_disk(path.parent):
             yield partial
-        if path.is_dir():  # a folder cannot be renamed onto another that has files in it
+        if path.is_dir() and not path.is_symlink():  # no folder can be renamed onto another that has files in it
             _remove(path)
         partial.replace(path)
     finally:
@@ -32,7 +32,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -34,20 +34,22 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
         InputError: it cannot be fetched, or a file is not the one that the repository has; that one is removed.
     """
     wanted = f"{kind} {repo}" + (f"@{revision}" if revision else "")
+    # Of a model, what lies at the top: folders hold checkpoints and exports.
+    patterns: dict[str, Any] = {"allow_patterns": files, "ignore_patterns": ["*/*"] if kind == "model" else None}
     api = _set_up()
     offline = constants.is_offline_mode()
     try:
         commit = api.resolve_revision(repo, repo_type=kind, revision=revision, local_files_only=offline)
-        folder = Path(api.snapshot_download(repo, repo_type=kind, revision=commit, allow_patterns=files))
+        folder = Path(api.snapshot_download(repo, repo_type=kind, revision=commit, **patterns))
         try:
             if not offline:
                 get_cached_repo_tree(repo, repo_type=kind, revision=commit)
         except errors.CachedRepoTreeNotFoundError:
             # Either the cache is read-only, or the Hub did not list the files and this is the part that was cached.
             tree = [entry.path for entry in api.list_repo_tree(repo, repo_type=kind, revision=commit, recursive=True)]
-            if not all((folder / name).exists() for name in utils.filter_repo_objects(tree, allow_patterns=files)):
+            if not all((folder / name).exists() for name in utils.filter_repo_objects(tree, **patterns)):
                 raise _Unavailable("the Hub did not list the files") from None
-        damaged = _remove_damaged(folder, files)
+        damaged = _remove_damaged(folder, patterns)
     except Exception as error:  # some twenty types, of three libraries; each means that it was not fetched
         raise InputError(f"{wanted} could not be fetched from the Hub: {_explain(error)}") from error
     if damaged:
@@ -176,7 +178,7 @@ def _asked_wait(response: httpx2.Response) -> int:
     return int(seconds) if seconds.isdecimal() else 0
 
 
-def _remove_damaged(folder: Path, files: list[str]) -> list[str]:
+def _remove_damaged(folder: Path, patterns: dict[str, Any]) -> list[str]:
     """Remove each file whose content is not the one that the cache names it after; return their names.
 
     The name is the Hub's ETag: SHA-256 for a file in LFS, Git's own SHA-1 for others. (Where the file system has no
@@ -184,7 +186,7 @@ def _remove_damaged(folder: Path, files: list[str]) -> list[str]:
     """
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink())
     damaged = []
-    for name in utils.filter_repo_objects(names, allow_patterns=files):
+    for name in utils.filter_repo_objects(names, **patterns):
         link = folder / name
         blob = link.parent / link.readlink()
         if not blob.exists() or _hash(blob, len(blob.name)) != blob.name:

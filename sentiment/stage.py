@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sentiment import errors
 
+PARAMS = Path("params.yaml")
+
 
 def run(main: Callable[[], object], name: str) -> None:
     """Run the main() of the stage `name` of dvc.yaml; errors end it as `errors.run` says.
@@ -19,6 +21,7 @@ def run(main: Callable[[], object], name: str) -> None:
     except BaseException:
         if os.environ.get("RANK", "0") == "0":  # the first of several processes
             _restore_outputs(name)
+            PARAMS.touch()  # after `dvc exp run -S`, Git else takes it for unchanged if it is no longer than before
         raise
 
 

@@ -24,11 +24,13 @@ def main() -> None:
             import onnxruntime  # noqa: F401
             import onnxscript  # noqa: F401
     model = pretrained.fetch(params.model)
-    model.check_length(max_length=params.max_length, train_max_length=params.train_max_length)
-    if params.model != pretrained.PACKAGED:  # whose weights are known by their SHA-256
-        from sentiment.training.trainer import score_one_review  # late: torch takes seconds
+    model.kept_labels(params.head)
+    longest = max(params.max_length, params.train_max_length or 0)
+    if params.model != pretrained.PACKAGED or longest > pretrained.PACKAGED_LENGTH:  # which is known by its SHA-256
+        from sentiment.training.trial import try_model  # late: torch takes seconds
 
-        score_one_review(model, params)
+        try_model(model, params)
+    pretrained.point_to(model)
     with atomic.replacing(CHECKED) as path:
         path.write_text("The stage `check` accepts params.yaml and the pretrained model.\n", encoding="utf-8")
 

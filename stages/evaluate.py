@@ -21,6 +21,8 @@ def main() -> None:
     for rows in scored.values():
         rows["probability"] = classifier.probabilities(rows["text"].tolist())
     seconds = time.perf_counter() - started
+    if warning := classifier.warning():
+        print(warning)
 
     with atomic.replacing("metrics/predictions") as folder:
         folder.mkdir()

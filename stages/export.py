@@ -11,8 +11,9 @@ import pandas as pd
 
 from sentiment import atomic, stage
 from sentiment.evaluation.comparison import accuracy_change
-from sentiment.model import onnx_export, scoring
+from sentiment.model import onnx_export
 from sentiment.model.classifier import Classifier, load_classifier
+from sentiment.model.transformer import load_weights
 from sentiment.params import Params
 
 SOURCE, TARGET = Path("models/classifier"), Path("models/int8")
@@ -30,7 +31,7 @@ def main() -> None:
 
     with atomic.replacing(TARGET) as folder:
         shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("*.safetensors*"))
-        onnx_export.write_int8(scoring.load_weights(SOURCE), folder / "model.onnx")
+        onnx_export.write_int8(load_weights(SOURCE), folder / "model.onnx")
     int8 = load_classifier(TARGET)
     ratio = before / seconds_to_score(int8, sampled)
     started = time.perf_counter()

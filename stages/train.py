@@ -21,11 +21,12 @@ def main() -> None:
     scoring.make_deterministic()
 
     base = pretrained.fetch(params.model)
-    base.check_length(max_length=params.max_length, train_max_length=params.train_max_length)
     encoder = Encoder(base.folder, params.max_length, params.truncation)
-    for_training = Encoder(base.folder, trainer.training_length(params), params.truncation)
-    train, cut = trainer.encoded_split(PREPARED["train"], for_training, base.labels())
-    validation, _ = trainer.encoded_split(PREPARED["validation"], encoder, base.labels())
+    for_training = Encoder(base.folder, trainer.lengths(params)["train_max_length"], params.truncation)
+    train, cut = trainer.encoded_split(PREPARED["train"], for_training)
+    validation, _ = trainer.encoded_split(PREPARED["validation"], encoder)
+    if warning := for_training.warning():
+        print(warning)
 
     read = [Path(__file__), *PREPARED.values(), *base.folder.glob("*.safetensors")]
     folder = checkpoints.folder_for(params, read)
@@ -41,7 +42,10 @@ def main() -> None:
         with atomic.replacing("metrics/training") as target:
             history.write_curves(target, trained.state.log_history)
         metrics = history.summarise(trained.state)
-        tokens = {"tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train)}
+        tokens = {
+            "tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train),
+            "tokens_unknown": for_training.unknown_share,
+        }  # fmt: skip
         atomic.write_json("metrics/train.json", metrics | tokens)
         rate = None if resumed else len(train) * params.epochs / seconds
         atomic.write_json("metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": rate})

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from sentiment import atomic, stage
-from sentiment.errors import loading
 from sentiment.model import pretrained
 from sentiment.params import ZeroShotParams
 
@@ -12,17 +11,17 @@ def main() -> None:
     """Write metrics/zero_shot.json; a model with no trained head has no figures, and the file says so."""
     params = ZeroShotParams.load()
     model = pretrained.fetch(params.model)
-    if not model.has_head:
+    if model.kept_labels(params.head) is None:
         atomic.write_json("metrics/zero_shot.json", {"accuracy": "no trained head"})
-        print(f"zero-shot: {model.source} has no trained head")
+        print(f"zero-shot: {model.source} has no trained head" if not model.has_head else "zero-shot: head: new")
         return
     from sentiment.evaluation.report import report  # late: many models have no head, and torch takes seconds
-    from sentiment.model import encoding, scoring
+    from sentiment.model import encoding, scoring, transformer
 
     scoring.make_deterministic()
-    with loading(f"model {model.source}"):
-        weights = scoring.load_weights(model.folder)
     encoder = encoding.Encoder(model.folder, params.max_length, params.truncation)
+    weights = transformer.build_classifier(model, encoder, params.head)
+    transformer.check_lengths(weights, encoder, model.source, max_length=params.max_length)
     classifier = scoring.TransformerClassifier(weights, encoder, params.precision)
     test = pd.read_parquet("data/prepared/test.parquet")
     metrics = report(test, classifier.probabilities(test["text"].tolist()))

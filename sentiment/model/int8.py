@@ -23,8 +23,6 @@ class Int8Classifier:
         InputError: the extra `onnx` is not installed.
     """
 
-    block = 8192
-
     def __init__(self, folder: str | Path):
         with extra("onnx"):
             import onnxruntime
@@ -45,6 +43,10 @@ class Int8Classifier:
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             logits = threads.map(self._logits, self.encoder(texts)[0])
             return positive_probability(np.concatenate(list(logits)), self._config)
+
+    def warning(self) -> str | None:
+        """A line for people if many tokens of what was scored are unknown, else None."""
+        return self.encoder.warning()
 
     def _logits(self, ids: Sequence[int]) -> np.ndarray:
         return self._session.run(["logits"], {"input_ids": [ids]})[0]

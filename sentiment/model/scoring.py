@@ -3,25 +3,32 @@
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from scipy.special import softmax
-from torch.nn.utils.rnn import pad_sequence
-from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
-from sentiment.errors import InputError, one_line
+from sentiment.errors import InputError
 from sentiment.labels import LABELS
-from sentiment.model.encoding import Encoder
+from sentiment.model.encoding import SHORTEST, Encoder
 
-# Batches that keep a large GPU busy, and on a CPU stay within its cache: padding included.
+# Tokens that are scored or trained on together, padding included: batches that keep a large GPU busy, and on a CPU stay
+# within its cache.
 TOKENS_A_BATCH = {"cuda": 8192, "cpu": 2048}
+ALONE = 256  # tokens that a thread of a CPU scores together: one long review, or several short ones of one length
+HARMLESS = 1e-3  # of what rounding changes in a logit
+BLOCK = 8192  # reviews whose token ids are in memory at the same time
 
 
 class TransformerClassifier:
     """A fine-tuned transformer that gives reviews their probability of POSITIVE.
+
+    On a CPU a review's score depends on its own text alone, to the bit: nothing is padded, and each review is the work of
+    one thread. On a GPU, batches are padded as the model's tokenizer pads, unless that changes scores.
 
     Args:
         model: a two-label sequence classifier; it is put on CUDA if there is one.
@@ -29,15 +36,14 @@ class TransformerClassifier:
         precision: `auto`, `bf16` or `fp32`.
     """
 
-    # Reviews that are encoded and batched together. What shares a batch decides the last bits of a score, so evaluation
-    # and prediction use the same blocks, and prediction holds no more reviews than these in memory.
-    block = 8192
-
     def __init__(self, model: PreTrainedModel, encoder: Encoder, precision: str = "auto"):
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self._device)
         self.encoder = encoder
         self._bf16 = uses_bf16(precision)
+        self._on_cpu = self._device.type == "cpu"
+        # Threads, each with a review, or tokens of a batch; fewer once memory runs out.
+        self._at_once = torch.get_num_threads() if self._on_cpu else TOKENS_A_BATCH["cuda"]
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
@@ -45,8 +51,12 @@ class TransformerClassifier:
         Raises:
             InputError: there is too little memory for even one review.
         """
-        blocks = [texts[start : start + self.block] for start in range(0, len(texts), self.block)]
+        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
         return np.concatenate([self.probabilities_of_ids(self.encoder(block)[0]) for block in blocks])
+
+    def warning(self) -> str | None:
+        """A line for people if many tokens of what was scored are unknown, else None."""
+        return self.encoder.warning()
 
     def probabilities_of_ids(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
         """The same for token ids, special tokens included."""
@@ -55,39 +65,77 @@ class TransformerClassifier:
     def logits(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
         """Logits of encoded reviews: float32 array of shape (reviews, 2), in the order of `encoded`.
 
-        Reviews of like length share a batch of few enough tokens (TOKENS_A_BATCH), so that little of the work is padding.
-
         Raises:
             InputError: there is too little memory for even one review.
         """
-        kind, longest = self._device.type, max(map(len, encoded))
+        lengths = [len(ids) for ids in encoded]
         while True:  # accelerate's find_executable_batch_size collects garbage at every call: as long as a review takes
             try:
-                return self._logits_in_batches(TOKENS_A_BATCH[kind], encoded)
+                return self._logits(encoded, lengths)
             except RuntimeError as error:
                 if not should_reduce_batch_size(error):
                     raise
-            if TOKENS_A_BATCH[kind] <= longest:
-                raise InputError(f"too little memory on {kind} to score a review of {longest} tokens")
-            TOKENS_A_BATCH[kind] //= 2  # for later blocks too
-            tokens = max(TOKENS_A_BATCH[kind], longest)
-            print(f"memory ran out on {kind}; going on with batches of at most {tokens} tokens", file=sys.stderr)
+            longest = max(lengths)
+            if self._at_once <= (1 if self._on_cpu else longest):
+                raise InputError(f"too little memory on {self._device} to score a review of {longest} tokens")
+            self._at_once //= 2
+            less = f"{self._at_once} reviews at a time" if self._on_cpu else f"batches of {self._at_once} tokens"
+            print(f"memory ran out on {self._device}; going on with {less}", file=sys.stderr)
             clear_device_cache(garbage_collection=True)
 
-    @torch.inference_mode()
-    def _logits_in_batches(self, tokens: int, encoded: Sequence[Sequence[int]]) -> np.ndarray:
-        outputs = []
-        pad = self.encoder.tokenizer.pad_token_id
-        for rows in batches([len(ids) for ids in encoded], tokens):
-            ids = pad_sequence([torch.tensor(encoded[row]) for row in rows], batch_first=True, padding_value=pad)
-            mask = torch.arange(ids.shape[1]) < torch.tensor([len(encoded[row]) for row in rows])[:, None]
-            with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bf16):
-                output = self.model(input_ids=ids.to(self._device), attention_mask=mask.long().to(self._device)).logits
-            outputs.append((rows, output.float()))
+    def _logits(self, encoded: Sequence[Sequence[int]], lengths: Sequence[int]) -> np.ndarray:
+        if self._on_cpu:
+            work = batches(lengths, ALONE, padded=False)
+            threads = torch.get_num_threads()
+            try:
+                with ThreadPoolExecutor(self._at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                    outputs = list(pool.map(lambda rows: self._of_one_length([encoded[row] for row in rows]), work))
+            finally:
+                torch.set_num_threads(threads)  # PyTorch keeps one number for all threads to come
+        else:
+            work = batches(lengths, self._at_once, self._padding_is_harmless)
+            outputs = [self._padded([encoded[row] for row in rows]) for rows in work]
         logits = np.empty((len(encoded), 2), dtype=np.float32)
-        for rows, output in outputs:  # only now, so that a GPU is never waited for in between
-            logits[rows] = output.cpu().numpy()
+        for rows, output in zip(work, outputs, strict=True):  # only now, so that a GPU is never waited for in between
+            logits[rows] = output.float().cpu().numpy()
         return logits
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the model computes: products in bfloat16, if that is its precision."""
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bf16)
+
+    @torch.no_grad()
+    def _of_one_length(self, reviews: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Logits of reviews of one length, in a batch that is always of the same shape for this length.
+
+        The shape decides how products are rounded, so the batch is filled with copies.
+        """
+        ids = torch.tensor(reviews, device=self._device)
+        full = ids.repeat(-(-ALONE // len(reviews)), 1)[: max(1, ALONE // ids.shape[1])]
+        with self.autocast():
+            return self.model(input_ids=full).logits[: len(reviews)]
+
+    @torch.no_grad()
+    def _padded(self, reviews: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Logits of reviews that are padded to the longest of them."""
+        ids = [list(review) for review in reviews]
+        batch = self.encoder.tokenizer.pad({"input_ids": ids}, return_tensors="pt", verbose=False)
+        with self.autocast():
+            return self.model(**batch.to(self._device)).logits
+
+    @cached_property
+    def _padding_is_harmless(self) -> bool:
+        """Whether a review has the same score alone as padded, which depends on the architecture."""
+        return padding_changes_logits(self.model, self.encoder) < HARMLESS
+
+
+@torch.no_grad()
+def padding_changes_logits(model: PreTrainedModel, encoder: Encoder) -> float:
+    """By how much the logits of a short review change, in float32, when it shares a batch with a long one."""
+    short, long = encoder.filled(SHORTEST), encoder.filled(min(8 * SHORTEST, encoder.max_length))
+    batch = encoder.tokenizer.pad({"input_ids": [short, long]}, return_tensors="pt", verbose=False).to(model.device)
+    alone = model(input_ids=torch.tensor([short], device=model.device)).logits[0]
+    return float((model(**batch).logits[0] - alone).abs().max())
 
 
 def positive_probability(logits: np.ndarray, config: PreTrainedConfig) -> np.ndarray:
@@ -99,14 +147,15 @@ def positive_probability(logits: np.ndarray, config: PreTrainedConfig) -> np.nda
     return softmax(logits.astype(float), axis=1)[:, names[LABELS[1]]]
 
 
-def batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Rows in batches of at most `tokens` tokens, padding included, or of one review.
+def batches(lengths: Sequence[int], tokens: int, padded: bool) -> list[list[int]]:
+    """Rows in batches of at most `tokens` tokens, padding included, or of one review; of like length, or of the same.
 
-    The longest come first, so that memory runs out at once or never.
+    The longest come first, so that memory runs out at once or never, and no thread begins one when others have ended.
     """
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        if batches and (len(batches[-1]) + 1) * lengths[batches[-1][0]] <= tokens:
+        most = lengths[batches[-1][0]] if batches else 0
+        if batches and (padded or lengths[row] == most) and (len(batches[-1]) + 1) * most <= tokens:
             batches[-1].append(row)
         else:
             batches.append([row])
@@ -126,37 +175,15 @@ def uses_bf16(precision: str) -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
+def cast_linear_weights(model: PreTrainedModel) -> None:
+    """Turn the weights of linear layers into bfloat16, as autocast does anew for each batch: the same bits, sooner."""
+    for layer in model.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.to(torch.bfloat16)
+
+
 def make_deterministic() -> None:
     """Make PyTorch give the same bits for the same input on the same machine. Call before the first CUDA work."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
-
-
-def load_weights(folder: str | Path, config: PreTrainedConfig | None = None, new_head: bool = False) -> PreTrainedModel:
-    """A sequence classifier in float32, with every weight from the folder; `new_head`: but for a head to be trained.
-
-    Raises:
-        InputError: weights are missing, or are no numbers.
-        Exception: transformers cannot read the files; see `errors.loading`.
-    """
-    # Shapes that do not fit are named below, all at once and with their sizes.
-    model, report = AutoModelForSequenceClassification.from_pretrained(
-        folder, config=config, dtype=torch.float32, local_files_only=True, use_safetensors=True,
-        trust_remote_code=False, ignore_mismatched_sizes=True, output_loading_info=True,
-    )  # fmt: skip
-    # What is missing or does not fit gets random numbers, which is right for a new head and its pooler alone.
-    body = f"{model.base_model_prefix}."
-    for name, came, needed in sorted(report["mismatched_keys"]):
-        if not new_head or name.startswith(body):
-            shapes = f"{list(came)}, and by config.json it has {list(needed)}"
-            raise InputError(f"{folder}: weight {one_line(name)} has the shape {shapes}")
-    missing = [
-        key for key in report["missing_keys"] if not new_head or (key.startswith(body) and ".pooler." not in key)
-    ]
-    if missing:
-        raise InputError(f"{folder}: lacks {len(missing)} of the model's weights, such as {one_line(min(missing))}")
-    for name, weight in model.named_parameters():
-        if not weight.isfinite().all():
-            raise InputError(f"{folder}: weight {name} holds values that are no numbers")
-    return model

@@ -4,28 +4,28 @@ import sys
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 import torch
 import transformers
-from accelerate.utils import find_executable_batch_size
+from accelerate.utils import find_executable_batch_size, gather_object
 from accelerate.utils.memory import clear_device_cache
 from datasets import Dataset, disable_progress_bars
+from scipy.special import log_softmax
 from tqdm import tqdm
 from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
-from sentiment.errors import InputError, full_disk, loading
+from sentiment.errors import InputError, full_disk
 from sentiment.labels import LABELS
 from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
 from sentiment.model.pretrained import Pretrained
+from sentiment.model.transformer import build_classifier, check_lengths
 from sentiment.params import TrainParams
-from sentiment.schema import shortened
 from sentiment.training import checkpoints
 from sentiment.training.batches import LengthGrouped, micro_batch_size
-
-# What BERT and its kin call it, then DistilBERT.
-DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
 
 
 def quiet_libraries() -> None:
@@ -35,53 +35,9 @@ def quiet_libraries() -> None:
     logging.disable_progress_bar()
 
 
-def build_classifier(pretrained: Pretrained, dropout: float | None) -> PreTrainedModel:
-    """The pretrained model with a two-label head: its own if it was trained with one, else a new one.
-
-    Raises:
-        InputError: it cannot be loaded, weights are missing, or it would run code of its own.
-    """
-    kind = pretrained.config["model_type"]
-    if kind not in transformers.CONFIG_MAPPING:
-        code = ", and code that comes with a model is never run" if "auto_map" in pretrained.config else ""
-        raise InputError(f"model {pretrained.source}: transformers has no architecture {shortened(kind)}{code}")
-    with loading(f"model {pretrained.source}"):
-        config = transformers.AutoConfig.from_pretrained(
-            pretrained.folder, local_files_only=True, trust_remote_code=False
-        )
-        config.id2label = dict(enumerate(pretrained.labels()))
-        config.label2id = {name: index for index, name in config.id2label.items()}
-        set_dropout(config, dropout)
-        return scoring.load_weights(pretrained.folder, config, new_head=not pretrained.has_head)
-
-
-def score_one_review(pretrained: Pretrained, params: TrainParams) -> None:
-    """Load a pretrained model as training does, and score one review with it.
-
-    Raises:
-        InputError: it cannot be loaded or used.
-    """
-    quiet_libraries()
-    model = build_classifier(pretrained, params.dropout)
-    encoder = Encoder(pretrained.folder, params.max_length, params.truncation)
-    with loading(f"model {pretrained.source}"):
-        embeddings: Any = model.get_input_embeddings()
-        if len(encoder.tokenizer) > embeddings.num_embeddings:
-            counts = f"{len(encoder.tokenizer)} tokens, the model {embeddings.num_embeddings}"
-            raise InputError(f"model {pretrained.source}: the tokenizer has {counts}")
-        scoring.TransformerClassifier(model, encoder, params.precision).probabilities(["A review."])
-
-
-def set_dropout(config: transformers.PreTrainedConfig, dropout: float | None) -> None:
-    """Set every kind of dropout that the model has; None leaves the pretrained model's own."""
-    for name in DROPOUTS:
-        if dropout is not None and hasattr(config, name):
-            setattr(config, name, dropout)
-
-
-def training_length(params: TrainParams) -> int:
-    """The most tokens of a review in training."""
-    return params.train_max_length or params.max_length
+def lengths(params: TrainParams) -> dict[str, int]:
+    """The most tokens of a review, in use (`max_length`) and in training (`train_max_length`)."""
+    return {"max_length": params.max_length, "train_max_length": params.train_max_length or params.max_length}
 
 
 def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
@@ -91,17 +47,11 @@ def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
     return Dataset.from_pandas(rows, preserve_index=False)
 
 
-def encoded_split(path: Path, encoder: Encoder, names: tuple[str, ...]) -> tuple[Dataset, int]:
-    """A prepared split as token ids and label indices of the model's own head, and how many reviews were cut.
-
-    Args:
-        path: a Parquet file of data/prepared/.
-        encoder: of the model.
-        names: the labels of its head by index.
-    """
+def encoded_split(path: Path, encoder: Encoder) -> tuple[Dataset, int]:
+    """A prepared split (a Parquet file of data/prepared/) for Trainer, and how many of its reviews were cut."""
     rows = pd.read_parquet(path)
     ids, cut = encoder(rows["text"].tolist())
-    return as_dataset(ids, [names.index(LABELS[label]) for label in rows["label"]]), cut
+    return as_dataset(ids, rows["label"].tolist()), cut
 
 
 def fine_tune(
@@ -120,7 +70,8 @@ def fine_tune(
         nonlocal args
         clear_device_cache(garbage_collection=True)  # of a try that ran out of memory
         transformers.set_seed(params.seed)
-        model = build_classifier(pretrained, params.dropout)
+        model = build_classifier(pretrained, encoder, params.head, params.dropout)
+        check_lengths(model, encoder, pretrained.source, **lengths(params))
         trainer = build_trainer(folder, model, encoder, params, train, validation, parts)
         args = trainer.args
         checkpoint = checkpoints.last_complete(folder)
@@ -138,7 +89,7 @@ def fine_tune(
         if size == 1 or args.world_size > 1:  # processes would have to agree
             raise InputError(
                 f"memory ran out on {device} in training {size} reviews at a time; train_max_length in params.yaml, now "
-                f"{training_length(params)}, is what to lower, or more processes share the batch"
+                f"{lengths(params)['train_max_length']}, is what to lower, or more processes share the batch"
             )
         print(f"memory ran out on {device} with {size} reviews at a time; going on with fewer, batch_size stays")
         parts *= 2
@@ -159,10 +110,9 @@ def build_trainer(
     trainer = LengthGroupedTrainer(
         model=model, args=training_arguments(folder, params, parts), train_dataset=train, eval_dataset=validation,
         data_collator=transformers.DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
-        compute_loss_func=mean_loss,
-        compute_metrics=lambda output: {"accuracy": float((output[0].argmax(-1) == output[1]).mean())},
-        callbacks=[EpochLine(), checkpoints.SaveWithHashes()],
+        compute_loss_func=mean_loss, callbacks=[EpochLine(), checkpoints.SaveWithHashes()],
     )  # fmt: skip
+    trainer.classifier = scoring.TransformerClassifier(model, encoder, params.precision)
     trainer.remove_callback(transformers.PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
         trainer.add_callback(ProgressBar)
@@ -183,7 +133,6 @@ def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> Tra
         output_dir=str(folder),
         learning_rate=params.lr,
         num_train_epochs=params.epochs,
-        per_device_eval_batch_size=max(1, tokens // params.max_length // parts),
         warmup_steps=params.warmup_ratio,  # below 1, it is a share of all steps
         weight_decay=params.weight_decay,
         bf16=scoring.uses_bf16(params.precision),
@@ -205,7 +154,7 @@ def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> Tra
             f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"
         )
     share = params.batch_size // args.world_size
-    most = share if cuda else min(share, tokens // training_length(params))
+    most = share if cuda else min(share, tokens // lengths(params)["train_max_length"])
     args.per_device_train_batch_size = micro_batch_size(share, most // parts)
     args.gradient_accumulation_steps = share // args.per_device_train_batch_size
     return args
@@ -220,7 +169,27 @@ def mean_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tens
 
 
 class LengthGroupedTrainer(Trainer):
-    """Trainer whose batches hold reviews of like length."""
+    """Trainer whose batches hold reviews of like length, and whose validation scores reviews as evaluate does.
+
+    Attributes:
+        classifier: the model that is trained, and its encoder.
+    """
+
+    classifier: scoring.TransformerClassifier
+
+    def evaluation_loop(self, dataloader: Any, *args: Any, **options: Any) -> EvalLoopOutput:
+        """Validation loss and accuracy; processes share the reviews."""
+        rows = dataloader.dataset
+        mine = np.arange(self.args.process_index, len(rows), self.args.world_size)
+        scored = gather_object([(mine, self.classifier.logits(rows[mine]["input_ids"]))])
+        logits = np.empty((len(rows), len(LABELS)))
+        for places, part in scored:
+            logits[places] = part
+        labels = np.asarray(rows["labels"])
+        loss = -log_softmax(logits, axis=1)[np.arange(len(rows)), labels].mean()
+        accuracy = (logits.argmax(axis=1) == labels).mean()
+        metrics = {"eval_loss": float(loss), "eval_accuracy": float(accuracy)}
+        return EvalLoopOutput(predictions=logits, label_ids=labels, metrics=metrics, num_samples=len(rows))
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler[int]:
         accumulated = self.args.gradient_accumulation_steps * self.args.world_size

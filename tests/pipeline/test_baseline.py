@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
     """Some of the sample as data/prepared/; the working directory is above it."""
     monkeypatch.chdir(ROOT)
-    _, rows = dataset.load("sample")
+    rows = dataset.load("sample").reviews
     train, test = (rows[rows["split"] == split] for split in ("train", "test"))
     splits = {"train": train[:300], "validation": train[300:360], "test": test[:101]}
     monkeypatch.chdir(tmp_path)

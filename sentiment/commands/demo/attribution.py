@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 from scipy.special import logit
-from transformers import PreTrainedModel
 
 from sentiment.model.scoring import TransformerClassifier
 
@@ -39,7 +38,7 @@ def attribute(classifier: TransformerClassifier, text: str, budget: int = TOKENS
     tried = list(dict.fromkeys(row for row in rows if row is not None))
     words["read"] = words.index.isin(tried)
     if len(tried) * len(ids) > budget:
-        steepness = pd.Series(_steepness(classifier.model, ids)).groupby(rows).sum()
+        steepness = pd.Series(_steepness(classifier, ids)).groupby(rows).sum()
         tried = steepness.nlargest(budget // len(ids)).index.astype(int).tolist()
     variants = [[token for token, row in zip(ids, rows, strict=True) if row != word] for word in tried]
     probabilities = classifier.probabilities_of_ids([ids, *variants])
@@ -48,9 +47,11 @@ def attribute(classifier: TransformerClassifier, text: str, budget: int = TOKENS
     return words
 
 
-def _steepness(model: PreTrainedModel, ids: Sequence[int]) -> list[float]:
+def _steepness(classifier: TransformerClassifier, ids: Sequence[int]) -> list[float]:
     """The norm of the gradient of the logits' difference at each token's embedding."""
+    model = classifier.model
     embedded = model.get_input_embeddings()(torch.tensor([ids], device=model.device)).detach().requires_grad_()
-    logits = model(inputs_embeds=embedded).logits[0]
+    with classifier.autocast():
+        logits = model(inputs_embeds=embedded).logits[0]
     (gradient,) = torch.autograd.grad(logits[1] - logits[0], embedded)
     return gradient[0].norm(dim=-1).tolist()

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,20 +11,24 @@ from typing import Annotated, Literal
 import typer
 from tqdm import tqdm
 
-from sentiment.commands.predict.scorer import Scorer
+from sentiment.commands.predict.scorer import BLOCK, Scorer
 from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_format, header, lines
-from sentiment.data.reader import Reader, Row
+from sentiment.data.reader import Reader
+from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.model.classifier import check_exists
 from sentiment.params import EvaluateParams
+from sentiment.schema import shortened
 
 
 # fmt: off
 def main(  # an option a line
     text: Annotated[list[str] | None, typer.Argument(help="reviews; without any, and without --input, standard input is read")] = None,
-    input: Annotated[str, typer.Option(metavar="PATH", help="a .csv, .jsonl or .parquet file, or a folder of .txt files")] = "",
-    column: Annotated[str, typer.Option("--text", metavar="COLUMN", help="column with the review")] = "text",
+    input: Annotated[str, typer.Option(metavar="PATH", help="a .csv, .tsv, .json, .jsonl or .parquet file, a folder of such or of .txt files, or a pattern of their names in quotes")] = "",
+    column: Annotated[list[str] | None, typer.Option("--text", metavar="COLUMN", help="column with the review (text); once more for each that is joined to it")] = None,
     id: Annotated[str | None, typer.Option(metavar="COLUMN", help="column with its id (id; without one, the number of the row)")] = None,
+    columns: Annotated[str, typer.Option(metavar="NAMES", help="names of the columns, with commas between, of a CSV file without a header")] = "",
+    delimiter: Annotated[str | None, typer.Option(metavar="CHARACTER", help="between the fields of CSV (found by its first line)")] = None,
     output: Annotated[str, typer.Option(metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)")] = "",
     format: Annotated[Literal["csv", "jsonl"], typer.Option(help="of standard output")] = "csv",
     on_error: Annotated[Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")] = "stop",
@@ -37,39 +41,45 @@ def main(  # an option a line
 # fmt: on
     """Say of reviews whether they are positive: id, label and probability of POSITIVE.
 
-    The scores are those of evaluate, to the bit for the same reviews in the same order.
+    The scores are those of evaluate: on a CPU, each depends on its own text alone.
     """
-    texts = text or []
-    check_arguments(texts, input, output, resume, ray, workers)
+    texts, column = text or [], column or ["text"]
+    check_arguments(texts, input, output, resume, ray, workers, delimiter)
     precision = EvaluateParams.load().precision
     if ray:
         from sentiment.commands.predict.on_ray import score_on_ray
 
         check_exists(model)
         settings = {"model": str(model.resolve()), "precision": precision, "text": column, "id": id or "id"}
-        score_on_ray(input, output, settings | {"where": input, "skip": on_error == "skip"}, workers, window or 8192)
+        score_on_ray(input, output, settings | {"where": input, "skip": on_error == "skip"}, workers, window or BLOCK)
         return
     if not texts and not input and sys.stdin.isatty():
         print("a review a line; Ctrl-D ends", file=sys.stderr)
         window = window or 1
     given = [each.encode("utf-8", "surrogateescape") for each in texts] or sys.stdin.buffer
-    reader = Reader(Path(input) if input else None, given, only=[column, id or "id"])
+    names = columns.split(",") if columns else None
+    reader = Reader(Path(input) if input else None, given, [*column, id or "id"], delimiter, names)
     if input:
-        reader.require(*filter(None, (column, id)))
+        reader.require(*column, *([id] if id else []))
     else:
-        column, id = "text", None  # of a line there is nothing else
-    scorer = Scorer(model, precision, column, id, reader.where, on_error == "skip")
-    window = window or scorer.block
+        column, id = ["text"], None  # of a line there is nothing else
+    scorer = Scorer(model, precision, column, id, on_error == "skip")
+    window = window or BLOCK
     file = None
     if output:
-        run = {"text": column, "id": id, "precision": precision, "window": window}
-        file = ScoreFile(Path(output), run | fingerprint(reader.path, model) if reader.path else None, resume)
+        run: dict[str, object] = {"text": column, "id": id, "columns": columns, "delimiter": delimiter}
+        run |= {"precision": precision}
+        file = ScoreFile(Path(output), run | fingerprint(input, reader.paths, model) if input else None, resume)
     score_blocks(reader, scorer, window, file, f".{format}")
     if scorer.skipped:
         print(f"{scorer.skipped:,} of the rows skipped", file=sys.stderr)
+    if warning := scorer.warning():
+        print(warning, file=sys.stderr)
 
 
-def check_arguments(texts: list[str], input: str, output: str, resume: bool, ray: bool, workers: int | None) -> None:
+def check_arguments(
+    texts: list[str], input: str, output: str, resume: bool, ray: bool, workers: int | None, delimiter: str | None
+) -> None:
     """Raise InputError for options that do not go together."""
     if texts and input:
         raise InputError("give either texts or --input")
@@ -80,6 +90,8 @@ def check_arguments(texts: list[str], input: str, output: str, resume: bool, ray
         raise InputError("--resume needs --input and --output")
     if ray and not (input and output and not resume):
         raise InputError("--ray needs --input and --output, and knows no --resume")
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise InputError(f"--delimiter {shortened(delimiter)}: allowed: one character, such as ';'")
     if workers and not ray:
         raise InputError("--workers is for --ray")
     if output and not ray:
@@ -112,7 +124,7 @@ def score_blocks(reader: Reader, scorer: Scorer, block: int, file: ScoreFile | N
             file.finish()
     except KeyboardInterrupt:
         kept = f"; {file.scored} rows are kept, and the same command with --resume goes on" if file else ""
-        raise InputError(f"interrupted{kept if reader.path else ''}") from None
+        raise InputError(f"interrupted{kept if reader.paths else ''}") from None
     except BrokenPipeError:  # whoever read has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -125,13 +137,14 @@ def blocks(rows: Iterable[Row], size: int, scored: int) -> Iterator[list[Row]]:
             yield block
 
 
-def fingerprint(source: Path, model: Path) -> dict[str, object]:
-    """Values that tell this input and this model from others."""
+def fingerprint(input: str, paths: Sequence[Path], model: Path) -> dict[str, object]:
+    """Values that tell this input, of these files, and this model from others."""
     digest = hashlib.sha256()
     for path in sorted(model.iterdir()) if model.is_dir() else [model]:
         digest.update(path.name.encode() + path.read_bytes())
-    state = source.stat()
+    states = [path.stat() for path in paths]
     return {
-        "input": str(source), "input_bytes": state.st_size, "input_modified": state.st_mtime_ns,
+        "input": input, "input_bytes": sum(state.st_size for state in states),
+        "input_modified": max(state.st_mtime_ns for state in states),
         "model": digest.hexdigest(),
     }  # fmt: skip

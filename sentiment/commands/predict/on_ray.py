@@ -17,19 +17,19 @@ import pyarrow as pa
 
 import sentiment
 from sentiment.commands.predict.scorer import Scorer
-from sentiment.data.reader import rows_of
+from sentiment.data.formats import rows_of
 from sentiment.errors import InputError, extra, reason
 
 
 class Worker:
     """The scorer of one worker: Arrow batches of reviews in, `id`, `label` and `probability` out."""
 
-    def __init__(self, **settings: Any):
-        self._score = Scorer(**settings)
+    def __init__(self, where: str, **settings: Any):
+        self._where, self._score = where, Scorer(**settings)
 
     def __call__(self, batch: pa.Table) -> pd.DataFrame:
         """Score a batch."""
-        return self._score(row for part in batch.to_batches() for row in rows_of(part))
+        return self._score(row for part in batch.to_batches() for row in rows_of(part, where=self._where))
 
 
 def score_on_ray(input: str, output: str, settings: dict[str, Any], workers: int | None, block: int) -> None:
@@ -38,7 +38,7 @@ def score_on_ray(input: str, output: str, settings: dict[str, Any], workers: int
     Args:
         input: a Parquet file or a folder of them, local, s3:// or gs://.
         output: a folder, which must not exist.
-        settings: of the Scorer, by their names; all workers must see the model.
+        settings: of the Scorer, by their names, and `where`, the input for errors; all workers must see the model.
         workers: processes that score; None: the cores, or GPUs, there are.
         block: rows that a worker scores at a time.
 
@@ -61,7 +61,7 @@ def score_on_ray(input: str, output: str, settings: dict[str, Any], workers: int
     workers = workers or int(resources.get("GPU") or max(1, resources["CPU"] - 1))
     DataContext.get_current().enable_progress_bars = sys.stderr.isatty()
     try:
-        reviews = ray.data.read_parquet(input).select_columns([settings["text"], settings["id"]])
+        reviews = ray.data.read_parquet(input).select_columns([*settings["text"], settings["id"]])
         scores = reviews.repartition(target_num_rows_per_block=block).map_batches(
             Worker, fn_constructor_kwargs=settings, batch_size=block, batch_format="pyarrow", concurrency=workers,
             num_gpus=1 if resources.get("GPU") else None,

@@ -1,17 +1,18 @@
 """Scores rows of reviews with a classifier, and says which rows cannot be scored."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from sentiment.data.reader import Row
+from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
 from sentiment.model.classifier import load_classifier
 
+BLOCK = 8192  # rows to give it at a time
 _NAMED = 20  # faulty rows that are named; the rest are counted
 
 
@@ -21,9 +22,8 @@ class Scorer:
     Args:
         model: models/classifier, models/int8, models/baseline.npz, or a copy of one.
         precision: `auto`, `bf16` or `fp32`.
-        text: column with the review.
+        text: columns with the review.
         id: column with its id; None is `id`, or the row's number where there is no such column.
-        where: the name of the input, for errors.
         skip: leave rows with a fault out, and tell; else the first ends it.
 
     Raises:
@@ -31,12 +31,11 @@ class Scorer:
     """
 
     def __init__(
-        self, model: str | Path, precision: str, text: str = "text", id: str | None = None, where: str = "",
+        self, model: str | Path, precision: str, text: Sequence[str] = ("text",), id: str | None = None,
         skip: bool = False,
     ):  # fmt: skip
         self._classifier = load_classifier(model, precision)
-        self._text, self._id, self._where, self._skip = text, id, where, skip
-        self.block = self._classifier.block
+        self._text, self._id, self._skip = text, id, skip
         self.skipped = 0
 
     def __call__(self, rows: Iterable[Row]) -> pd.DataFrame:
@@ -48,7 +47,7 @@ class Scorer:
         ids, texts = [], []
         for row in rows:
             try:
-                text, id = row.text(self._text), self._id_of(row)
+                text, id = row.text(*self._text), self._id_of(row)
             except InputError as fault:
                 self._tell(row, str(fault))
             else:
@@ -57,6 +56,10 @@ class Scorer:
         probability = self._classifier.probabilities(texts) if texts else np.empty(0)
         labels = np.array(LABELS)[(probability >= 0.5).astype(int)]
         return pd.DataFrame({"id": ids, "label": labels, "probability": probability})
+
+    def warning(self) -> str | None:
+        """A line for people if the model knew little of what it has scored, else None."""
+        return self._classifier.warning()
 
     def _id_of(self, row: Row) -> str:
         if self._id is None and row.values.get("id") is None:
@@ -67,7 +70,7 @@ class Scorer:
         return str(id)
 
     def _tell(self, row: Row, fault: str) -> None:
-        line = f"{self._where}: row {row.number}: {fault}"
+        line = f"{row.place}: {fault}"
         if not self._skip:
             raise InputError(f"{line} (--on-error skip leaves such rows out)")
         self.skipped += 1
