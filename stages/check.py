@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sentiment import atomic, stage
 from sentiment.data import dataset
-from sentiment.errors import extra
+from sentiment.errors import extra, one_line
+from sentiment.labels import LABELS
 from sentiment.model import pretrained
 from sentiment.params import Params
 
@@ -24,7 +25,11 @@ def main() -> None:
             import onnxruntime  # noqa: F401
             import onnxscript  # noqa: F401
     model = pretrained.fetch(params.model)
-    model.kept_labels(params.head)
+    if kept := model.kept_labels(params.head):
+        names = one_line(" and ".join(model.labels[index] for index in kept))
+        print(f"the head of {model.source} is kept: its labels {names} are {' and '.join(LABELS)}")
+    elif model.has_head:
+        print(f"the head of {model.source} is replaced by a new one")
     longest = max(params.max_length, params.train_max_length or 0)
     if params.model != pretrained.PACKAGED or longest > pretrained.PACKAGED_LENGTH:  # which is known by its SHA-256
         from sentiment.training.trial import try_model  # late: torch takes seconds

@@ -56,7 +56,8 @@ def test_a_row_with_a_fault_is_named_or_skipped(ran: Clone, tmp_path: Path) -> N
     pd.DataFrame({"id": ["a", "b", "c"], "text": ["good", None, "bad"]}).to_parquet(tmp_path / "reviews.parquet")
     command = f"sentiment predict --ray --input {tmp_path}/reviews.parquet --workers 1 --output {tmp_path}/scores"
     output = ran.run(command, fails=True).splitlines()
-    assert output[-1] == "error: id b: text None is not text (--on-error skip leaves such rows out)"
+    fault = "id b: the text is missing; every review needs some (--on-error skip leaves such rows out)"
+    assert output[-1] == f"error: {tmp_path}/reviews.parquet: {fault}"
     assert "Traceback" not in output
     ran.run(f"{command}-2 --on-error skip")
     assert pd.concat(map(pd.read_parquet, tmp_path.glob("scores-2/*")))["id"].tolist() == ["a", "c"]

@@ -49,5 +49,5 @@ def test_reviews_scored_a_part_at_a_time_score_the_same(
     classifier, _ = fit(prepared["train"], prepared["validation"])
     texts = prepared["test"]["text"].tolist()
     at_once = classifier.probabilities(texts)
-    monkeypatch.setattr(BaselineClassifier, "block", 10)
+    monkeypatch.setattr("sentiment.model.baseline.BLOCK", 10)
     np.testing.assert_array_equal(classifier.probabilities(texts), at_once)

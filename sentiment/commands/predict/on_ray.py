@@ -25,11 +25,14 @@ class Worker:
     """The scorer of one worker: Arrow batches of reviews in, `id`, `label` and `probability` out."""
 
     def __init__(self, where: str, **settings: Any):
-        self._where, self._score = where, Scorer(**settings)
+        self._where, self._id, self._score = where, settings["id"], Scorer(**settings)
 
     def __call__(self, batch: pa.Table) -> pd.DataFrame:
         """Score a batch."""
-        return self._score(row for part in batch.to_batches() for row in rows_of(part, where=self._where))
+        rows = (row for part in batch.to_batches() for row in rows_of(part))
+        # A batch does not know where in its file it begins: a row is named by its id.
+        named = (row._replace(where=f"{self._where}: id {row.values[self._id]}", before=row.number) for row in rows)
+        return self._score(named)
 
 
 def score_on_ray(input: str, output: str, settings: dict[str, Any], workers: int | None, block: int) -> None:
