@@ -16,7 +16,7 @@ COMMANDS = {
     "publish": "Publish models/classifier/ on the Hugging Face Hub.",
     "share": "Push every run that is in DVC's cache.",
     "verify": "Check every file in DVC's cache against its hash.",
-    "results": "Write the README's tables of results and parameters.",
+    "results": "Write the tables of results and parameters in README.md and docs/.",
     "bench": "Measure training and scoring beside the usual recipes.",
 }
 

@@ -70,7 +70,7 @@ class ZeroShotParams(EvaluateParams):
         "Hub id, optionally `@revision`, or a local folder; safetensors only",
         "a Hub id such as org/name or org/name@revision, or a local folder", pattern=PRINTABLE,
     )  # fmt: skip
-    head: Literal["auto", "new"] | Annotated[list[str], Field(min_length=2, max_length=2)] = _parameter(
+    head: Literal["auto", "new"] | Annotated[list[str | int], Field(min_length=2, max_length=2)] = _parameter(
         "classification head: `auto` keeps the pretrained model's own if its labels say which is negative, and makes a new "
         "one if it has none; `new` makes a new one; `[LABEL_0, LABEL_1]` keeps these two of its labels, NEGATIVE's first",
         "auto, new, or two labels of the model's head, the negative one first, such as [LABEL_0, LABEL_1]",

@@ -186,11 +186,9 @@ def test_the_lock_installs_cuda_where_there_is_a_gpu() -> None:
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines if not line.startswith("#"))
 
 
-def test_the_readme_has_the_tables_that_the_command_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text()
+def test_the_pages_have_the_tables_that_the_command_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(results, "README", tmp_path / "README.md")
-    results.README.write_text(readme)
-    results.main(keep=None)
-    assert results.README.read_text() == readme
-    assert all(f"| `{key}` |" in readme for key in read_yaml(ROOT / "params.yaml"))
+    for page, text in results.pages().items():
+        assert page.read_text() == text, f"{page}: `sentiment results` writes its table"
+    parameters = (ROOT / "docs/parameters.md").read_text()
+    assert all(f"| `{key}` |" in parameters for key in read_yaml(ROOT / "params.yaml"))

@@ -1,4 +1,4 @@
-"""Writes the README's tables: the results, from the metrics that Git holds, and the parameters, from their schema."""
+"""Writes tables of README.md and docs/: the results, from the metrics that Git holds, and the parameters, from their schema."""
 
 import shutil
 from pathlib import Path
@@ -13,7 +13,6 @@ from sentiment.evaluation.report import with_interval
 from sentiment.evaluation.run import KeptRun, Run, repository
 from sentiment.params import FILE, Params
 
-README = Path("README.md")
 METRICS = Path("metrics")
 MODELS = {"baseline": "TF-IDF baseline", "zero_shot": "before fine-tuning", "test": "fine-tuned"}
 
@@ -23,18 +22,38 @@ def main(
     keep: Annotated[str | None, typer.Option(metavar="NAME", help="first keep this workspace's metrics and params.yaml as metrics/NAME/")] = None,
 ) -> None:
 # fmt: on
-    """Write the README's tables of results and parameters."""
+    """Write the tables of results and parameters in README.md and docs/."""
     if keep:
         keep_run(METRICS / keep)
-    readme = README.read_text(encoding="utf-8")
-    for name, lines in {"results": results(), "parameters": parameters()}.items():
-        start, end = f"<!-- {name}: sentiment results -->\n", f"<!-- end of {name} -->\n"
-        if start not in readme or end not in readme:
-            raise InputError(f"{README}: has no {start.strip()} and {end.strip()}; the table goes between them")
-        before, after = readme.split(start)[0], readme.split(end)[1]
-        readme = before + start + "\n".join([*lines, ""]) + end + after
-    with replacing(README) as partial:
-        partial.write_text(readme, encoding="utf-8")
+    for page, text in pages().items():
+        with replacing(page) as partial:
+            partial.write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[Path, str]:
+    """The pages that have tables, by file, with the tables as they are to be now.
+
+    Raises:
+        InputError: a page lacks the two lines between which its table goes.
+    """
+    rows = results()
+    tables = {
+        "README.md": ("results", [[*row[:3], row[-1]] for row in rows]),
+        "docs/imdb.md": ("results", rows),
+        "docs/parameters.md": ("parameters", parameters()),
+    }
+    return {Path(page): with_table(Path(page), name, table) for page, (name, table) in tables.items()}
+
+
+def with_table(page: Path, name: str, rows: list[list[str]]) -> str:
+    """The text of a page with a Markdown table of `rows`, the first of them its header, in the place of its last one."""
+    start, end = f"<!-- {name}: sentiment results -->\n", f"<!-- end of {name} -->\n"
+    text = page.read_text(encoding="utf-8")
+    if start not in text or end not in text:
+        raise InputError(f"{page}: has no {start.strip()} and {end.strip()}; the table goes between them")
+    lines = [f"| {' | '.join(cells)} |\n" for cells in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]) + "\n")
+    return text.split(start)[0] + start + "".join(lines) + end + text.split(end)[1]
 
 
 def keep_run(target: Path) -> None:
@@ -59,38 +78,35 @@ def keep_run(target: Path) -> None:
             shutil.copy(path, folder)
 
 
-def parameters() -> list[str]:
-    """The parameters as a Markdown table: the lines of params.yaml with the descriptions of the schema."""
-    lines = ["| parameter | default | what |", "|---|---|---|"]
+def parameters() -> list[list[str]]:
+    """Rows of the parameters, after a header: the lines of params.yaml with the descriptions of the schema."""
+    rows = [["parameter", "default", "meaning"]]
     for line in Path(FILE).read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
         if key in Params.model_fields:
             default = value.partition(" #")[0].strip()
-            lines.append(f"| `{key}` | `{default}` | {Params.model_fields[key].description} |")
-    return lines
+            rows.append([f"`{key}`", f"`{default}`", str(Params.model_fields[key].description)])
+    return rows
 
 
-def results() -> list[str]:
-    """The results as a Markdown table: a row for each model of each run, its 95 % interval behind its accuracy."""
-    lines = [
-        "| dataset | model | test accuracy | macro F1 | F1 negative, positive | challenge accuracy |",
-        "|---|---|---|---|---|---|",
-    ]
+def results() -> list[list[str]]:
+    """Rows of the results, after a header: one for each model of each run, its 95 % interval behind its accuracy."""
+    rows = [["dataset", "model", "test accuracy", "macro F1", "F1 negative, positive", "challenge accuracy"]]
     for run in [Run(), *(KeptRun(path.parent.name) for path in sorted(METRICS.glob(f"*/{FILE}")))]:
-        lines += [row(run, name) for name in MODELS if run.has(f"metrics/{name}.json")]
-    return lines
+        rows += [row(run, name) for name in MODELS if run.has(f"metrics/{name}.json")]
+    return rows
 
 
-def row(run: Run, name: str) -> str:
+def row(run: Run, name: str) -> list[str]:
     """One model of one run: its metrics on the test split, and on the challenge set where it was scored there."""
     metrics, model, reviews = run.metrics(name), MODELS[name], run.metrics("data")["rows"]
     if name != "baseline":
         model += f": {run.params['model'].split('/')[-1].split('@')[0]}"
     if name == "test":
         model += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
-    start = f"| {run.params['dataset']} ({reviews['train']:,} + {reviews['test']:,}) | {model} |"
+    start = [f"{run.params['dataset']} ({reviews['train']:,} + {reviews['test']:,})", model]
     if isinstance(metrics["accuracy"], str):
-        return f"{start} {metrics['accuracy']} | | | |"
+        return [*start, metrics["accuracy"], "", "", ""]
     challenge = with_interval(run.metrics("challenge")) if name == "test" else ""
     f1 = f"{metrics['negative']['f1']:.4f}, {metrics['positive']['f1']:.4f}"
-    return f"{start} {with_interval(metrics)} | {metrics['macro_f1']:.4f} | {f1} | {challenge} |"
+    return [*start, with_interval(metrics), f"{metrics['macro_f1']:.4f}", f1, challenge]

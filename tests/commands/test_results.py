@@ -24,16 +24,20 @@ def test_a_kept_run_stays_in_the_table(copy: Clone, monkeypatch: pytest.MonkeyPa
     results.main(keep="mine")
     assert {path.name for path in kept.iterdir()} > {"challenge.json", "test.json", "train.json"}
 
-    readme = Path("README.md").read_text()
-    table = readme.split("<!-- results: sentiment results -->\n")[1].split("<!-- end of results -->")[0].splitlines()
+    page = Path("docs/imdb.md").read_text()
+    table = page.split("<!-- results: sentiment results -->\n")[1].split("<!-- end of results -->")[0].splitlines()
     sample = [line for line in table if line.startswith("| sample (64 + 405) |")]
     assert len(sample) == 6
     assert sample[:3] == sample[3:]
     metrics = Run().metrics("test")
-    assert f"| fine-tuned: all-MiniLM-L6-v2, `lr=0.0002`, `epochs=1` | {metrics['accuracy']:.4f} (" in sample[2]
+    accuracy = f"| fine-tuned: all-MiniLM-L6-v2, `lr=0.0002`, `epochs=1` | {metrics['accuracy']:.4f} ("
+    assert accuracy in sample[2]
+    assert f" | {metrics['macro_f1']:.4f} | " in sample[2]
     assert sum(line.startswith("| imdb (22,301 + 25,000) |") for line in table) == 2
+    readme = Path("README.md").read_text()
+    assert readme.count(accuracy) == 2
     results.main()
-    assert Path("README.md").read_text() == readme
+    assert (Path("README.md").read_text(), Path("docs/imdb.md").read_text()) == (readme, page)
 
 
 def test_what_cannot_be_written_is_one_line(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,6 +48,10 @@ def test_what_cannot_be_written_is_one_line(copy: Clone, monkeypatch: pytest.Mon
     copy.set(validation_size="0.3")  # all follow from it
     with pytest.raises(InputError, match="^--keep mine: no metrics are up to date; `dvc repro` first$"):
         results.main(keep="mine")
-    Path("README.md").write_text("# Films\n")
-    with pytest.raises(InputError, match="^README.md: has no <!-- results: sentiment results --> and <!-- end of"):
+    before = Path("README.md").read_text()
+    Path("docs/parameters.md").write_text("# Films\n")
+    with pytest.raises(
+        InputError, match="^docs/parameters.md: has no <!-- parameters: sentiment results --> and <!-- end"
+    ):
         results.main()
+    assert Path("README.md").read_text() == before

@@ -145,7 +145,7 @@ def test_a_full_disk_is_one_line_and_costs_no_earlier_output(copy: Clone, stage:
 
 @pytest.mark.slow
 def test_short_of_memory_it_trains_in_smaller_parts(copy: Clone) -> None:
-    copy.set(max_length="256", batch_size="32")
+    copy.set(max_length="256", batch_size="32", precision="fp32")  # bf16, where it is quick, needs less
     (copy.folder / "limited.py").write_text(LIMITED)
     script = "PYTHONPATH=. python limited.py"
     assert "memory ran out" not in copy.run(f"{script} 8000")

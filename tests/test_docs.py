@@ -1,0 +1,251 @@
+"""README.md, CONTRIBUTING.md, CHANGELOG.md and docs/: their links, commands, options, parameters and paths are real."""
+
+import gzip
+import importlib
+import re
+import shlex
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+import typer
+
+from sentiment.cli import COMMANDS
+from sentiment.data.dataset import Source, read_source
+from sentiment.params import Params
+from sentiment.schema import read_yaml
+from tests import picture
+from tests.conftest import ROOT, Clone
+from tests.pipeline.test_pipeline import executed
+from tests.pipeline.test_remotes import colleague
+
+PAGES = [
+    str(path.relative_to(ROOT))
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "CHANGELOG.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    )
+]
+TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
+TABLE = read_yaml(ROOT / "tests/docs.yaml")
+# Tables that a program of tests/ writes, and another test reads: names in them are of other people's files.
+WRITTEN = re.compile(r"<!-- (.+): tests/.*? -->.*?<!-- end of \1 -->", re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PLACEHOLDERS = {"mine", "NAME"}  # parts of paths that a reader chooses
+
+
+def blocks(page: str, *languages: str) -> list[str]:
+    """The content of a page's fenced blocks in these languages."""
+    return [content for language, content in FENCE.findall(TEXTS[page]) if language in languages]
+
+
+def prose(page: str) -> str:
+    """A page without its fenced blocks and without tables from tests/."""
+    return WRITTEN.sub("", FENCE.sub("", TEXTS[page]))
+
+
+def spans(page: str) -> list[str]:
+    """The code spans of a page's prose."""
+    return [" ".join(span.split()) for _, span in re.findall(r"(`+)(.+?)\1(?!`)", prose(page), re.DOTALL)]
+
+
+def commands(page: str) -> list[str]:
+    """The command lines of a page's fenced blocks, one of `a && b` each, without comments."""
+    lines = [line for content in blocks(page, "sh") for line in content.splitlines()]
+    lines += [line[2:] for content in blocks(page, "console") for line in content.splitlines() if line.startswith("$ ")]
+    return list(
+        filter(None, (part.strip() for line in lines for part in re.sub(r"(^|\s)# .*", "", line).split(" && ")))
+    )
+
+
+def matches(command: str, pattern: str) -> bool:
+    """Whether a command is of a pattern, in which only * is special."""
+    return re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), command) is not None
+
+
+def anchors(page: str) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def options(name: str) -> set[str]:
+    """The options of a subcommand of `sentiment`."""
+    app = typer.Typer()
+    app.command()(importlib.import_module(f"sentiment.commands.{name}").main)
+    return {option for param in typer.main.get_command(app).params for option in param.opts} | {"--help"}
+
+
+def listed_files() -> set[str]:
+    """Files and folders that Git has, or would add."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    return {str(path) for file in map(Path, listed) for path in (file, *file.parents)}
+
+
+def outputs() -> set[str]:
+    """Files and folders that runs and commands write: those of dvc.yaml, and those that Git ignores."""
+    stages = [stage.get("do", stage) for stage in read_yaml(ROOT / "dvc.yaml")["stages"].values()]
+    listed = [out for stage in stages for out in [*stage.get("outs", []), *stage.get("metrics", [])]]
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")]
+    return {*(out if isinstance(out, str) else next(iter(out)) for out in listed), *ignored}
+
+
+def test_the_readme_is_read_in_five_minutes() -> None:
+    assert len(TEXTS["README.md"].split()) <= 1200
+
+
+def test_the_picture_is_small_and_its_command_stands_beside_it() -> None:
+    assert 1_000 < picture.PICTURE.stat().st_size <= picture.LARGEST
+    assert "<!-- python -m tests.picture draws it -->\n![" in TEXTS["README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if target.startswith("https://"):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (ROOT / page).parent / file if file else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            assert anchor in anchors(str(path.resolve().relative_to(ROOT))), target
+
+
+def test_every_page_is_in_the_index() -> None:
+    linked = set(re.findall(r"\]\(([\w-]+\.md)", TEXTS["docs/README.md"]))
+    assert linked | {"README.md"} == {Path(page).name for page in PAGES if page.startswith("docs/")}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_is_run_by_a_test_or_says_why_not(page: str) -> None:
+    assert all(language for language, _ in FENCE.findall(TEXTS[page])), "a block says its language"
+    patterns = [*TABLE["tests"], *TABLE["here"], *TABLE["no test"]]
+    for command in commands(page):
+        assert any(matches(command, pattern) for pattern in patterns), f"{command}: in no list of tests/docs.yaml"
+
+
+def test_the_list_of_commands_is_no_longer_than_the_pages_need() -> None:
+    shown = {command for page in PAGES for command in commands(page)}
+    for pattern in [*TABLE["tests"], *TABLE["here"], *TABLE["no test"]]:
+        assert any(matches(command, pattern) for command in shown), f"{pattern}: on no page"
+    for test in TABLE["tests"].values():
+        file, name = test.split("::")
+        assert f"def {name}(" in (ROOT / file).read_text(), test
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_sentiment_and_their_options_exist(page: str) -> None:
+    for line in commands(page) + spans(page):
+        words = shlex.split(line) if line.startswith("sentiment ") else []
+        if len(words) > 1:
+            assert words[1] in COMMANDS, line
+            assert {word for word in words if word.startswith("--")} <= options(words[1]), line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_options_named_alone_exist(page: str) -> None:
+    # DVC's and pip's, which a page names with their command nearby
+    others = {"--dry", "--temp", "--jobs", "--allow-missing", "--cloud", "--local", "--run-cache", "--single-item", "--downstream", "--ignore-errors"}  # fmt: skip
+    known = others.union(*map(options, COMMANDS))
+    assert {span.split()[0] for span in spans(page) if span.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_parameters_exist(page: str) -> None:
+    keys = set(Params.model_fields) | {field.alias or name for name, field in Source.model_fields.items()}
+    keys |= {"padding", "error"}  # of transformers' tokenizers; of lines that end a run
+    set_by = [match[1] for span in spans(page) if (match := re.match(r"([a-z]\w*)(?:=(?!=)|: )", span))]
+    assert set(set_by) <= keys
+    assert set(re.findall(r" -S '?(\w+)=", "\n".join(commands(page) + spans(page)))) <= set(Params.model_fields)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_targets_of_make_exist(page: str) -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"^make ([a-z-]+)", "\n".join(commands(page) + spans(page)), re.MULTILINE)) <= {*targets}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_exist(page: str) -> None:
+    files, written = listed_files(), outputs()
+    names = {Path(path).name for path in files}
+    for span in spans(page):
+        path = re.sub(r"<\w+>", "*", span.rstrip("/"))
+        if re.fullmatch(r"[\w-]+\.(yaml|toml|lock|md|py)", path):
+            assert path in names, span
+        elif re.fullmatch(r"[\w.*-]+(/[\w.*-]+)+", path) and path.split("/")[0] in files:
+            known = any(fnmatch(each, path) for each in files | written | {str(Path(out).parent) for out in written})
+            under = any(str(parent) in written for parent in Path(path).parents)
+            assert known or under or PLACEHOLDERS & set(path.split("/")), span
+
+
+def test_an_example_of_dataset_yaml_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data/mine").mkdir(parents=True)
+    examples = [content for page in PAGES for content in blocks(page, "yaml")]
+    assert examples
+    for content in examples:
+        Path("data/mine/dataset.yaml").write_text(content)
+        assert read_source("mine").labels
+
+
+def test_cheap_commands_and_programs_run(copy: Clone) -> None:
+    write = {
+        "reviews.txt": b"A joy.\nDull.\n",
+        "reviews.csv": b"id,text\n7,A joy.\n8,Dull.\n",
+        "part-1.jsonl.gz": gzip.compress(b'{"text": "A joy."}\n'),
+        "part-2.jsonl.gz": gzip.compress(b'{"text": "Dull."}\n'),
+    }
+    for name, content in write.items():
+        (copy.folder / name).write_bytes(content)
+    copy.run("dvc exp save --name NAME")
+    for command in TABLE["here"]:
+        copy.run(command)
+    assert (copy.folder / "scores.parquet").exists()
+    assert (copy.folder / "scores.jsonl").read_text().count("\n") == 2
+    for page in PAGES:
+        for program in blocks(page, "python"):
+            # The same, of a review that is longer than the model reads
+            (copy.folder / "program.py").write_text(program.replace("A film I", "A film " * 600 + "I"))
+            assert "'label':" in copy.run(f"{sys.executable} program.py")
+
+
+def test_a_fresh_clone_tells_what_would_run(ran: Clone, tmp_path: Path) -> None:
+    fresh = colleague(ran, tmp_path)
+    assert "ERROR" in fresh.run("dvc repro --dry", fails=True)
+    assert not executed(fresh.run("dvc repro --dry --allow-missing"))  # all is as dvc.lock says
+    assert "Missing cache files:\nmd5: " in fresh.run("dvc pull", fails=True)  # nobody has pushed
+
+
+def test_going_back(copy: Clone) -> None:
+    before = copy.bytes_of("models", "metrics", "params.yaml", "dvc.lock")
+    copy.set(lr="3e-5")
+    for name in ("models/baseline.npz", "metrics/test.json", "models/classifier/config.json"):
+        (copy.folder / name).unlink()
+        (copy.folder / name).write_text("another run's")
+    copy.run("git restore . && dvc checkout --force")
+    assert copy.bytes_of("models", "metrics", "params.yaml", "dvc.lock") == before
+
+
+@pytest.mark.slow
+def test_two_branches_that_have_both_run_are_merged(copy: Clone) -> None:
+    copy.run("git checkout -q -b BRANCH")
+    copy.set(lr="3e-5")
+    copy.run("dvc repro")
+    copy.commit()
+    copy.run("git checkout -q main && dvc checkout")
+    copy.set(seed="7")
+    copy.run("dvc repro")
+    copy.commit()
+    assert "CONFLICT (content): Merge conflict in dvc.lock" in copy.run("git merge BRANCH", fails=True)
+    copy.run("git checkout --ours dvc.lock metrics")
+    assert "train" in executed(copy.run("dvc repro"))
+    copy.run('git add -A && git commit -m "Merge BRANCH"')
+    params = read_yaml(copy.folder / "params.yaml")
+    assert (params["lr"], params["seed"]) == (3e-5, 7)
+    assert "up to date" in copy.run("dvc status")
