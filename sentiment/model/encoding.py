@@ -7,7 +7,7 @@ from typing import Literal, TypeVar
 
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from sentiment.errors import InputError, loading
+from sentiment.errors import InputError, extra, loading
 
 Truncation = Literal["head", "tail", "head_tail"]
 SHORTEST = 8  # tokens of a review: the least that params.yaml allows
@@ -31,12 +31,16 @@ class Encoder:
         unknown: those of them that the vocabulary does not have.
 
     Raises:
-        InputError: there is no tokenizer in the folder that can be used.
+        InputError: there is no tokenizer in the folder that can be used, or it needs the extra `sentencepiece`.
     """
 
     def __init__(self, folder: str | Path, max_length: int, truncation: Truncation):
         self.max_length, self.truncation = max_length, truncation
         self.tokens = self.unknown = 0
+        if any(Path(folder).glob("*.model")) and not Path(folder, "tokenizer.json").exists():
+            with extra("sentencepiece"):
+                import sentencepiece  # noqa: F401, I001
+                import google.protobuf  # noqa: F401
         with loading(f"{folder}: the tokenizer"):
             self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False

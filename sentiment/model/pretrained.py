@@ -74,7 +74,13 @@ class Pretrained:
         """Whether it already classifies sequences, that is, whether its head was trained."""
         return any(name.endswith("ForSequenceClassification") for name in self.config.get("architectures") or [])
 
-    def kept_labels(self, head: str | list[str]) -> tuple[int, int] | None:
+    @property
+    def labels(self) -> list[str]:
+        """The names of its head's labels, by index."""
+        named = self.config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}  # which transformers leaves unwritten
+        return [named[key].strip() for key in sorted(named, key=int)]
+
+    def kept_labels(self, head: str | list[str | int]) -> tuple[int, int] | None:
         """Indices of its head's labels that mean NEGATIVE and POSITIVE; None: a new head is to be trained.
 
         Args:
@@ -89,17 +95,16 @@ class Pretrained:
             raise InputError(
                 f"params.yaml: head: {shortened(head)}: {self.source} has no trained head; allowed: auto, new"
             )
-        named = self.config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}  # which transformers leaves unwritten
-        labels = [named[key].strip() for key in sorted(named, key=int)]
-        means = SPELLINGS if head == "auto" else [{label.strip().casefold()} for label in head]
+        labels = self.labels
+        means = SPELLINGS if head == "auto" else [{str(label).strip().casefold()} for label in head]
         negative, positive = ([i for i, label in enumerate(labels) if label.casefold() in each] for each in means)
         if len(negative) == len(positive) == 1 and negative != positive and (len(labels) == 2 or head != "auto"):
             return negative[0], positive[0]
         example = ",".join(label if label.isidentifier() else json.dumps(label) for label in (labels[0], labels[-1]))
+        two = f"name the one for NEGATIVE and the one for POSITIVE, as in -S 'head=[{one_line(example, 80)}]', or "
         raise InputError(
             f"params.yaml: head: {shortened(head)}: the head of {self.source} has the labels "
-            f"{one_line(', '.join(labels))}; name the one for NEGATIVE and the one for POSITIVE, as in "
-            f"-S 'head=[{one_line(example, 80)}]', or make a new head: -S head=new"
+            f"{one_line(', '.join(labels))}; {two if len(set(labels)) > 1 else ''}make a new head: -S head=new"
         )
 
 

@@ -19,7 +19,7 @@ _DROPOUT = re.compile("dropout|_pdrop|dropatt")  # the others with `drop` in the
 
 
 def build_classifier(
-    pretrained: Pretrained, encoder: Encoder, head: str | list[str] = "auto", dropout: float | None = None
+    pretrained: Pretrained, encoder: Encoder, head: str | list[str | int] = "auto", dropout: float | None = None
 ) -> PreTrainedModel:
     """The pretrained model with a head for LABELS, in their order: its own trained one, or a new one.
 
@@ -145,7 +145,7 @@ def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> N
 
 def renew_head(model: PreTrainedModel) -> None:
     """Give a trained head random numbers, as transformers gives a new one."""
-    for name, module in model.named_modules():
+    for name, module in reversed([*model.named_modules()]):  # parts first, as what holds them may begin them anew
         if name and not _in_body(model, f"{name}."):
             for part in (module, *module.parameters(recurse=False)):
                 part._is_hf_initialized = False  # else it is left as it is

@@ -26,16 +26,6 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
     """A tiny model that was taught six words and nothing else, and reads 32 tokens; its first label is POSITIVE."""
     folder = tmp_path_factory.mktemp("taught")
     AutoTokenizer.from_pretrained(pretrained.fetch(pretrained.PACKAGED).folder).save_pretrained(folder)
-    encoder = Encoder(folder, 32, "head_tail")
-    draw = random.Random(0)
-    labels = [number % 3 for number in range(512)]  # the third: neither
-    kinds = [*WORDS, ["and"]]
-    meant = torch.tensor([[0, 1], [1, 0], [0.5, 0.5]])[labels]
-    texts = [
-        " ".join(draw.sample([draw.choice(kinds[label]), *draw.sample(PLAIN.split(), 12)], 13))
-        for label in labels  # in any place
-    ]
-    torch.manual_seed(0)
     config = DistilBertConfig(
         dim=32,
         n_layers=1,
@@ -47,6 +37,17 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
         id2label={0: "POSITIVE", 1: "NEGATIVE"},
         label2id={"POSITIVE": 0, "NEGATIVE": 1},
     )
+    config.save_pretrained(folder)
+    encoder = Encoder(folder, 32, "head_tail")
+    draw = random.Random(0)
+    labels = [number % 3 for number in range(512)]  # the third: neither
+    kinds = [*WORDS, ["and"]]
+    meant = torch.tensor([[0, 1], [1, 0], [0.5, 0.5]])[labels]
+    texts = [
+        " ".join(draw.sample([draw.choice(kinds[label]), *draw.sample(PLAIN.split(), 12)], 13))
+        for label in labels  # in any place
+    ]
+    torch.manual_seed(0)
     model = DistilBertForSequenceClassification(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     ids = torch.tensor(encoder(texts)[0])  # each word is one token

@@ -58,11 +58,14 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "small": {"config.json": CONFIG, "tokenizer.json": b"{ }", "model.safetensors": weights(8)},
         "large": {"config.json": CONFIG, "model.safetensors": weights(25 * MIB)},
         "pickle": {"config.json": CONFIG, "pytorch_model.bin": b"a pickle"},
+        "deberta": {"config.json": CONFIG, "spm.model": b"pieces", "model.safetensors": weights(8)}
+        | {f"{folder}/model.safetensors": weights(8) for folder in ("checkpoint-1", "onnx/old")},
+        "adapter": {"adapter_config.json": b"{}", "adapter_model.safetensors": weights(8)},
     }.items():
-        (top / name).mkdir()
         for file, content in files.items():
+            (top / name / file).parent.mkdir(parents=True, exist_ok=True)
             (top / name / file).write_bytes(content)
-    models = {f"models/test/{name}": top / name for name in ("small", "large", "pickle")}
+    models = {f"models/test/{name}": top / name for name in ("small", "large", "pickle", "deberta", "adapter")}
     (top / "broken").mkdir()
     (top / "broken/train.parquet").write_bytes(b"PAR1")
     models["datasets/test/broken"] = top / "broken"
@@ -90,8 +93,8 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     clone.environment |= user.environment()
     printed = clone.run(command)
 
-    # A trained head is kept, in its own order: at this lr it is still the one that the hub served.
-    before = load_file(repositories["models/test/tiny"] / "model.safetensors")["classifier.weight"]
+    # A trained head is kept, NEGATIVE's row first: at this lr it is still the one that the hub served.
+    before = load_file(repositories["models/test/tiny"] / "model.safetensors")["classifier.weight"].flip(0)
     after = load_file(clone.folder / "models/classifier/model.safetensors")["classifier.weight"]
     torch.testing.assert_close(after, before, atol=1e-6, rtol=0)
 
@@ -156,8 +159,17 @@ def test_what_the_hub_does_not_have_is_named(user: User) -> None:
     }.items():
         error = user.fetch(model, fails=True)
         assert error.startswith(f"error: model {model} could not be fetched from the Hub: {message}")
-    assert user.fetch("test/pickle", fails=True).endswith("has no *.safetensors weights, and no other format is loaded")
+    assert user.fetch("test/pickle", fails=True).endswith(
+        "no other format is loaded; the Hub often has a conversion: test/pickle@refs/pr/1"
+    )
+    assert "is a PEFT adapter; merge it into its model first" in user.fetch("test/adapter", fails=True)
     assert not user.hub.asked(r"\.bin")
+
+
+def test_a_model_is_the_files_at_the_top(user: User) -> None:
+    assert user.fetch("test/deberta") == f"test/deberta@{hub.COMMIT}"
+    fetched = {request.split("/resolve/")[1].split("/", 1)[1] for request in user.hub.asked("GET .*/resolve/")}
+    assert fetched == {"config.json", "spm.model", "model.safetensors"}
 
 
 # A request of each kind: the commit of main, the list of files, one file's hash and size, its content.

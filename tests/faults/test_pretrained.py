@@ -16,10 +16,10 @@ from transformers import BertConfig, BertForSequenceClassification, BertModel, B
 from sentiment.model import pretrained
 from sentiment.model.classifier import load_transformer
 from sentiment.model.encoding import Encoder
-from sentiment.model.scoring import load_weights
+from sentiment.model.transformer import load_weights
 from sentiment.params import Params
 from sentiment.schema import parse_yaml
-from sentiment.training.trainer import score_one_review
+from sentiment.training.trial import try_model
 from tests.conftest import Clone
 from tests.helpers.fuzzing import PARAMS, VALUES, cases, check_refusal, explore, mutated, refusal, tried
 
@@ -71,11 +71,9 @@ def trial() -> str | None:
     """The line with which the stage check refuses the model in the folder `model`."""
 
     def run() -> None:
-        model = pretrained.fetch("model")
-        model.check_length(max_length=MAX_LENGTH)
-        score_one_review(model, PARSED)
+        try_model(pretrained.fetch("model"), PARSED)
 
-    return refusal(run, "model model: ", "model: ", "params.yaml: max_length: ")
+    return refusal(run, "model model: ", "model: ", "params.yaml: max_length: ", "params.yaml: head: ")
 
 
 Tensors = dict[str, torch.Tensor]

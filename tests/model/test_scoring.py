@@ -1,7 +1,8 @@
-"""Encoding, scoring and pretrained models, on the real MiniLM weights."""
+"""Scoring: what a review's score depends on, on the real MiniLM weights and on tiny models."""
 
-import json
-import shutil
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,46 +11,32 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
-from sentiment.errors import InputError
-from sentiment.model import pretrained, scoring
+from sentiment.model import pretrained, scoring, transformer
 from sentiment.model.encoding import Encoder
+from tests.architectures import reviews, write_pretrained
+from tests.conftest import ROOT
 
 TEXTS = [
     "Good.",
     "A long and winding tale of a boat, a dog and two brothers. " * 20,
     "Not for me, thanks.",
+    "Bad.",
     "é 😀 " * 9,
+    *reviews()["text"].head(8),
 ]
 
 
-@pytest.fixture(scope="module")
-def folder() -> Path:
-    return pretrained.fetch(pretrained.PACKAGED).folder
+def minilm() -> scoring.TransformerClassifier:
+    """MiniLM with a new head, in float32."""
+    scoring.make_deterministic()
+    base = pretrained.fetch(pretrained.PACKAGED)
+    encoder = Encoder(base.folder, 128, "head_tail")
+    torch.manual_seed(0)
+    return scoring.TransformerClassifier(transformer.build_classifier(base, encoder), encoder, "fp32")
 
 
-def test_short_reviews_are_encoded_as_the_tokenizer_does(folder: Path) -> None:
-    encoder = Encoder(folder, 512, "head_tail")
-    ids, cut = encoder(TEXTS)
-    assert ids == encoder.tokenizer(TEXTS)["input_ids"]
-    assert cut == 0
-
-
-@pytest.mark.parametrize(("truncation", "head"), [("head", 30), ("tail", 0), ("head_tail", 8)])
-def test_truncation_keeps_the_part_it_names(folder: Path, truncation: str, head: int) -> None:
-    encoder = Encoder(folder, 32, truncation)  # type: ignore[arg-type]
-    whole = encoder.tokenizer(TEXTS[1], add_special_tokens=False, verbose=False)["input_ids"]
-    (ids,), cut = encoder(TEXTS[1:2])
-    tail = whole[len(whole) - (30 - head) :]
-    assert ids == [encoder.tokenizer.cls_token_id, *whole[:head], *tail, encoder.tokenizer.sep_token_id]
-    assert cut == 1
-
-
-def test_head_tail_is_the_papers_at_512(folder: Path) -> None:
-    encoder = Encoder(folder, 512, "head_tail")
-    assert (encoder._head, encoder._tail) == (128, 382)
-
-
-def test_scores_are_those_of_transformers_pipeline(folder: Path) -> None:
+def test_scores_are_those_of_transformers_pipeline() -> None:
+    folder = pretrained.fetch(pretrained.PACKAGED).folder
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
     encoder = Encoder(folder, 128, "head")
@@ -62,47 +49,41 @@ def test_scores_are_those_of_transformers_pipeline(folder: Path) -> None:
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
-def test_batches_hold_every_review_once_within_the_budget() -> None:
-    lengths = list(np.random.default_rng(0).integers(1, 90, 500))
-    batches = scoring.batches(lengths, tokens=100)
+def test_a_score_is_the_same_to_the_bit_whatever_is_scored_beside_it() -> None:
+    classifier = minilm()
+    together = classifier.probabilities(TEXTS)
+    assert len(set(together)) > len(TEXTS) / 2
+    alone = np.concatenate([classifier.probabilities([text]) for text in TEXTS])
+    np.testing.assert_array_equal(alone, together)
+    np.testing.assert_array_equal(classifier.probabilities(TEXTS[::-1]), together[::-1])
+    np.testing.assert_array_equal(classifier.probabilities(TEXTS[2::3]), together[2::3])
+    np.testing.assert_array_equal(classifier.probabilities(TEXTS * 2), np.tile(together, 2))
+    code = "from tests.model.test_scoring import *; print(minilm().probabilities(TEXTS).tobytes().hex())"
+    for threads in ("1", "2"):
+        command = [sys.executable, "-c", code]
+        environment = os.environ | {"OMP_NUM_THREADS": threads}
+        printed = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, check=True)
+        assert printed.stdout.split()[-1] == together.tobytes().hex(), threads
+
+
+@pytest.mark.parametrize("kind", ["bert", "fnet", "xlnet", "convbert", "gpt2"])
+def test_a_score_depends_on_its_own_text_in_other_architectures(tmp_path: Path, kind: str) -> None:
+    base = pretrained.fetch(str(write_pretrained(tmp_path, kind, head=True, id2label={0: "neg", 1: "pos"})))
+    encoder = Encoder(base.folder, 64, "head_tail")
+    classifier = scoring.TransformerClassifier(transformer.build_classifier(base, encoder), encoder, "fp32")
+    together = classifier.probabilities(TEXTS)
+    assert np.ptp(together) > 1e-3
+    alone = np.concatenate([classifier.probabilities([text]) for text in TEXTS])
+    np.testing.assert_allclose(alone, together, rtol=0, atol=1e-6)
+    assert classifier._padding_is_harmless == (kind != "fnet")
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_batches_hold_every_review_once_within_the_budget(padded: bool) -> None:
+    lengths = np.random.default_rng(0).integers(1, 90, 500).tolist()
+    batches = scoring.batches(lengths, tokens=100, padded=padded)
     assert sorted(row for batch in batches for row in batch) == list(range(500))
     assert all(len(batch) * max(lengths[row] for row in batch) <= 100 for batch in batches)
-
-
-def copy_of(folder: Path, target: Path, **config: object) -> Path:
-    shutil.copytree(folder, target)
-    content = json.loads((target / "config.json").read_text())
-    (target / "config.json").write_text(json.dumps(content | config))
-    return target
-
-
-def test_a_trained_head_keeps_its_label_order(folder: Path, tmp_path: Path) -> None:
-    head = {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "positive", "1": "NEGATIVE"}}
-    swapped = pretrained.fetch(str(copy_of(folder, tmp_path / "swapped", **head)))
-    assert swapped.has_head
-    assert swapped.labels() == ("POSITIVE", "NEGATIVE")
-
-
-@pytest.mark.parametrize(
-    "labels", [{"0": "LABEL_0", "1": "LABEL_1"}, {"0": "NEGATIVE", "1": "NEUTRAL", "2": "POSITIVE"}, {}]
-)
-def test_a_head_with_other_labels_is_refused(folder: Path, tmp_path: Path, labels: dict[str, str]) -> None:
-    head = {"architectures": ["BertForSequenceClassification"], "id2label": labels}
-    with pytest.raises(InputError, match="model other: its head has the labels .*; allowed: NEGATIVE and POSITIVE"):
-        pretrained.fetch(str(copy_of(folder, tmp_path / "other", **head)))
-
-
-def test_only_safetensors_are_loaded(folder: Path, tmp_path: Path) -> None:
-    target = copy_of(folder, tmp_path / "pickled")
-    (target / "model.safetensors").rename(target / "pytorch_model.bin")
-    with pytest.raises(InputError, match="model pickled: has no .*safetensors weights"):
-        pretrained.fetch(str(target))
-    (target / "config.json").unlink()
-    with pytest.raises(InputError, match=r"model pickled: has no config\.json"):
-        pretrained.fetch(str(target))
-
-
-def test_packaged_weights_that_were_changed_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "PACKAGED_SHA256", "0" * 64)
-    with pytest.raises(InputError, match="SHA-256 is 53aa51"):
-        pretrained.fetch(pretrained.PACKAGED)
+    assert padded != all(len({lengths[row] for row in batch}) == 1 for batch in batches)
+    longest = [max(lengths[row] for row in batch) for batch in batches]
+    assert longest == sorted(longest, reverse=True)

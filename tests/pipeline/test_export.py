@@ -13,8 +13,9 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.errors import InputError
-from sentiment.model import onnx_export, pretrained, scoring
+from sentiment.model import onnx_export, pretrained
 from sentiment.model.classifier import load_classifier
+from sentiment.model.transformer import load_weights
 from stages import export
 from tests.conftest import Clone
 from tests.pipeline.test_pipeline import executed
@@ -81,7 +82,7 @@ def write_random(folder: Path, kind: str, **sizes: Any) -> None:
 
 def test_a_damaged_export_is_named(small: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(small, tmp_path / "int8")
-    onnx_export.write_int8(scoring.load_weights(small), folder / "model.onnx")
+    onnx_export.write_int8(load_weights(small), folder / "model.onnx")
     content = (folder / "model.onnx").read_bytes()
     for damaged in (content[:-1000], content[:100], b"", b"no protobuf"):
         (folder / "model.onnx").write_bytes(damaged)
@@ -141,7 +142,7 @@ def test_the_same_classifier_gives_the_same_bytes_anywhere(copy: Clone) -> None:
 def test_other_architectures_score_as_in_pytorch(tmp_path: Path, kind: str, sizes: dict[str, Any]) -> None:
     common = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 96}
     write_random(tmp_path / "classifier", kind, **(sizes if kind == "distilbert" else common | sizes))
-    model = scoring.load_weights(tmp_path / "classifier").eval()
+    model = load_weights(tmp_path / "classifier").eval()
     reviews = [torch.randint(5, 30000, (1, length)) for length in (1, 7, 64)]
     with torch.inference_mode():
         expected = [model(input_ids=ids).logits.numpy() for ids in reviews]

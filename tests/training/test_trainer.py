@@ -63,7 +63,7 @@ def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypat
     for tokens in (2048, 2 * 32):  # a micro-batch of all eight, then of two
         monkeypatch.setitem(scoring.TOKENS_A_BATCH, "cpu", tokens)
         torch.manual_seed(0)
-        model = training.build_classifier(base, 0.0)
+        model = training.build_classifier(base, encoder, dropout=0.0)
         trainer = training.build_trainer(tmp_path, model, encoder, params, data, data)
         assert trainer.args.gradient_accumulation_steps == (1 if tokens == 2048 else 4)
         trainer.train()

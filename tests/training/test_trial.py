@@ -1,0 +1,50 @@
+"""The trial of a pretrained model that `check` makes: whatever would fail later is refused now, in one line."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sentiment.errors import InputError
+from sentiment.model import pretrained
+from sentiment.training import trial
+from tests.architectures import PARAMS, write_pretrained
+
+
+@pytest.mark.parametrize(
+    ("kind", "update", "line"),
+    [
+        ("bart", {"dropout": 0.0}, None),
+        ("t5", {"dropout": 0.0}, None),
+        ("gpt2", {"precision": "bf16"}, None),
+        ("big_bird", {"dropout": 0.0, "max_length": 128}, None),  # of which short reviews change the attention
+        ("bert", {"max_length": 131}, "params.yaml: max_length: 131 is not allowed; bert reads at most 130"),
+        ("bert", {"train_max_length": 131}, "params.yaml: train_max_length: 131 is not allowed; bert reads at most 130"),
+        ("bert", {"head": ["a", "b"]}, "params.yaml: head: ['a', 'b']: bert has no trained head; allowed: auto, new"),
+    ],
+)  # fmt: skip
+def test_a_model_is_tried(tmp_path: Path, kind: str, update: dict[str, Any], line: str | None) -> None:
+    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind)))
+    params = PARAMS.model_copy(update=update)
+    if line is None:
+        trial.try_model(base, params)
+        return
+    with pytest.raises(InputError) as refused:
+        trial.try_model(base, params)
+    assert str(refused.value) == line
+
+
+@pytest.mark.parametrize(("kind", "works"), [("distilbert", True), ("gemma2", False)])
+def test_a_model_that_cannot_be_exported_is_refused_if_it_is_to_be(tmp_path: Path, kind: str, works: bool) -> None:
+    pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
+    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind)))
+    trial.try_model(base, PARAMS)
+    params = PARAMS.model_copy(update={"exports": ["int8"]})
+    if works:
+        trial.try_model(base, params)
+        return
+    with pytest.raises(InputError) as refused:
+        trial.try_model(base, params)
+    assert str(refused.value) == (
+        "params.yaml: exports: int8 is not allowed: gemma2 cannot be exported (TorchExportError); allowed: []"
+    )
