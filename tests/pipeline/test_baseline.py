@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sentiment.data import dataset
-from sentiment.model.baseline import BaselineClassifier, fit
+from sentiment.model.baseline import fit
 from stages import baseline
 from tests.conftest import ROOT
 
