@@ -35,6 +35,13 @@ def main() -> None:
         from sentiment.training.trial import try_model  # late: torch takes seconds
 
         try_model(model, params)
+    if params.precision == "bf16":
+        from sentiment.model.scoring import multiplies_bf16
+
+        if not multiplies_bf16():
+            print("warning: precision: bf16: this processor has no bf16 products; fp32 is several times as fast here")
+    if model.local and not model.inside:
+        print(f"{params.model} lies outside the repository; others need it inside, with `dvc add`, to train the same")
     pretrained.point_to(model)
     with atomic.replacing(CHECKED) as path:
         path.write_text("The stage `check` accepts params.yaml and the pretrained model.\n", encoding="utf-8")

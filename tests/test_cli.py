@@ -51,3 +51,10 @@ def test_a_slip_is_named(arguments: str, line: str) -> None:
     assert ended.returncode == 2
     assert line in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
+    code = "import sentiment; raise KeyboardInterrupt  # as it comes within an import"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False)
+    assert ended.stderr == "error: interrupted; nothing half-written was kept\n"
+    assert ended.returncode != 0

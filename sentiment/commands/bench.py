@@ -150,9 +150,8 @@ def matmul_peak() -> float:
     A processor without bf16 products takes minutes for them, and is not asked.
     """
     device, size = ("cuda", 8192) if torch.cuda.is_available() else ("cpu", 1536)
-    best, has = 0.0, torch.cpu.get_capabilities()
-    multiplies_bf16 = device == "cuda" or has.get("avx512_bf16") or has.get("amx_bf16")
-    for dtype in (torch.float32, torch.bfloat16) if multiplies_bf16 else (torch.float32,):
+    best = 0.0
+    for dtype in (torch.float32, torch.bfloat16) if scoring.multiplies_bf16() else (torch.float32,):
         left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
         for _ in range(8):
             started = now()

@@ -70,6 +70,11 @@ class Pretrained:
     local: bool
 
     @property
+    def inside(self) -> bool:
+        """Whether it is a folder of the repository, which others can have too."""
+        return self.local and self.folder.absolute().is_relative_to(Path.cwd())
+
+    @property
     def has_head(self) -> bool:
         """Whether it already classifies sequences, that is, whether its head was trained."""
         return any(name.endswith("ForSequenceClassification") for name in self.config.get("architectures") or [])

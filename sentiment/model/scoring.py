@@ -175,6 +175,14 @@ def uses_bf16(precision: str) -> bool:
     return bool(torch.cpu.get_capabilities().get("amx_bf16"))
 
 
+def multiplies_bf16() -> bool:
+    """Whether the GPU or the processor has products of bfloat16; one without takes several times as long as in fp32."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    has = torch.cpu.get_capabilities()
+    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+
+
 def cast_linear_weights(model: PreTrainedModel) -> None:
     """Turn the weights of linear layers into bfloat16, as autocast does anew for each batch: the same bits, sooner."""
     for layer in model.modules():
