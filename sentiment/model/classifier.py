@@ -73,8 +73,6 @@ def load_transformer(folder: str | Path, precision: str = "auto") -> "Transforme
     with loading(str(folder)):
         model = load_weights(folder)
         encoder = Encoder(folder, model.config.review_max_length, model.config.review_truncation)
-        if scoring.uses_bf16(precision):
-            scoring.cast_linear_weights(model)
         return scoring.TransformerClassifier(model, encoder, precision)
 
 

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -34,14 +33,19 @@ class TransformerClassifier:
         model: a two-label sequence classifier; it is put on CUDA if there is one.
         encoder: of the same model.
         precision: `auto`, `bf16` or `fp32`.
+        trained: the model goes on being trained, so its weights stay float32.
     """
 
-    def __init__(self, model: PreTrainedModel, encoder: Encoder, precision: str = "auto"):
+    def __init__(self, model: PreTrainedModel, encoder: Encoder, precision: str = "auto", trained: bool = False):
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self._device)
         self.encoder = encoder
         self._bf16 = uses_bf16(precision)
         self._on_cpu = self._device.type == "cpu"
+        # Whether batches may be padded, which the architecture decides.
+        self._pads = not self._on_cpu and padding_changes_logits(self.model, encoder) < HARMLESS
+        if self._bf16 and not trained:
+            cast_linear_weights(self.model)
         # Threads, each with a review, or tokens of a batch; fewer once memory runs out.
         self._at_once = torch.get_num_threads() if self._on_cpu else TOKENS_A_BATCH["cuda"]
 
@@ -93,7 +97,7 @@ class TransformerClassifier:
             finally:
                 torch.set_num_threads(threads)  # PyTorch keeps one number for all threads to come
         else:
-            work = batches(lengths, self._at_once, self._padding_is_harmless)
+            work = batches(lengths, self._at_once, self._pads)
             outputs = [self._padded([encoded[row] for row in rows]) for rows in work]
         logits = np.empty((len(encoded), 2), dtype=np.float32)
         for rows, output in zip(work, outputs, strict=True):  # only now, so that a GPU is never waited for in between
@@ -122,11 +126,6 @@ class TransformerClassifier:
         batch = self.encoder.tokenizer.pad({"input_ids": ids}, return_tensors="pt", verbose=False)
         with self.autocast():
             return self.model(**batch.to(self._device)).logits
-
-    @cached_property
-    def _padding_is_harmless(self) -> bool:
-        """Whether a review has the same score alone as padded, which depends on the architecture."""
-        return padding_changes_logits(self.model, self.encoder) < HARMLESS
 
 
 @torch.no_grad()

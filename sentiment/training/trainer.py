@@ -112,7 +112,7 @@ def build_trainer(
         data_collator=transformers.DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
         compute_loss_func=mean_loss, callbacks=[EpochLine(), checkpoints.SaveWithHashes()],
     )  # fmt: skip
-    trainer.classifier = scoring.TransformerClassifier(model, encoder, params.precision)
+    trainer.classifier = scoring.TransformerClassifier(model, encoder, params.precision, trained=True)
     trainer.remove_callback(transformers.PrinterCallback)
     if trainer.pop_callback(ProgressCallback):
         trainer.add_callback(ProgressBar)
