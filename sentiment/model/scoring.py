@@ -26,7 +26,7 @@ BLOCK = 8192  # reviews whose token ids are in memory at the same time
 class TransformerClassifier:
     """A fine-tuned transformer that gives reviews their probability of POSITIVE.
 
-    On a CPU a review's score depends on its own text alone, to the bit: nothing is padded, and each review is the work of
+    On a CPU a review's score depends on its own text alone, to the bit where attention is fused: nothing is padded, and each review is the work of
     one thread. On a GPU, batches are padded as the model's tokenizer pads, unless that changes scores.
 
     Args:

@@ -109,7 +109,10 @@ def build_trainer(
     """
     trainer = LengthGroupedTrainer(
         model=model, args=training_arguments(folder, params, parts), train_dataset=train, eval_dataset=validation,
-        data_collator=transformers.DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=8),
+        # By eights only where that makes no batch longer than the model was found to read.
+        data_collator=transformers.DataCollatorWithPadding(
+            encoder.tokenizer, pad_to_multiple_of=None if lengths(params)["train_max_length"] % 8 else 8
+        ),
         compute_loss_func=mean_loss, callbacks=[EpochLine(), checkpoints.SaveWithHashes()],
     )  # fmt: skip
     trainer.classifier = scoring.TransformerClassifier(model, encoder, params.precision, trained=True)
