@@ -44,6 +44,8 @@ def write_json(path: str | Path, content: dict[str, Any]) -> None:
     def rounded(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: rounded(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [rounded(item) for item in value]
         return round(value, 6) if isinstance(value, float) else value
 
     with replacing(path) as partial:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from sentiment import atomic, stage
 from sentiment.data.splits import capped
-from sentiment.evaluation.report import report
+from sentiment.evaluation.report import metrics_json, report
 from sentiment.model import baseline
 
 MOST = {"train": 100_000, "validation": 20_000}
@@ -37,7 +37,7 @@ def main() -> None:
     if len(fit_on["train"]) < len(train) or len(fit_on["validation"]) < len(validation):
         metrics["fit_on"] = {split: len(rows) for split, rows in fit_on.items()}
         note = f", fit on {len(fit_on['train']):,} of {len(train):,} training reviews"
-    atomic.write_json("metrics/baseline.json", metrics)
+    atomic.write_json("metrics/baseline.json", metrics_json(metrics))
     atomic.write_json("metrics/speed/baseline.json", {"seconds": seconds})
     print(f"baseline: test accuracy {metrics['accuracy']:.4f} in {seconds:.0f} s{note}")
 

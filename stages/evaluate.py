@@ -8,7 +8,7 @@ from sentiment import atomic, stage
 from sentiment.evaluation import plots
 from sentiment.evaluation.hf_metric import SentimentMetrics
 from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
-from sentiment.evaluation.report import report, with_interval
+from sentiment.evaluation.report import metrics_json, report, with_interval
 from sentiment.model.classifier import load_transformer
 from sentiment.params import EvaluateParams
 
@@ -36,7 +36,7 @@ def main() -> None:
     for name, rows in scored.items():
         values = SentimentMetrics().compute(predictions=rows["probability"], references=rows["label"])
         metrics = report(rows, rows["probability"].to_numpy(), values)
-        atomic.write_json(f"metrics/{name}.json", metrics)
+        atomic.write_json(f"metrics/{name}.json", metrics_json(metrics))
         print(f"{name} accuracy {with_interval(metrics)}")
     rate = sum(map(len, scored.values())) / seconds
     atomic.write_json("metrics/speed/evaluate.json", {"seconds": seconds, "reviews_per_second": rate})

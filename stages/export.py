@@ -41,7 +41,7 @@ def main() -> None:
     metrics = accuracy_change(test, evaluated, probability)
     for name, path in {"megabytes": TARGET, "megabytes_fine_tuned": SOURCE}.items():
         metrics[name] = round(sum(file.stat().st_size for file in path.iterdir()) / 1e6, 1)
-    atomic.write_json("metrics/int8.json", metrics)
+    atomic.write_json("metrics/int8.json", {"accuracy": metrics["accuracy"], "details": [metrics]})
     speed = {"seconds": seconds, "reviews_per_second": len(test) / seconds, "times_fine_tuned": ratio}
     atomic.write_json("metrics/speed/int8.json", speed)
     print(

@@ -15,7 +15,7 @@ PREPARED = {split: Path(f"data/prepared/{split}.parquet") for split in ("train",
 
 
 def main() -> None:
-    """Train, keep the weights of the epoch with the highest validation accuracy, and write metrics/train.json."""
+    """Train, keep the weights of the epoch with the highest validation accuracy, and write its metrics."""
     params = TrainParams.load()
     trainer.quiet_libraries()
     scoring.make_deterministic()
@@ -46,7 +46,9 @@ def main() -> None:
             "tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train),
             "tokens_unknown": for_training.unknown_share,
         }  # fmt: skip
-        atomic.write_json("metrics/train.json", metrics | tokens)
+        atomic.write_json("metrics/train.json", {"loss": metrics["train_loss"], "details": [metrics | tokens]})
+        kept = {name: metrics[f"validation_{name}"] for name in ("accuracy", "loss")}
+        atomic.write_json("metrics/validation.json", kept)
         rate = None if resumed else len(train) * params.epochs / seconds
         atomic.write_json("metrics/speed/train.json", {"seconds": seconds, "reviews_per_second": rate})
         shutil.rmtree(checkpoints.FOLDER)

@@ -12,10 +12,14 @@ def main() -> None:
     params = ZeroShotParams.load()
     model = pretrained.fetch(params.model)
     if model.kept_labels(params.head) is None:
-        atomic.write_json("metrics/zero_shot.json", {"accuracy": "no trained head"})
+        none = {"accuracy": "no trained head"}
+        atomic.write_json("metrics/zero_shot.json", none | {"details": [none]})
         print(f"zero-shot: {model.source} has no trained head" if not model.has_head else "zero-shot: head: new")
         return
-    from sentiment.evaluation.report import report  # late: many models have no head, and torch takes seconds
+    from sentiment.evaluation.report import (
+        metrics_json,
+        report,
+    )  # late: many models have no head, and torch takes seconds
     from sentiment.model import encoding, scoring, transformer
 
     scoring.make_deterministic()
@@ -25,7 +29,7 @@ def main() -> None:
     classifier = scoring.TransformerClassifier(weights, encoder, params.precision)
     test = pd.read_parquet("data/prepared/test.parquet")
     metrics = report(test, classifier.probabilities(test["text"].tolist()))
-    atomic.write_json("metrics/zero_shot.json", metrics)
+    atomic.write_json("metrics/zero_shot.json", metrics_json(metrics))
     print(f"zero-shot: test accuracy {metrics['accuracy']:.4f}")
 
 

@@ -1,5 +1,6 @@
 """Real runs in temporary clones of this repository."""
 
+import json
 import os
 import shutil
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 # Test processes share the cores; before torch is imported, and for what they start.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
@@ -101,6 +102,11 @@ class Clone:
             for file in [top] if top.is_file() else sorted(top.rglob("*")):
                 if file.is_file():
                     content[str(file.relative_to(self.folder))] = file.read_bytes()
+        return content
+
+    def details(self, name: str) -> dict[str, Any]:
+        """All that metrics/<name>.json says of what was scored."""
+        content: dict[str, Any] = json.loads((self.folder / f"metrics/{name}.json").read_text())["details"][0]
         return content
 
 

@@ -38,7 +38,7 @@ from sentiment.training.trainer import as_dataset, build_trainer, quiet_librarie
 
 MAX_LENGTH, BATCH_SIZE = 512, 16
 TO_TRAIN, TO_SCORE = 480, 256  # reviews
-# The words of IMDb's reviews (metrics/imdb/data.json) are about log-normal.
+# The words of IMDb's reviews are about log-normal.
 MEDIAN_WORDS, P95_WORDS = 173, 593
 
 

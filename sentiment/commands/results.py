@@ -66,10 +66,14 @@ def keep_run(target: Path) -> None:
         raise InputError(f"--keep {target.name}: {target} is there already and no kept run; choose another name")
     with repository() as repo:
         changed = set(repo.status()) - {"check"}  # which decides no result
+        graph = repo.index.graph
         kept = [
-           
-            out.def_path for stage in repo.index.stages if not changed & {before.addressing for before in {stage} | nx.descendants(repo.index.graph, stage)} for out in stage.outs if out.is_metric
-        ]  # fmt: skip
+            out.def_path
+            for stage in repo.index.stages
+            if not changed & {before.addressing for before in {stage} | nx.descendants(graph, stage)}
+            for out in stage.outs
+            if out.is_metric
+        ]
     if not kept:
         raise InputError(f"--keep {target.name}: no metrics are up to date; `dvc repro` first")
     with replacing(target) as folder:
@@ -99,12 +103,12 @@ def results() -> list[list[str]]:
 
 def row(run: Run, name: str) -> list[str]:
     """One model of one run: its metrics on the test split, and on the challenge set where it was scored there."""
-    metrics, model, reviews = run.metrics(name), MODELS[name], run.metrics("data")["rows"]
+    metrics, model = run.metrics(name), MODELS[name]
     if name != "baseline":
         model += f": {run.params['model'].split('/')[-1].split('@')[0]}"
     if name == "test":
         model += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
-    start = [f"{run.params['dataset']} ({reviews['train']:,} + {reviews['test']:,})", model]
+    start = [run.params["dataset"], model]
     if isinstance(metrics["accuracy"], str):
         return [*start, metrics["accuracy"], "", "", ""]
     challenge = with_interval(run.metrics("challenge")) if name == "test" else ""

@@ -80,12 +80,11 @@ def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: no two runs differ in the seed alone.
     """
-    # DVC puts the file before a name that two files have.
-    table = experiments.rename(
-        columns=lambda name: str(name).removeprefix("params.yaml:").removeprefix("metrics/test.json:")
-    )
     keys = [key for key in Params.model_fields if key != "seed"]
-    metrics = ["accuracy", "macro_f1", "loss"]
+    metrics = ["accuracy", "loss", "f1_negative", "f1_positive"]
+    # DVC puts the file before a name that two files have.
+    files = {f"metrics/test.json:{name}": name for name in metrics} | {f"params.yaml:{key}": key for key in keys}
+    table = experiments.rename(columns=files)
     missing = {*keys, "seed", *metrics} - set(table)
     if missing:
         raise InputError(f"dvc exp show has no {', '.join(sorted(missing))}; run an experiment first")

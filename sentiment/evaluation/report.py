@@ -1,4 +1,4 @@
-"""The content of a metrics JSON: the metrics of one model on one set of reviews, with their intervals."""
+"""The metrics of one model on one set of reviews with their intervals, and the content of a metrics JSON."""
 
 from typing import Any
 
@@ -29,6 +29,19 @@ def report(reviews: pd.DataFrame, probability: np.ndarray, metrics: dict[str, fl
         if name == "loss":
             content["calibration_error"] = calibration_error(truth, probability)
     return nested(content)
+
+
+def metrics_json(report: dict[str, Any]) -> dict[str, Any]:
+    """The content of a metrics JSON: the few numbers that DVC compares, and `details`, all of a report.
+
+    DVC passes over lists, so `details` is one. Precision and recall are those of POSITIVE.
+    """
+    negative, positive = report["negative"], report["positive"]
+    return {
+        "accuracy": report["accuracy"], "loss": report["loss"],
+        "f1_negative": negative["f1"], "f1_positive": positive["f1"],
+        "precision": positive["precision"], "recall": positive["recall"], "details": [report],
+    }  # fmt: skip
 
 
 def group_of(reviews: pd.DataFrame) -> np.ndarray | None:

@@ -67,10 +67,16 @@ class Run:
         return {key: used[key] for key in (*self.yaml(FILE), *used) if key in used}
 
     def metrics(self, name: str) -> Any:
-        """The content of metrics/<name>.json."""
+        """All that metrics/<name>.json says of what was scored: its `details`."""
         path = f"metrics/{name}.json"
         with loading(self._called(path)):
-            return json.loads(self.content(path))
+            return json.loads(self.content(path))["details"][0]
+
+    @property
+    def data(self) -> Any:
+        """The counts of metrics/data.json: rows, share of positive reviews, words, and what was dropped."""
+        with loading(self._called("metrics/data.json")):
+            return json.loads(self.content("metrics/data.json"))
 
     def has(self, path: str) -> bool:
         """Whether the run has this file."""

@@ -33,7 +33,7 @@ def test_the_same_run_twice_is_within_noise(ran: Clone) -> None:
 def test_an_experiment_is_compared_by_its_name(tried: Clone) -> None:
     result = json.loads(tried.run(f"{COMPARE} HEAD other --json"))
     assert result["params"] == {"seed": {"old": 42, "new": 7}}
-    shown = json.loads((tried.folder / "metrics/test.json").read_text())
+    shown = tried.details("test")
     assert result["metrics"]["accuracy"]["new"] == pytest.approx(shown["accuracy"], abs=1e-6)
     assert result["metrics"]["positive.f1"]["new"] == pytest.approx(shown["positive"]["f1"], abs=1e-6)
     row = result["metrics"]["accuracy"]
@@ -61,16 +61,17 @@ def test_a_worse_run_fails_if_asked_to(tried: Clone) -> None:
 
 def test_seeds_are_summed_up(tried: Clone) -> None:
     table = json.loads(tried.run(f"{COMPARE} --seeds --json"))
-    assert {row["metric"]: row["seeds"] for row in table} == {"accuracy": 2, "macro_f1": 2, "loss": 2}
+    assert {row["metric"]: row["seeds"] for row in table} == dict.fromkeys(
+        ["accuracy", "loss", "f1_negative", "f1_positive"], 2
+    )
     assert all(row["min"] <= row["mean"] <= row["max"] for row in table)
 
 
 def test_seeds_of_other_parameters_are_kept_apart() -> None:
     params = dict.fromkeys(Params.model_fields, 1)
     runs = [(1, 1, 0.9), (2, 1, 0.8), (2, 1, 0.8), (1, 2, 0.5)]  # seed, lr, accuracy; one run listed twice
-    rows = [
-        params | {"seed": seed, "lr": lr, "accuracy": value, "macro_f1": value, "loss": 0} for seed, lr, value in runs
-    ]
+    rest = dict.fromkeys(["loss", "f1_negative", "f1_positive"], 0)
+    rows = [params | rest | {"seed": seed, "lr": lr, "accuracy": value} for seed, lr, value in runs]
     accuracy = summarise_seeds(pd.DataFrame(rows)).query("metric == 'accuracy'")
     assert accuracy[["lr", "seeds", "mean", "min", "max"]].to_numpy().tolist() == [[1, 2, 0.85, 0.8, 0.9]]
     with pytest.raises(InputError, match="no two runs differ in the seed alone"):

@@ -1,6 +1,5 @@
 """The demo page as people use it: started from the command line, in a real browser."""
 
-import json
 import os
 import shutil
 import signal
@@ -182,7 +181,7 @@ def test_an_example_is_one_click(page: "Page", classifier: TransformerClassifier
 def test_what_it_gets_wrong_is_told(page: "Page", ran: Clone, classifier: TransformerClassifier) -> None:
     told = page.get_by_role("listitem").all_inner_texts()
     for name, line in zip(("test", "challenge"), told, strict=False):
-        assert line.endswith(with_interval(json.loads((ran.folder / f"metrics/{name}.json").read_text())))
+        assert line.endswith(with_interval(ran.details(name)))
     wrong = EXAMPLES[(classifier.probabilities(EXAMPLES["text"]) >= 0.5) != (EXAMPLES["label"] == "POSITIVE")]
     assert len(told) == 2 + len(wrong)
     for line, text in zip(told[2:], wrong["text"], strict=True):

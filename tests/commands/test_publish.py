@@ -146,7 +146,7 @@ def test_the_card_says_what_the_files_say(ran: Clone, tmp_path: Path, monkeypatc
         assert row[2] == f"{value} ({low} to {high})"
         assert row[4:] == [f"{metrics[key]:.4f}" for key in ("roc_auc", "loss", "calibration_error")]
     assert ["test", "the same before fine-tuning", "no trained head"] in [row[:3] for row in rows]
-    for split, count in Run().metrics("data")["rows"].items():
+    for split, count in Run().data["rows"].items():
         assert [split, f"{count:,}"] in [row[:2] for row in rows]
     for key, value in read_yaml("params.yaml").items():
         assert [key, "null" if value is None else str(value)] in rows
@@ -164,8 +164,8 @@ def test_a_card_of_hub_data_and_of_another_pretrained_model(copy: Clone, monkeyp
     Path("dvc.lock").write_text(lock)
     config = json.loads(Path("models/classifier/config.json").read_text())
     origin = {"commit": "0" * 40, "url": "https://example.org/somebody/films"}
-    metrics = Run().metrics("test")
-    Path("metrics/zero_shot.json").write_text(json.dumps(metrics | {"loss": 0.98765}))
+    metrics = Run().metrics("test") | {"loss": 0.98765}
+    Path("metrics/zero_shot.json").write_text(json.dumps({"details": [metrics]}))
 
     Path("models/classifier/config.json").write_text(json.dumps(config | {"base_model": f"test/tiny@{hub.COMMIT}"}))
     card = publish.model_card("test/films", origin)

@@ -1,6 +1,5 @@
 """Killed at any moment, on a full disk, or short of memory: the next run comes to what an undisturbed one does."""
 
-import json
 import os
 import random
 import shutil
@@ -155,7 +154,7 @@ def test_short_of_memory_it_trains_in_smaller_parts(copy: Clone) -> None:
     found = curve(copy, "train/loss")
     assert found.index.equals(expected.index)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
-    assert json.loads((copy.folder / "metrics/train.json").read_text())["steps"] == 2
+    assert copy.details("train")["steps"] == 2
     output = copy.run(f"{script} 300", fails=True)
     error = output.splitlines()[-1]
     assert error.startswith("error: ")

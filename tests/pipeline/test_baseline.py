@@ -31,13 +31,13 @@ def test_a_capped_fit_says_so_and_one_that_is_not_does_not(
     prepared: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     baseline.main()
-    whole = json.loads(Path("metrics/baseline.json").read_text())
+    whole = json.loads(Path("metrics/baseline.json").read_text())["details"][0]
     assert "fit_on" not in whole
     assert "fit on" not in capsys.readouterr().out
 
     monkeypatch.setattr(baseline, "MOST", {"train": 200, "validation": 60})
     baseline.main()
-    capped = json.loads(Path("metrics/baseline.json").read_text())
+    capped = json.loads(Path("metrics/baseline.json").read_text())["details"][0]
     assert capped.pop("fit_on") == {"train": 200, "validation": 60}
     assert capped.keys() == whole.keys()
     assert "fit on 200 of 300 training reviews" in capsys.readouterr().out

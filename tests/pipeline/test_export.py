@@ -39,9 +39,9 @@ def test_an_experiment_adds_the_int8_model(copy: Clone) -> None:
     new = int8.probabilities(test["text"].tolist())
     assert 0 < np.abs(new - old).max() < 0.05  # this model's probabilities lie close together
     assert np.corrcoef(new, old)[0, 1] > 0.99
-    metrics = json.loads((copy.folder / "metrics/int8.json").read_text())
+    metrics = copy.details("int8")
     assert metrics["accuracy"] == pytest.approx(((new >= 0.5) == test["label"]).mean(), abs=1e-6)
-    change = metrics["accuracy"] - json.loads((copy.folder / "metrics/test.json").read_text())["accuracy"]
+    change = metrics["accuracy"] - copy.details("test")["accuracy"]
     assert metrics["accuracy_change"] == pytest.approx(change, abs=2e-6)
     assert metrics["accuracy_change_low"] <= metrics["accuracy_change"] <= metrics["accuracy_change_high"]
     assert metrics["flipped"] == ((old >= 0.5) != (new >= 0.5)).sum()

@@ -18,24 +18,36 @@ def executed(output: str) -> set[str]:
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
-def metrics(clone: Clone, command: str = "dvc metrics show --json") -> dict[str, dict[str, float]]:
-    files: dict[str, dict[str, dict[str, float]]] = json.loads(clone.run(command))[""]["data"]
-    return {name: content["data"] for name, content in files.items()}
+ROWS = {"train", "validation", "test", "challenge", "baseline", "zero_shot"}
+COLUMNS = {"accuracy", "loss", "f1_negative", "f1_positive", "precision", "recall"}
+
+
+def metrics(clone: Clone) -> dict[str, dict[str, float]]:
+    """The numbers that DVC shows, by what was scored."""
+    files = json.loads(clone.run("dvc metrics show --json"))[""]["data"]
+    return {Path(path).stem: content["data"] for path, content in files.items()}
+
+
+def width(table: str) -> int:
+    """The columns of a terminal that a table takes."""
+    return max(len(line.rstrip()) for line in table.splitlines())
 
 
 def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
     found = metrics(ran)
-    assert set(found) == {
-        f"metrics/{name}.json" for name in ("baseline", "challenge", "data", "test", "train", "zero_shot")
-    }
-    assert found["metrics/zero_shot.json"] == {"accuracy": "no trained head"}
+    assert set(found) == ROWS
+    assert found["zero_shot"] == {"accuracy": "no trained head"}
     for name in ("test", "baseline", "challenge"):
-        row = found[f"metrics/{name}.json"]
-        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"]
+        assert set(found[name]) == COLUMNS
+        row = ran.details(name)
+        assert row["accuracy_low"] <= row["accuracy"] == found[name]["accuracy"] <= row["accuracy_high"]
+    assert set(found["validation"]) == {"accuracy", "loss"}
     assert (ran.folder / "metrics/predictions/mistakes.md").read_text().count("\n") > 2
-    assert found["metrics/data.json"]["rows"] == {"train": 64, "validation": 130, "test": 405}
-    assert 0 < found["metrics/test.json"]["accuracy"] < 1
-    assert found["metrics/train.json"]["steps"] == 4
+    counts = json.loads((ran.folder / "metrics/data.json").read_text())
+    assert counts["rows"] == {"train": 64, "validation": 130, "test": 405}
+    assert 0 < found["test"]["accuracy"] < 1
+    assert ran.details("train")["steps"] == 4
+    assert width(ran.run("dvc metrics show")) <= 120
     assert "up to date" in ran.run("dvc status")
     assert not executed(ran.run("dvc repro"))
     assert ran.run("git status --porcelain") == ""
@@ -45,7 +57,7 @@ def test_the_baseline_on_disk_is_the_one_that_was_scored(ran: Clone) -> None:
     test = pd.read_parquet(ran.folder / "data/prepared/test.parquet")
     probability = baseline.load(ran.folder / "models/baseline.npz").probabilities(test["text"].tolist())
     accuracy = ((probability >= 0.5) == test["label"]).mean()
-    assert accuracy == pytest.approx(metrics(ran)["metrics/baseline.json"]["accuracy"], abs=1e-6)
+    assert accuracy == pytest.approx(metrics(ran)["baseline"]["accuracy"], abs=1e-6)
     assert accuracy > 0.75  # of 64 training reviews
 
 
@@ -56,7 +68,7 @@ def test_a_run_is_kept_for_the_readme_without_what_is_stale(copy: Clone) -> None
     copy.set(lr="1e-5")  # now what train and evaluate made is of another run
     copy.run("sentiment results --keep second")
     kept = {path.name for path in (copy.folder / "metrics/second").iterdir()}
-    assert kept == {"params.yaml", "data.json", "baseline.json", "zero_shot.json"}
+    assert kept == {"params.yaml", "baseline.json", "zero_shot.json"}
     assert (copy.folder / "README.md").read_text().count("TF-IDF baseline") == rows + 2
 
 
@@ -75,7 +87,10 @@ def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
     assert (copy.folder / "params.yaml").read_text() == expected  # comments and all
 
     changed = json.loads(copy.run("dvc metrics diff --json"))["metrics/test.json"]
-    assert changed["loss"]["old"] == before["metrics/test.json"]["loss"] != changed["loss"]["new"]
+    assert changed["loss"]["old"] == before["test"]["loss"] != changed["loss"]["new"]
+    table = copy.run("dvc metrics diff")
+    assert width(table) <= 120
+    assert table.count("\n") <= 16
     assert "3e-05" in copy.run("dvc exp show --csv")
     # The run cache knows the first lr: going back trains nothing.
     assert not executed(copy.run("dvc exp run -S lr=2e-4")) & {"train", "evaluate"}

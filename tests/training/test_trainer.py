@@ -89,7 +89,7 @@ def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
         assert found.index.equals(expected.index)
         np.testing.assert_allclose(found, expected, rtol=1e-3, err_msg=name)
     assert output.count("models/classifier/: validation accuracy") == 1
-    one, two = (json.loads((clone.folder / "metrics/test.json").read_text()) for clone in (ran, copy))
+    one, two = (clone.details("test") for clone in (ran, copy))
     assert two["accuracy"] == pytest.approx(one["accuracy"], abs=0.01)
     assert not (copy.folder / "models/checkpoints").exists()
 
@@ -157,7 +157,7 @@ def test_the_epoch_with_the_highest_validation_accuracy_is_kept(copy: Clone) -> 
     copy.set(epochs="6", lr="1e-3")  # so high that accuracy goes up and down, and the loss picks another epoch
     copy.run("python -m stages.train")
     accuracy = curve(copy, "validation/accuracy")
-    kept = json.loads((copy.folder / "metrics/train.json").read_text())
+    kept = copy.details("train")
     assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
     validation = pd.read_parquet(copy.folder / "data/prepared/validation.parquet")
     probability = load_classifier(copy.folder / "models/classifier").probabilities(validation["text"].tolist())
@@ -175,5 +175,5 @@ def test_another_lr_does_not_go_on_from_the_wrong_training(copy: Clone) -> None:
 def test_reviews_can_be_shorter_in_training_than_in_use(copy: Clone) -> None:
     copy.set(train_max_length="16")
     copy.run("python -m stages.train")
-    assert 15 < json.loads((copy.folder / "metrics/train.json").read_text())["tokens_per_review"] <= 16
+    assert 15 < copy.details("train")["tokens_per_review"] <= 16
     assert json.loads((copy.folder / "models/classifier/config.json").read_text())["review_max_length"] == 64

@@ -120,7 +120,7 @@ def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
     config = json.loads(run.content(f"{MODEL}/config.json"))
     base, _, revision = config["base_model"].partition("@")  # a folder has no revision
     source, challenge = read_source(params["dataset"]), read_source(CHALLENGE)
-    metrics = {name: run.metrics(name) for name in ("data", "test", "zero_shot", "baseline", "challenge")}
+    metrics = {name: run.metrics(name) for name in ("test", "zero_shot", "baseline", "challenge")}
     license = LICENSES.get(base, "other" if revision else "unknown")
     results = eval_results(metrics["test"], params["dataset"], source)
     data = ModelCardData(
@@ -135,7 +135,7 @@ def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
     )  # fmt: skip
     kept = Encoder(MODEL, params["max_length"], params["truncation"]).ends
     return ModelCard.from_template(
-        data, str(TEMPLATE), **origin, **metrics, repository=repo, base=base, revision=revision, source=source,
+        data, str(TEMPLATE), **origin, **metrics, data=run.data, repository=repo, base=base, revision=revision, source=source,
         challenge_source=challenge, kept=kept, params=params, with_interval=with_interval, labels=LABELS,
     )  # fmt: skip
 

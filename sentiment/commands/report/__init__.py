@@ -19,7 +19,7 @@ from sentiment.evaluation.run import Run, previous_run, provenance
 from sentiment.labels import LABELS
 
 REPORT = "metrics/report.html"
-METRICS = ("test", "challenge", "baseline", "zero_shot", "train", "data")
+METRICS = ("test", "challenge", "baseline", "zero_shot", "train")
 
 
 # fmt: off
@@ -30,7 +30,7 @@ def main(
     """Write one run on one page, metrics/report.html."""
     run = Run()
     content = {name: run.metrics(name) for name in METRICS}
-    content |= {"params": run.params, "source": read_source(run.params["dataset"]), **provenance()}
+    content |= {"data": run.data, "params": run.params, "source": read_source(run.params["dataset"]), **provenance()}
     content |= {"mistakes": worst_mistakes(run.scored("test")).to_dict("records"), **draw_plots(run)}
     content |= comparison(run, against)
     pages = Environment(
