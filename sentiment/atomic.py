@@ -20,18 +20,20 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove(partial)
+    remove(partial)
     try:
         with full_disk(path.parent):
             yield partial
         if path.is_dir() and not path.is_symlink():  # no folder can be renamed onto another that has files in it
-            _remove(path)
+            remove(path)
         partial.replace(path)
     finally:
-        _remove(partial)
+        remove(partial)
 
 
-def _remove(path: Path) -> None:
+def remove(path: str | Path) -> None:
+    """Remove a file, a folder with all that is in it, or a link, if it is there."""
+    path = Path(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sentiment import errors
+from sentiment import atomic, errors
 
 PARAMS = Path("params.yaml")
 
@@ -14,27 +16,36 @@ def run(main: Callable[[], object], name: str) -> None:
     """Run the main() of the stage `name` of dvc.yaml; errors end it as `errors.run` says.
 
     DVC removes a stage's outputs before it runs it. Where the stage then fails, those of the last run are put back from
-    DVC's cache, so that a run that was refused costs nothing.
+    DVC's cache, so that a run that was refused, or ended by Ctrl-C or `kill`, costs nothing.
     """
+    started = time.time()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         errors.run(main)
     except BaseException:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it when another process has failed
         if os.environ.get("RANK", "0") == "0":  # the first of several processes
-            _restore_outputs(name)
+            _restore_outputs(name, started)
             PARAMS.touch()  # after `dvc exp run -S`, Git else takes it for unchanged if it is no longer than before
         raise
 
 
-def _restore_outputs(name: str) -> None:
-    """Put back the outputs that dvc.lock has of a stage and that are not there, as far as DVC's cache holds them."""
+def _restore_outputs(name: str, started: float) -> None:
+    """Put back the outputs that dvc.lock has of a stage, as far as DVC's cache holds them.
+
+    Those are meant that are not there, or that the stage has written to since it was started.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
     try:
         with Repo() as repo:
-            missing = [out for stage in repo.stage.collect(name) for out in stage.outs if not out.exists]
-            for out in missing:
+            outs = [out for stage in repo.stage.collect(name) for out in stage.outs]
+            for out in outs:
+                if _untouched(Path(out.fs_path), started):
+                    continue
+                atomic.remove(out.fs_path)
                 if out.use_cache:
                     if not out.changed_cache():  # else it is nowhere to be had
                         out.checkout()
@@ -42,3 +53,9 @@ def _restore_outputs(name: str) -> None:
                     shutil.copyfile(cached, out.fs_path)
     except (DvcException, SCMError, OSError):
         return  # the error of the stage itself is what matters; `dvc checkout` says what is wrong with the cache
+
+
+def _untouched(path: Path, since: float) -> bool:
+    """Whether a file or folder is there, and nothing of it is newer."""
+    files = [path] if path.is_symlink() else [path, *path.rglob("*")]
+    return os.path.lexists(path) and all(file.lstat().st_mtime < since for file in files)

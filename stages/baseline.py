@@ -12,6 +12,7 @@ from sentiment import atomic, stage
 from sentiment.data.splits import capped
 from sentiment.evaluation.report import metrics_json, report
 from sentiment.model import baseline
+from sentiment.progress import Progress
 
 MOST = {"train": 100_000, "validation": 20_000}
 
@@ -26,10 +27,11 @@ def main() -> None:
         "validation": capped(validation, MOST["validation"], seed=0),
     }
     started = time.perf_counter()
-    classifier, strength = baseline.fit(fit_on["train"], fit_on["validation"])
-    with atomic.replacing("models/baseline.npz") as path:
-        baseline.save(classifier, path)
-    probability = classifier.probabilities(test["text"])
+    with Progress("baseline", baseline.work(**fit_on) + len(test), unit="") as bar:
+        classifier, strength = baseline.fit(**fit_on, advance=bar.update)
+        with atomic.replacing("models/baseline.npz") as path:
+            baseline.save(classifier, path)
+        probability = classifier.probabilities(test["text"], bar.update)
     seconds = time.perf_counter() - started
 
     metrics = report(test, probability) | {"strength": strength}

@@ -11,6 +11,7 @@ from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
 from sentiment.evaluation.report import metrics_json, report, with_interval
 from sentiment.model.classifier import load_transformer
 from sentiment.params import EvaluateParams
+from sentiment.progress import Progress
 
 
 def main() -> None:
@@ -18,8 +19,9 @@ def main() -> None:
     classifier = load_transformer("models/classifier", EvaluateParams.load().precision)
     scored = {name: pd.read_parquet(f"data/prepared/{name}.parquet") for name in ("test", "challenge")}
     started = time.perf_counter()
-    for rows in scored.values():
-        rows["probability"] = classifier.probabilities(rows["text"].tolist())
+    with Progress("scoring", sum(map(len, scored.values()))) as bar:
+        for rows in scored.values():
+            rows["probability"] = classifier.probabilities(rows["text"].tolist(), bar.update)
     seconds = time.perf_counter() - started
     if warning := classifier.warning():
         print(warning)

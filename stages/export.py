@@ -15,6 +15,7 @@ from sentiment.model import onnx_export
 from sentiment.model.classifier import Classifier, load_classifier
 from sentiment.model.transformer import load_weights
 from sentiment.params import Params
+from sentiment.progress import Progress
 
 SOURCE, TARGET = Path("models/classifier"), Path("models/int8")
 TIMED = 128  # reviews that both models score, for the ratio of their speeds
@@ -35,7 +36,8 @@ def main() -> None:
     int8 = load_classifier(TARGET)
     ratio = before / seconds_to_score(int8, sampled)
     started = time.perf_counter()
-    probability = int8.probabilities(test["text"].tolist())
+    with Progress("scoring in int8", len(test)) as bar:
+        probability = int8.probabilities(test["text"].tolist(), bar.update)
     seconds = time.perf_counter() - started
 
     metrics = accuracy_change(test, evaluated, probability)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sentiment import atomic, stage
+from sentiment import atomic, progress, stage
 from sentiment.data import dataset, splits
 from sentiment.params import PrepareParams
 
@@ -23,7 +23,11 @@ def main() -> None:
 
 def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:
     """Rows, share of positive reviews, and words a review (median, 95th percentile), for each split."""
-    words = {name: pd.Series([len(text.split()) for text in rows["text"]]) for name, rows in prepared.items()}
+    with progress.Progress("counting words", sum(map(len, prepared.values()))) as bar:
+        words = {
+            name: pd.Series([len(text.split()) for text in progress.each(rows["text"], bar.update)])
+            for name, rows in prepared.items()
+        }
     return {
         "rows": {name: len(rows) for name, rows in prepared.items()},
         "positive_share": {name: float(rows["label"].mean()) for name, rows in prepared.items()},

@@ -32,15 +32,13 @@ def main() -> None:
     folder = checkpoints.folder_for(params, read)
     resumed = checkpoints.last_complete(folder) is not None
     started = time.perf_counter()
-    trained = trainer.fine_tune(folder, base, encoder, params, train, validation)
+    trained = trainer.fine_tune(folder, base, encoder, params, train, validation, Path("metrics/training"))
     seconds = time.perf_counter() - started
     trained.accelerator.wait_for_everyone()  # no process reads checkpoints any more
 
     if trained.is_world_process_zero():
         with atomic.replacing("models/classifier") as target:
             save_transformer(target, trained.model, encoder, base.source)
-        with atomic.replacing("metrics/training") as target:
-            history.write_curves(target, trained.state.log_history)
         metrics = history.summarise(trained.state)
         tokens = {
             "tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train),

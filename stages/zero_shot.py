@@ -5,6 +5,7 @@ import pandas as pd
 from sentiment import atomic, stage
 from sentiment.model import pretrained
 from sentiment.params import ZeroShotParams
+from sentiment.progress import Progress
 
 
 def main() -> None:
@@ -16,10 +17,8 @@ def main() -> None:
         atomic.write_json("metrics/zero_shot.json", none | {"details": [none]})
         print(f"zero-shot: {model.source} has no trained head" if not model.has_head else "zero-shot: head: new")
         return
-    from sentiment.evaluation.report import (
-        metrics_json,
-        report,
-    )  # late: many models have no head, and torch takes seconds
+    # Late: many models have no head, and torch takes seconds.
+    from sentiment.evaluation.report import metrics_json, report
     from sentiment.model import encoding, scoring, transformer
 
     scoring.make_deterministic()
@@ -28,7 +27,8 @@ def main() -> None:
     transformer.check_lengths(weights, encoder, model.source, max_length=params.max_length)
     classifier = scoring.TransformerClassifier(weights, encoder, params.precision)
     test = pd.read_parquet("data/prepared/test.parquet")
-    metrics = report(test, classifier.probabilities(test["text"].tolist()))
+    with Progress("scoring before training", len(test)) as bar:
+        metrics = report(test, classifier.probabilities(test["text"].tolist(), bar.update))
     atomic.write_json("metrics/zero_shot.json", metrics_json(metrics))
     print(f"zero-shot: test accuracy {metrics['accuracy']:.4f}")
 

@@ -110,7 +110,7 @@ def row(kind: str, folder: Path) -> str:
 
     def train() -> None:
         data = trainer.as_dataset(encoder(texts)[0], answers)
-        fine_tuned = trainer.fine_tune(folder / "checkpoints", base, encoder, PARAMS, data, data)
+        fine_tuned = trainer.fine_tune(folder / "checkpoints", base, encoder, PARAMS, data, data, folder / "curves")
         save_transformer(folder / "classifier", fine_tuned.model, encoder, kind)
 
     def score() -> np.ndarray:

@@ -17,6 +17,7 @@ from sentiment.data.reader import Reader
 from sentiment.data.row import Row, missing
 from sentiment.errors import InputError, one_line, reason
 from sentiment.labels import LABELS, SPELLINGS
+from sentiment.progress import Advance, Progress
 from sentiment.schema import PRINTABLE, explain, read_yaml, shortened
 
 Split = Literal["train", "validation", "test"]
@@ -185,18 +186,20 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
     counts: dict[str, Counter[str]] = {"rows": Counter(), "text_bytes": Counter(), "ignored": Counter()}
     blocks = []
     needed = [split for split in needed if split != "test" or source.test_size is None]
-    for split, reader in _readers(folder, source, needed):
-        reader.require(*source.texts, source.label, *([source.group] if source.group else []))
-        if split is None and _has_split_column(source):
-            try:
-                reader.require(source.split)
-            except InputError as error:
-                raise InputError(f"{error}; {_CUT}, or files: {{train: file, test: file}} names them") from None
-        records = _records(source, split, reader, counts)
-        while block := list(islice(records, _BLOCK)):
-            frame = pd.DataFrame.from_records(block)
-            extra = frame.columns.difference(["label"], sort=False)
-            blocks.append(frame.astype(dict.fromkeys(extra, "str") | {"label": "int64"}))
+    readers = list(_readers(folder, source, needed))
+    with Progress(f"reading {folder}", sum(reader.size for _, reader in readers), "B") as bar:
+        for split, reader in readers:
+            reader.require(*source.texts, source.label, *([source.group] if source.group else []))
+            if split is None and _has_split_column(source):
+                try:
+                    reader.require(source.split)
+                except InputError as error:
+                    raise InputError(f"{error}; {_CUT}, or files: {{train: file, test: file}} names them") from None
+            records = _records(source, split, _watched(reader, bar.update), counts)
+            while block := list(islice(records, _BLOCK)):
+                frame = pd.DataFrame.from_records(block)
+                extra = frame.columns.difference(["label"], sort=False)
+                blocks.append(frame.astype(dict.fromkeys(extra, "str") | {"label": "int64"}))
     reviews = pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=["split", "text", "label"])
     _check_counts(folder, source, counts, needed)
     for each, labels in reviews.groupby("split")["label"]:
@@ -289,6 +292,18 @@ def _listed(names: Iterable[object]) -> str:
 def _has_split_column(source: Source) -> bool:
     """Whether the rows of a file whose split is not known say it."""
     return source.test_size is None or source.splits is not None
+
+
+def _watched(reader: Reader, advance: Advance) -> Iterator[Row]:
+    """The rows of a reader; now and then, `advance` takes how many bytes more of its files are read."""
+    before = 0.0
+    for number, row in enumerate(reader):
+        if number % 1000 == 0:
+            read = reader.size * reader.position() / (reader.total or 1)
+            advance(read - before)
+            before = read
+        yield row
+    advance(reader.size - before)
 
 
 def _records(

@@ -25,7 +25,8 @@ class Reader:
     Attributes:
         paths: the files; none where lines are read.
         total: how much there is to read, in the unit of `position()`: bytes, or rows; None is unknown.
-        counts_bytes: whether these are bytes: those of the files as they lie there, compressed or not.
+        size: bytes of the files as they lie there, compressed or not.
+        counts_bytes: whether `total` is in bytes: `size`.
 
     Raises:
         InputError: there is no such file, or the format is unknown; while it is read: a file is damaged beyond a row.
@@ -56,6 +57,7 @@ class Reader:
         else:
             self._tables = [Json(file, name(file)) for file in self.paths]
         self.total = None if path is None else sum(table.size for table in self._tables)
+        self.size = sum(file.stat().st_size for file in self.paths)
         self.counts_bytes = self._tables[0].counts_bytes
 
     def __iter__(self) -> Iterator[Row]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from sentiment import progress
 from sentiment.errors import InputError, loading
+from sentiment.progress import Advance
 
 if TYPE_CHECKING:
     from sentiment.model.encoding import Encoder
@@ -17,8 +19,11 @@ if TYPE_CHECKING:
 class Classifier(Protocol):
     """Gives reviews their probability of POSITIVE."""
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
-        """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,)."""
+    def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
+        """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+
+        `advance` takes how many of them more are scored.
+        """
 
     def warning(self) -> str | None:
         """A line for people if the model knew little of what it has scored, else None."""

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 from transformers import AutoConfig
 
+from sentiment import progress
 from sentiment.errors import extra
 from sentiment.model.encoding import Encoder
 from sentiment.model.scoring import positive_probability
+from sentiment.progress import Advance
 
 
 class Int8Classifier:
@@ -35,14 +37,15 @@ class Int8Classifier:
             disabled_optimizers=["SkipLayerNormFusion"],  # fused, it takes six times as long as its two parts
         )  # fmt: skip
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+    def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
         """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
 
         Each review is scored by itself, by one thread: there is no padding, and no result depends on other reviews.
+        `advance` takes how many of them more are scored.
         """
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             logits = threads.map(self._logits, self.encoder(texts)[0])
-            return positive_probability(np.concatenate(list(logits)), self._config)
+            return positive_probability(np.concatenate(list(progress.each(logits, advance))), self._config)
 
     def warning(self) -> str | None:
         """A line for people if many tokens of what was scored are unknown, else None."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,9 +11,11 @@ from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from scipy.special import softmax
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from sentiment import progress
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
 from sentiment.model.encoding import SHORTEST, Encoder
+from sentiment.progress import Advance
 
 # Tokens that are scored or trained on together, padding included: batches that keep a large GPU busy, and on a CPU stay
 # within its cache.
@@ -49,24 +51,28 @@ class TransformerClassifier:
         # Threads, each with a review, or tokens of a batch; fewer once memory runs out.
         self._at_once = torch.get_num_threads() if self._on_cpu else TOKENS_A_BATCH["cuda"]
 
-    def probabilities(self, texts: Sequence[str]) -> np.ndarray:
+    def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
         """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+
+        Args:
+            texts: the reviews.
+            advance: takes how many of them more are scored, in proportion to their tokens.
 
         Raises:
             InputError: there is too little memory for even one review.
         """
         blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-        return np.concatenate([self.probabilities_of_ids(self.encoder(block)[0]) for block in blocks])
+        return np.concatenate([self.probabilities_of_ids(self.encoder(block)[0], advance) for block in blocks])
 
     def warning(self) -> str | None:
         """A line for people if many tokens of what was scored are unknown, else None."""
         return self.encoder.warning()
 
-    def probabilities_of_ids(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
+    def probabilities_of_ids(self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore) -> np.ndarray:
         """The same for token ids, special tokens included."""
-        return positive_probability(self.logits(encoded), self.model.config)
+        return positive_probability(self.logits(encoded, advance), self.model.config)
 
-    def logits(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
+    def logits(self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore) -> np.ndarray:
         """Logits of encoded reviews: float32 array of shape (reviews, 2), in the order of `encoded`.
 
         Raises:
@@ -75,7 +81,7 @@ class TransformerClassifier:
         lengths = [len(ids) for ids in encoded]
         while True:  # accelerate's find_executable_batch_size collects garbage at every call: as long as a review takes
             try:
-                return self._logits(encoded, lengths)
+                return self._logits(encoded, lengths, advance)
             except RuntimeError as error:
                 if not should_reduce_batch_size(error):
                     raise
@@ -84,21 +90,29 @@ class TransformerClassifier:
                 raise InputError(f"too little memory on {self._device} to score a review of {longest} tokens")
             self._at_once //= 2
             less = f"{self._at_once} reviews at a time" if self._on_cpu else f"batches of {self._at_once} tokens"
-            print(f"memory ran out on {self._device}; going on with {less}", file=sys.stderr)
+            progress.say(f"memory ran out on {self._device}; going on with {less}", sys.stderr)
             clear_device_cache(garbage_collection=True)
 
-    def _logits(self, encoded: Sequence[Sequence[int]], lengths: Sequence[int]) -> np.ndarray:
+    def _logits(self, encoded: Sequence[Sequence[int]], lengths: Sequence[int], advance: Advance) -> np.ndarray:
+        def gathered(outputs: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+            results = []
+            for rows, output in zip(work, outputs, strict=True):
+                results.append(output)
+                advance(len(encoded) * sum(lengths[row] for row in rows) / sum_of_lengths)
+            return results
+
+        sum_of_lengths = sum(lengths)
         if self._on_cpu:
             work = batches(lengths, ALONE, padded=False)
             threads = torch.get_num_threads()
             try:
                 with ThreadPoolExecutor(self._at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                    outputs = list(pool.map(lambda rows: self._of_one_length([encoded[row] for row in rows]), work))
+                    outputs = gathered(pool.map(lambda rows: self._of_one_length([encoded[row] for row in rows]), work))
             finally:
                 torch.set_num_threads(threads)  # PyTorch keeps one number for all threads to come
         else:
             work = batches(lengths, self._at_once, self._pads)
-            outputs = [self._padded([encoded[row] for row in rows]) for rows in work]
+            outputs = gathered(self._padded([encoded[row] for row in rows]) for rows in work)
         logits = np.empty((len(encoded), 2), dtype=np.float32)
         for rows, output in zip(work, outputs, strict=True):  # only now, so that a GPU is never waited for in between
             logits[rows] = output.float().cpu().numpy()

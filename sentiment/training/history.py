@@ -1,11 +1,18 @@
-"""The history of a training: its curves by step, and the figures of the checkpoint that was kept."""
+"""The history of a training: its curves by step, while it trains, and the figures of the checkpoint that was kept."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from dvclive import Live
-from transformers import TrainerState
+from transformers import TrainerCallback, TrainerState
+
+from sentiment.errors import full_disk
+
+CURVES = {
+    "loss": "train/loss", "learning_rate": "learning_rate", "eval_loss": "validation/loss",
+    "eval_accuracy": "validation/accuracy",
+}  # fmt: skip
 
 
 def summarise(state: TrainerState) -> dict[str, Any]:
@@ -21,19 +28,37 @@ def summarise(state: TrainerState) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_curves(folder: Path, log_history: list[dict[str, float]]) -> None:
-    """Write losses, validation accuracy and learning rate by step into a new folder, through DVCLive.
+class CurveWriter(TrainerCallback):
+    """Writes losses, validation accuracy and learning rate by step, at each log, into a folder, through DVCLive.
 
+    What the folder had is removed; a training that goes on from a checkpoint writes first what was logged until then.
     transformers' own DVCLiveCallback also logs every training argument and the seconds taken, which differ from run
     to run of the same commit.
     """
-    curves = {
-        "loss": "train/loss", "learning_rate": "learning_rate", "eval_loss": "validation/loss",
-        "eval_accuracy": "validation/accuracy",
-    }  # fmt: skip
-    with Live(str(folder), save_dvc_exp=False, dvcyaml=None) as live:
-        for entry in log_history:
-            live.step = int(entry["step"])
-            for name, curve in curves.items():
-                if name in entry:
-                    live.log_metric(curve, entry[name])
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin new curves."""
+        if state.is_world_process_zero:
+            self.live, self.written = Live(str(self.folder), save_dvc_exp=False, dvcyaml=None), 0
+            self.on_log(args, state, control)
+
+    def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Add what was logged since the last call."""
+        if not state.is_world_process_zero:
+            return
+        with full_disk(self.folder):
+            for entry in state.log_history[self.written :]:
+                self.live.step = int(entry["step"])
+                for name, curve in CURVES.items():
+                    if name in entry:
+                        self.live.log_metric(curve, entry[name])
+        self.written = len(state.log_history)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Add the last values as a file of their own."""
+        if state.is_world_process_zero:
+            with full_disk(self.folder):
+                self.live.end()

@@ -1,6 +1,6 @@
 """Builds and runs the transformers Trainer that params.yaml describes."""
 
-import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,11 +12,11 @@ from accelerate.utils import find_executable_batch_size, gather_object
 from accelerate.utils.memory import clear_device_cache
 from datasets import Dataset, disable_progress_bars
 from scipy.special import log_softmax
-from tqdm import tqdm
-from transformers import PreTrainedModel, ProgressCallback, Trainer, TrainerCallback, TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
+from sentiment import progress
 from sentiment.errors import InputError, full_disk
 from sentiment.labels import LABELS
 from sentiment.model import scoring
@@ -24,7 +24,8 @@ from sentiment.model.encoding import Encoder
 from sentiment.model.pretrained import Pretrained
 from sentiment.model.transformer import build_classifier, check_lengths
 from sentiment.params import TrainParams
-from sentiment.training import checkpoints
+from sentiment.progress import Progress
+from sentiment.training import checkpoints, history
 from sentiment.training.batches import LengthGrouped, micro_batch_size
 
 
@@ -55,11 +56,13 @@ def encoded_split(path: Path, encoder: Encoder) -> tuple[Dataset, int]:
 
 
 def fine_tune(
-    folder: Path, pretrained: Pretrained, encoder: Encoder, params: TrainParams, train: Dataset, validation: Dataset
-) -> Trainer:
+    folder: Path, pretrained: Pretrained, encoder: Encoder, params: TrainParams, train: Dataset, validation: Dataset,
+    curves: Path,
+) -> Trainer:  # fmt: skip
     """Fine-tune as params.yaml says, going on from the last checkpoint in `folder` if there is one.
 
-    Where memory runs out, micro-batches are halved; the optimizer's batch stays.
+    Where memory runs out, micro-batches are halved; the optimizer's batch stays. The folder `curves` is written while
+    it trains; see CurveWriter.
 
     Raises:
         InputError: memory runs out with one review at a time, or with several processes; or the disk is full.
@@ -77,7 +80,9 @@ def fine_tune(
         checkpoint = checkpoints.last_complete(folder)
         if checkpoint and trainer.is_world_process_zero():
             print(f"going on from {checkpoint}")
-        with full_disk("models"):
+        trainer.add_callback(history.CurveWriter(curves))
+        with full_disk("models"), ExitStack() as ending:
+            trainer.add_callback(Steps(ending))
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         return trainer
 
@@ -117,8 +122,6 @@ def build_trainer(
     )  # fmt: skip
     trainer.classifier = scoring.TransformerClassifier(model, encoder, params.precision, trained=True)
     trainer.remove_callback(transformers.PrinterCallback)
-    if trainer.pop_callback(ProgressCallback):
-        trainer.add_callback(ProgressBar)
     return trainer
 
 
@@ -146,9 +149,9 @@ def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> Tra
         load_best_model_at_end=True,
         metric_for_best_model="eval_accuracy",  # the loss can rise while more reviews come right
         logging_steps=0.02,  # fifty points a curve
-        disable_tqdm=not sys.stderr.isatty(),
+        disable_tqdm=True,  # Steps shows a bar, and lines where there is no terminal
         ddp_find_unused_parameters=False,
-        report_to="none",  # the train stage writes curves, without seconds
+        report_to="none",  # CurveWriter writes curves, without seconds
         seed=params.seed,
     )
     args._n_gpu = min(args.n_gpu, 1)  # one process a GPU, by torchrun; DataParallel would multiply the batch
@@ -184,7 +187,8 @@ class LengthGroupedTrainer(Trainer):
         """Validation loss and accuracy; processes share the reviews."""
         rows = dataloader.dataset
         mine = np.arange(self.args.process_index, len(rows), self.args.world_size)
-        scored = gather_object([(mine, self.classifier.logits(rows[mine]["input_ids"]))])
+        with Progress("validation", len(mine)) as bar:
+            scored = gather_object([(mine, self.classifier.logits(rows[mine]["input_ids"], bar.update))])
         logits = np.empty((len(rows), len(LABELS)))
         for places, part in scored:
             logits[places] = part
@@ -207,14 +211,23 @@ class EpochLine(TrainerCallback):
         """Print the line, once."""
         metrics = kwargs["metrics"]
         if state.is_world_process_zero:
-            tqdm.write(
+            progress.say(
                 f"epoch {state.epoch:.0f}/{state.num_train_epochs}: validation loss {metrics['eval_loss']:.4f}, "
                 f"accuracy {metrics['eval_accuracy']:.4f}"
             )
 
 
-class ProgressBar(ProgressCallback):
-    """Trainer's progress bar without a line for each logged step."""
+class Steps(TrainerCallback):
+    """Shows the steps of the training as progress, until `ending` ends, well or in an error."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        """Nothing: EpochLine says what there is to say."""
+    def __init__(self, ending: ExitStack):
+        self.ending = ending
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin with those that the checkpoint has."""
+        bar = Progress("training", state.max_steps, " steps", done=state.global_step)
+        self.bar = self.ending.enter_context(bar)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Show the step."""
+        self.bar.to(state.global_step)

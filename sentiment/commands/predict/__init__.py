@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
-from tqdm import tqdm
 
 from sentiment.commands.predict.scorer import BLOCK, Scorer
 from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_format, header, lines
@@ -18,6 +17,7 @@ from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.model.classifier import check_exists
 from sentiment.params import EvaluateParams
+from sentiment.progress import Progress
 from sentiment.schema import shortened
 
 
@@ -101,25 +101,26 @@ def check_arguments(
 
 
 def score_blocks(reader: Reader, scorer: Scorer, block: int, file: ScoreFile | None, format: str) -> None:
-    """Score the rows of a reader, `block` at a time, into a file or standard output, with a progress bar.
+    """Score the rows of a reader, `block` at a time, into a file or standard output, and show the progress.
 
     Raises:
         InputError: a row has a fault, or Ctrl-C ended it.
     """
     if not file:
         print(header(format), end="")
-    shown = sys.stderr.isatty() and (file is not None or not sys.stdout.isatty())
+    shown = file is not None or not sys.stdout.isatty()  # scores on the screen are progress enough
     unit = "B" if reader.counts_bytes else " reviews"
     try:
-        with tqdm(total=reader.total, unit=unit, unit_scale=True, disable=not shown) as bar:
+        with Progress("scoring", reader.total, unit, shown) as bar:
             for rows in blocks(reader, block, file.scored if file else 0):
-                scores = scorer(rows)
+                each = (reader.position() - bar.n) / len(rows)
+                scores = scorer(rows, lambda reviews, each=each: bar.update(reviews * each))  # type: ignore[misc]
                 if file:
                     file.add(rows[-1].number, scores)
                 else:
                     sys.stdout.writelines(lines(scores, format))
                     sys.stdout.flush()
-                bar.update(reader.position() - bar.n)
+                bar.to(reader.position())
         if file:
             file.finish()
     except KeyboardInterrupt:

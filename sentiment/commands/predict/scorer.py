@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sentiment import progress
 from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
 from sentiment.model.classifier import load_classifier
+from sentiment.progress import Advance
 
 BLOCK = 8192  # rows to give it at a time
 _NAMED = 20  # faulty rows that are named; the rest are counted
@@ -38,8 +40,8 @@ class Scorer:
         self._text, self._id, self._skip = text, id, skip
         self.skipped = 0
 
-    def __call__(self, rows: Iterable[Row]) -> pd.DataFrame:
-        """Score rows.
+    def __call__(self, rows: Iterable[Row], advance: Advance = progress.ignore) -> pd.DataFrame:
+        """Score rows; `advance` takes how many of them more are scored.
 
         Raises:
             InputError: a row has a fault, and none is to be skipped.
@@ -53,7 +55,7 @@ class Scorer:
             else:
                 ids.append(id)
                 texts.append(text)
-        probability = self._classifier.probabilities(texts) if texts else np.empty(0)
+        probability = self._classifier.probabilities(texts, advance) if texts else np.empty(0)
         labels = np.array(LABELS)[(probability >= 0.5).astype(int)]
         return pd.DataFrame({"id": ids, "label": labels, "probability": probability})
 
@@ -75,4 +77,4 @@ class Scorer:
             raise InputError(f"{line} (--on-error skip leaves such rows out)")
         self.skipped += 1
         if self.skipped <= _NAMED:
-            print(f"skipped: {line}", file=sys.stderr)
+            progress.say(f"skipped: {line}", sys.stderr)
