@@ -6,6 +6,7 @@ VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
 	$(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
 INSTALLED := $(VENV)/installed
+TORCH = $(shell grep '^torch==' requirements.lock)
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 help: ## list the targets
@@ -16,7 +17,11 @@ setup: $(INSTALLED) ## make .venv with the pinned packages (the other targets do
 $(INSTALLED): requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo 'error: no Python 3.11 or newer found; name one: make PYTHON=/path/to/python3'; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@if test "$$(uname)" = Linux && ! ls /dev/nvidia[0-9]* /dev/dxg > /dev/null 2>&1 && ! command -v nvidia-smi > /dev/null \
+		&& ! ls -d $(VENV)/lib/python*/site-packages/torch > /dev/null 2>&1; then \
+		echo 'no NVIDIA GPU here, and torch brings CUDA, some gigabytes; to do without, press Ctrl-C, and then:'; \
+		echo "  $(VENV)/bin/pip install $(TORCH) --index-url https://download.pytorch.org/whl/cpu && make setup"; fi
+	$(VENV)/bin/python -m pip install --progress-bar on --disable-pip-version-check -r requirements.lock
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . # the command sentiment
 	@touch $@
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
@@ -34,17 +35,25 @@ class Progress(tqdm):
     monitor_interval = 0  # no thread: every update looks at the clock
 
     def __init__(self, what: str, total: float | None, unit: str = " reviews", shown: bool = True, done: float = 0):
-        options: dict[str, Any] = {"file": sys.stderr, "delay": QUICK, "dynamic_ncols": True}
-        if not sys.stderr.isatty():
-            share = "{percentage:.0f} % done, {remaining} left" if total else "{n_fmt}{unit} done"
-            options = {"file": _Lines(), "position": 0, "delay": BETWEEN_LINES, "mininterval": BETWEEN_LINES}
-            options["bar_format"] = f"{{desc}}: {share}"
-        elif not unit:
-            options["bar_format"] = "{l_bar}{bar}| [{elapsed}<{remaining}]"
+        options: dict[str, Any] = {
+            "file": _Lines(), "position": 0, "leave": False, "delay": BETWEEN_LINES, "mininterval": BETWEEN_LINES,
+            "bar_format": "{desc}: {percentage:.0f} % done, {remaining} left" if total else "{desc}: {n_fmt}{unit} done",
+        }  # fmt: skip
+        if sys.stderr.isatty():
+            speed = (
+                "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]" if unit else "[{elapsed}<{remaining}]"
+            )
+            bar = f"{{l_bar}}{{bar}}| {speed}" if total else "{desc}: {n_fmt}{unit} [{elapsed}, {rate_noinv_fmt}]"
+            options = {"file": sys.stderr, "leave": None, "delay": QUICK, "dynamic_ncols": True, "bar_format": bar}
         super().__init__(
-            desc=what, total=total, unit=unit, unit_scale=True, initial=done, smoothing=0, miniters=1, leave=None,
+            desc=what, total=total, unit=unit, unit_scale=(total or 0) >= 10_000, initial=done, smoothing=0, miniters=1,
             disable=not shown or os.environ.get("RANK", "0") != "0", **options,
         )  # fmt: skip
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """The values to show; what is done has no fractions."""
+        return super().format_dict | {"n": round(self.n)}
 
     def to(self, done: float) -> None:
         """Show that so much of `total` is done."""
@@ -57,11 +66,11 @@ class Progress(tqdm):
             self.last_print_t = self._time()  # by which close() knows that there is a bar to end
 
 
-def each(items: Iterable[T], advance: Advance) -> Iterator[T]:
-    """Yield the items, each of which is done when the next one is asked for."""
-    for item in items:
+def each(items: Iterable[T], advance: Advance, amounts: Iterable[float] = repeat(1)) -> Iterator[T]:
+    """Yield the items; `advance` takes the amount of each when the next one is asked for."""
+    for item, amount in zip(items, amounts, strict=False):
         yield item
-        advance(1)
+        advance(amount)
 
 
 def say(line: str, file: TextIO | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -94,25 +94,20 @@ class TransformerClassifier:
             clear_device_cache(garbage_collection=True)
 
     def _logits(self, encoded: Sequence[Sequence[int]], lengths: Sequence[int], advance: Advance) -> np.ndarray:
-        def gathered(outputs: Iterable[torch.Tensor]) -> list[torch.Tensor]:
-            results = []
-            for rows, output in zip(work, outputs, strict=True):
-                results.append(output)
-                advance(len(encoded) * sum(lengths[row] for row in rows) / sum_of_lengths)
-            return results
-
-        sum_of_lengths = sum(lengths)
+        work = batches(lengths, ALONE if self._on_cpu else self._at_once, padded=self._pads)
+        a_token = len(lengths) / max(sum(lengths), 1)
+        reviews = [a_token * sum(lengths[row] for row in rows) for rows in work]  # of mean length, as many take as long
         if self._on_cpu:
-            work = batches(lengths, ALONE, padded=False)
             threads = torch.get_num_threads()
             try:
                 with ThreadPoolExecutor(self._at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-                    outputs = gathered(pool.map(lambda rows: self._of_one_length([encoded[row] for row in rows]), work))
+                    results = pool.map(lambda rows: self._of_one_length([encoded[row] for row in rows]), work)
+                    outputs = list(progress.each(results, advance, reviews))
             finally:
                 torch.set_num_threads(threads)  # PyTorch keeps one number for all threads to come
         else:
-            work = batches(lengths, self._at_once, self._pads)
-            outputs = gathered(self._padded([encoded[row] for row in rows]) for rows in work)
+            results = (self._padded([encoded[row] for row in rows]) for rows in work)
+            outputs = list(progress.each(results, advance, reviews))
         logits = np.empty((len(encoded), 2), dtype=np.float32)
         for rows, output in zip(work, outputs, strict=True):  # only now, so that a GPU is never waited for in between
             logits[rows] = output.float().cpu().numpy()

@@ -4,12 +4,10 @@ import gzip
 import io
 import json
 import os
-import pty
 import shutil
 import signal
 import subprocess
 import sys
-import termios
 import time
 import tracemalloc
 from pathlib import Path
@@ -22,6 +20,7 @@ from sentiment.commands import predict
 from sentiment.commands.predict.scores import ScoreFile
 from sentiment.data.reader import Reader
 from tests.conftest import Clone
+from tests.helpers.terminal import Terminal
 
 TEXTS = ["Great fun, and moving.", 'Dull, "so" dull.', "Naïve — but\twarm<br />and kind."]
 
@@ -226,20 +225,15 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path
 def test_a_terminal_shows_progress_and_head_may_go(ran: Clone, tmp_path: Path) -> None:
     command = "sentiment predict --input data/prepared/test.parquet --window 16"
     assert len(ran.run(f"{command} | head -n 3").splitlines()) == 3
-    terminal, end = pty.openpty()
-    termios.tcsetwinsize(end, (24, 100))
-    running = subprocess.Popen(
-        f"{command} --output {tmp_path}/scores.csv", shell=True, cwd=ran.folder, env=ran.environment, stderr=end
-    )
-    os.close(end)
-    shown = b""
-    while running.poll() is None or not shown:
-        try:
-            shown += os.read(terminal, 1000)
-        except OSError:  # the other end is closed
-            break
-    assert running.wait() == 0
-    assert b"405/405" in shown
+    at_once = "from sentiment import cli, progress; progress.QUICK = 1e-9; cli.main()"
+    terminal = Terminal()
+    subprocess.run(
+        [sys.executable, "-c", at_once, *command.split()[1:], "--output", tmp_path / "scores.csv"],
+        cwd=ran.folder, env=ran.environment, stdout=terminal.file, stderr=terminal.file, check=True,
+    )  # fmt: skip
+    scored, _ = terminal.screen()
+    assert scored.startswith("scoring: 100%|")
+    assert "| 405/405 [" in scored
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
 """The commands that people type, in real clones: dvc repro, exp run, metrics diff, queue, push and pull."""
 
 import json
+import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 
 from sentiment.model import baseline
 from tests.conftest import SMALL, Clone
+from tests.helpers.terminal import Terminal
 
 OUTPUTS = ["data/prepared", "models/classifier", "metrics", "dvc.lock"]
 
@@ -51,6 +55,30 @@ def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
     assert "up to date" in ran.run("dvc status")
     assert not executed(ran.run("dvc repro"))
     assert ran.run("git status --porcelain") == ""
+
+
+@pytest.mark.parametrize(
+    ("stage", "bars"),
+    [
+        ("prepare", ["reading data/sample", "reading data/challenge", "counting words"]),
+        ("baseline", ["baseline"]),
+        ("train", ["training"]),  # the bar of the validation is gone
+        ("evaluate", ["scoring"]),
+    ],
+)
+def test_a_stage_shows_its_progress_on_a_terminal_above_its_result(copy: Clone, stage: str, bars: list[str]) -> None:
+    expected = copy.run(f"python -m stages.{stage}").splitlines()  # and nothing else where there is none
+    at_once = f"import runpy; from sentiment import progress; progress.QUICK = 1e-9; runpy.run_module('stages.{stage}', run_name='__main__')"
+    terminal = Terminal()
+    subprocess.run(
+        [sys.executable, "-c", at_once], cwd=copy.folder, env=copy.environment, stdout=terminal.file,
+        stderr=terminal.file, check=True,
+    )  # fmt: skip
+    *screen, end = terminal.screen()
+    assert [line.split("|")[0] for line in screen if "|" in line] == [f"{bar}: 100%" for bar in bars]
+    said = [re.sub(r"in \d+ s", "", line) for line in screen if "|" not in line]
+    assert said == [re.sub(r"in \d+ s", "", line) for line in expected]
+    assert end == ""
 
 
 def test_the_baseline_on_disk_is_the_one_that_was_scored(ran: Clone) -> None:

@@ -1,6 +1,7 @@
 """Training: what a batch is, whatever it is cut into, and several processes."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from sentiment.model.encoding import Encoder
 from sentiment.params import TrainParams
 from sentiment.training import trainer as training
 from sentiment.training.batches import LengthGrouped, micro_batch_size
+from sentiment.training.history import CURVES
 from tests.conftest import ROOT, Clone, curve
 
 TWO = "torchrun --standalone --nproc-per-node 2"
@@ -134,7 +136,7 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -
     trained = ["models/classifier", "metrics/train.json", "metrics/training"]
     copy.set(epochs="3")
     copy.run("python -m stages.train")
-    expected = copy.bytes_of(*trained)
+    expected, curves = copy.bytes_of(*trained), [curve(copy, name) for name in CURVES.values()]
     running = subprocess.Popen(
         ["python", "-m", "stages.train"], cwd=copy.folder, env=copy.environment, stdout=subprocess.DEVNULL
     )
@@ -143,6 +145,10 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -
         time.sleep(0.05)
     running.kill()
     running.wait()
+    for whole_curve, name in zip(curves, CURVES.values(), strict=True):  # each has grown, and on the way to the same
+        grown = curve(copy, name)
+        assert 0 < len(grown) < len(whole_curve)
+        assert grown.equals(whole_curve.head(len(grown)))
     *_, before, newest = sorted((path.parent for path in whole), key=lambda path: int(path.name.split("-")[1]))
     with (newest / "optimizer.pt").open("r+b") as damaged:
         damaged.truncate(1000)
@@ -151,6 +157,24 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -
     assert f"going on from models/checkpoints/{before.parent.name}/{before.name}\n" in output
     assert copy.bytes_of(*trained) == expected
     assert not (copy.folder / "models/checkpoints").exists()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_ended_gives_the_last_curves_back(copy: Clone, how: signal.Signals) -> None:
+    before = copy.bytes_of("models/classifier", "metrics")
+    copy.set(epochs="50")
+    running = copy.start("dvc repro train")
+    loss = copy.folder / "metrics/training/plots/metrics/train/loss.tsv"
+    while not loss.exists() or loss.read_bytes() == before[str(loss.relative_to(copy.folder))]:
+        assert running.poll() is None
+        time.sleep(0.05)
+    (shown,) = json.loads(copy.run("dvc plots show --json"))["data"]["Loss"]  # while it trains
+    assert {point["filename"] for point in shown["content"]["data"]["values"]} >= {"train/loss.tsv"}
+    os.killpg(running.pid, how)
+    output = running.communicate()[0]
+    assert "error: interrupted; nothing half-written was kept" in output
+    assert "Traceback" not in output
+    assert copy.bytes_of("models/classifier", "metrics") == before
 
 
 def test_the_epoch_with_the_highest_validation_accuracy_is_kept(copy: Clone) -> None:

@@ -1,0 +1,49 @@
+"""A terminal: what a person would see on it."""
+
+import os
+import pty
+import re
+import termios
+import threading
+
+
+class Terminal:
+    """A pseudo-terminal of 100 columns.
+
+    Attributes:
+        file: what is to be shown is written to it.
+    """
+
+    def __init__(self) -> None:
+        self._end, end = pty.openpty()
+        termios.tcsetwinsize(end, (24, 100))
+        self.file = os.fdopen(end, "w")
+        self._written = b""
+        self._reader = threading.Thread(target=self._read, daemon=True)  # or a full buffer would block who writes
+        self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while part := os.read(self._end, 4096):
+                self._written += part
+        except OSError:  # nobody has it open any more
+            pass
+
+    def screen(self) -> list[str]:
+        """The lines on the screen, once nobody writes any more."""
+        self.file.close()
+        self._reader.join()
+        lines: list[list[str]] = [[]]
+        row = column = 0
+        for up, control, character in re.findall(r"(\x1b\[A)|([\r\n])|(.)", self._written.decode()):
+            if up:
+                row -= 1
+            elif control == "\r":
+                column = 0
+            elif control:
+                row += 1
+                lines += [[] for _ in range(row + 1 - len(lines))]
+            else:
+                lines[row][column : column + 1] = character
+                column += 1
+        return ["".join(line).rstrip() for line in lines]
