@@ -52,8 +52,8 @@ class Progress(tqdm):
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """The values to show; what is done has no fractions."""
-        return super().format_dict | {"n": round(self.n)}
+        """The values to show; what is done has no fractions, and their sum is never more than all."""
+        return super().format_dict | {"n": min(round(self.n), self.total or round(self.n))}
 
     def to(self, done: float) -> None:
         """Show that so much of `total` is done."""

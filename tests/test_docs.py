@@ -225,7 +225,12 @@ def test_a_fresh_clone_tells_what_would_run(ran: Clone, tmp_path: Path) -> None:
 def test_going_back(copy: Clone) -> None:
     before = copy.bytes_of("models", "metrics", "params.yaml", "dvc.lock")
     copy.set(lr="3e-5")
-    for name in ("models/baseline.npz", "metrics/test.json", "models/classifier/config.json"):
+    for name in (
+        "models/baseline.npz",
+        "metrics/test.json",
+        "models/classifier/config.json",
+        "metrics/training/plots/metrics/train/loss.tsv",
+    ):
         (copy.folder / name).unlink()
         (copy.folder / name).write_text("another run's")
     copy.run("git restore . && dvc checkout --force")
