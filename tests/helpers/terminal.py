@@ -35,7 +35,8 @@ class Terminal:
         self._reader.join()
         lines: list[list[str]] = [[]]
         row = column = 0
-        for up, control, character in re.findall(r"(\x1b\[A)|([\r\n])|(.)", self._written.decode()):
+        shown = re.sub(r"\x1b\[\d*m", "", self._written.decode())  # colours
+        for up, control, character in re.findall(r"(\x1b\[A)|([\r\n])|(.)", shown):
             if up:
                 row -= 1
             elif control == "\r":
