@@ -4,6 +4,8 @@ import shutil
 import time
 from pathlib import Path
 
+import pandas as pd
+
 from sentiment import atomic, stage
 from sentiment.model import pretrained, scoring
 from sentiment.model.classifier import save_transformer
@@ -34,11 +36,16 @@ def main() -> None:
     started = time.perf_counter()
     trained = trainer.fine_tune(folder, base, encoder, params, train, validation, Path("metrics/training"))
     seconds = time.perf_counter() - started
+    probability = trained.validation_probabilities()
     trained.accelerator.wait_for_everyone()  # no process reads checkpoints any more
 
     if trained.is_world_process_zero():
         with atomic.replacing("models/classifier") as target:
             save_transformer(target, trained.model, encoder, base.source)
+        with atomic.replacing("metrics/validation") as target:
+            target.mkdir()
+            predictions = pd.read_parquet(PREPARED["validation"], columns=["id", "label"]).assign(probability=probability)
+            predictions.to_parquet(target / "predictions.parquet", index=False)
         metrics = history.summarise(trained.state)
         tokens = {
             "tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train),

@@ -23,6 +23,7 @@ from sentiment.schema import parse_yaml
 
 WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions/{}.parquet"
+VALIDATION_PREDICTIONS = "metrics/validation/predictions.parquet"
 PREPARED = "data/prepared/{}.parquet"
 
 
@@ -91,8 +92,9 @@ class Run:
             return pd.read_csv(content, sep="\t" if path.endswith(".tsv") else ",")
 
     def scored(self, split: str) -> pd.DataFrame:
-        """The prepared reviews of `test` or `challenge`, with `probability` (of POSITIVE)."""
-        predictions = self.table(PREDICTIONS.format(split))[["id", "probability"]]
+        """The prepared reviews of `validation`, `test` or `challenge`, with `probability` (of POSITIVE)."""
+        path = VALIDATION_PREDICTIONS if split == "validation" else PREDICTIONS.format(split)
+        predictions = self.table(path)[["id", "probability"]]
         return self.table(PREPARED.format(split)).merge(predictions, on="id", validate="one_to_one")
 
     def locked_hash(self, path: str) -> str | None:

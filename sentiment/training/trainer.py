@@ -42,8 +42,9 @@ def lengths(params: TrainParams) -> dict[str, int]:
 
 
 def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
-    """Encoded reviews for Trainer, the longest first: so validation is read, with little padding."""
+    """Encoded reviews for Trainer, the longest first: so validation is read, with little padding. `row` is where each was."""
     rows = pd.DataFrame({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]})
+    rows["row"] = range(len(rows))
     rows = rows.sort_values("length", ascending=False, kind="stable")
     return Dataset.from_pandas(rows, preserve_index=False)
 
@@ -58,7 +59,7 @@ def encoded_split(path: Path, encoder: Encoder) -> tuple[Dataset, int]:
 def fine_tune(
     folder: Path, pretrained: Pretrained, encoder: Encoder, params: TrainParams, train: Dataset, validation: Dataset,
     curves: Path,
-) -> Trainer:  # fmt: skip
+) -> "LengthGroupedTrainer":  # fmt: skip
     """Fine-tune as params.yaml says, going on from the last checkpoint in `folder` if there is one.
 
     Where memory runs out, micro-batches are halved; the optimizer's batch stays. The folder `curves` is written while
@@ -69,7 +70,7 @@ def fine_tune(
     """
     args: TrainingArguments
 
-    def fit(parts: int) -> Trainer:
+    def fit(parts: int) -> LengthGroupedTrainer:
         nonlocal args
         clear_device_cache(garbage_collection=True)  # of a try that ran out of memory
         transformers.set_seed(params.seed)
@@ -101,13 +102,13 @@ def fine_tune(
         return parts
 
     run = find_executable_batch_size(fit, starting_batch_size=parts, reduce_batch_size_fn=twice_the_parts)
-    return cast(Trainer, run())
+    return cast(LengthGroupedTrainer, run())
 
 
 def build_trainer(
     folder: Path, model: PreTrainedModel, encoder: Encoder, params: TrainParams, train: Dataset, validation: Dataset,
     parts: int = 1,
-) -> Trainer:  # fmt: skip
+) -> "LengthGroupedTrainer":  # fmt: skip
     """The Trainer that fine-tunes `model` as params.yaml says, with its checkpoints in `folder`.
 
     `parts` is by how much to divide the micro-batches that are usual.
@@ -182,9 +183,11 @@ class LengthGroupedTrainer(Trainer):
     """
 
     classifier: scoring.TransformerClassifier
+    _best_logits: np.ndarray | None = None  # of the validation reviews, after the best epoch since the start or the resuming
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **options: Any) -> EvalLoopOutput:
         """Validation loss and accuracy; processes share the reviews."""
+        self.model.eval()
         rows = dataloader.dataset
         mine = np.arange(self.args.process_index, len(rows), self.args.world_size)
         with Progress("validation", len(mine)) as bar:
@@ -195,8 +198,21 @@ class LengthGroupedTrainer(Trainer):
         labels = np.asarray(rows["labels"])
         loss = -log_softmax(logits, axis=1)[np.arange(len(rows)), labels].mean()
         accuracy = (logits.argmax(axis=1) == labels).mean()
+        if self.state.best_metric is None or accuracy > self.state.best_metric:
+            self._best_logits = logits
         metrics = {"eval_loss": float(loss), "eval_accuracy": float(accuracy)}
         return EvalLoopOutput(predictions=logits, label_ids=labels, metrics=metrics, num_samples=len(rows))
+
+    def validation_probabilities(self) -> np.ndarray:
+        """Probabilities of POSITIVE by the weights that were kept, shape (validation reviews,), in the order of their file.
+
+        Every process has to call this. The reviews are scored again only if the best epoch was before a resuming.
+        """
+        rows = cast(Dataset, self.eval_dataset)
+        logits = self.predict(rows).predictions if self._best_logits is None else self._best_logits
+        probabilities = np.empty(len(rows))
+        probabilities[rows["row"]] = scoring.positive_probability(np.asarray(logits), self.classifier.model.config)
+        return probabilities
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler[int]:
         accumulated = self.args.gradient_accumulation_steps * self.args.world_size

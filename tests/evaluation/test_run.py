@@ -28,6 +28,9 @@ def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytes
     shutil.rmtree("data/prepared")
     pd.testing.assert_frame_equal(commit.scored("test"), test)
     assert len(commit.scored("challenge")) == 84
+    validation = commit.scored("validation")
+    right = ((validation["probability"] >= 0.5) == validation["label"]).mean()
+    assert right == pytest.approx(commit.metrics("train")["validation_accuracy"], abs=1e-6)
     assert commit.metrics("test") == metrics
     assert commit.params == params
     assert commit.has("metrics/test.json")

@@ -34,6 +34,7 @@ def test_twenty_kills_of_dvc_repro_change_no_byte(copy: Clone, tmp_path: Path) -
         "dvc.lock",
         "models",
         "metrics/training",
+        "metrics/validation",
         "metrics/predictions",
         "metrics/train.json",
         "metrics/test.json",

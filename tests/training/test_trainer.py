@@ -133,7 +133,7 @@ def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -> None:
-    trained = ["models/classifier", "metrics/train.json", "metrics/training"]
+    trained = ["models/classifier", "metrics/train.json", "metrics/training", "metrics/validation"]
     copy.set(epochs="3")
     copy.run("python -m stages.train")
     expected, curves = copy.bytes_of(*trained), [curve(copy, name) for name in CURVES.values()]
@@ -178,13 +178,17 @@ def test_a_training_that_is_ended_gives_the_last_curves_back(copy: Clone, how: s
 
 
 def test_the_epoch_with_the_highest_validation_accuracy_is_kept(copy: Clone) -> None:
-    copy.set(epochs="6", lr="1e-3")  # so high that accuracy goes up and down, and the loss picks another epoch
+    # So high that accuracy goes up and down, and the loss picks another epoch; dropout, which scoring has to be without
+    copy.set(epochs="6", lr="1e-3", dropout="0.1")
     copy.run("python -m stages.train")
     accuracy = curve(copy, "validation/accuracy")
     kept = copy.details("train")
     assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
     validation = pd.read_parquet(copy.folder / "data/prepared/validation.parquet")
     probability = load_classifier(copy.folder / "models/classifier").probabilities(validation["text"].tolist())
+    predictions = pd.read_parquet(copy.folder / "metrics/validation/predictions.parquet")
+    assert predictions[["id", "label"]].equals(validation[["id", "label"]])
+    np.testing.assert_allclose(predictions["probability"], probability, atol=1e-6)
     right = ((probability >= 0.5) == validation["label"]).mean()
     assert right == pytest.approx(kept["validation_accuracy"], abs=1e-6) == accuracy.max()
 
