@@ -44,8 +44,8 @@ def main() -> None:
             save_transformer(target, trained.model, encoder, base.source)
         with atomic.replacing("metrics/validation") as target:
             target.mkdir()
-            predictions = pd.read_parquet(PREPARED["validation"], columns=["id", "label"]).assign(probability=probability)
-            predictions.to_parquet(target / "predictions.parquet", index=False)
+            rows = pd.read_parquet(PREPARED["validation"], columns=["id", "label"])
+            rows.assign(probability=probability).to_parquet(target / "predictions.parquet", index=False)
         metrics = history.summarise(trained.state)
         tokens = {
             "tokens_per_review": sum(train["length"]) / len(train), "reviews_cut": cut / len(train),

@@ -8,30 +8,129 @@ import pandas as pd
 import typer
 from dvc.api import exp_show
 
-from sentiment.evaluation.comparison import compare_runs, summarise_seeds
-from sentiment.evaluation.run import WORKSPACE, Run
+from sentiment.errors import InputError
+from sentiment.evaluation.comparison import compare_recipes, compare_runs, recipe, runs_by_seed, summarise_seeds
+from sentiment.evaluation.run import WORKSPACE, Run, experiments, repository
+from sentiment.params import FILE, Params
+from sentiment.schema import read_yaml
 
 ANY_RUN = "a commit, tag, branch, experiment, or `workspace`"
 
 
 # fmt: off
 def main(
-    old: Annotated[str, typer.Argument(help=f"the run to compare with: {ANY_RUN}")] = "HEAD",
+    old: Annotated[str | None, typer.Argument(help=f"the run to compare with: {ANY_RUN}; by default HEAD")] = None,
     new: Annotated[str, typer.Argument(help="the run to judge")] = WORKSPACE,
+    number: Annotated[int | None, typer.Argument(metavar="[SEEDS]", min=2, max=100, help="with --seeds: queue the runs that are missing to so many seeds of each")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="exit with status 1 if NEW is worse")] = False,
-    seeds: Annotated[bool, typer.Option("--seeds", help="mean and spread over experiments that differ in the seed alone")] = False,
+    seeds: Annotated[bool, typer.Option("--seeds", help="compare the parameters of OLD and NEW over all seeds that were run; without OLD: mean and spread over experiments that differ in the seed alone")] = False,
 ) -> None:
 # fmt: on
     """Say whether one run is better than another, worse, or within noise."""
-    if seeds:
+    if number and not seeds:
+        raise InputError(f"{number}: a number of seeds is for --seeds")
+    if seeds and old is None:
         table = summarise_seeds(pd.DataFrame(exp_show()))
         print(table.to_json(orient="records", indent=2) if as_json else table.to_string(index=False))
         return
-    comparison = compare_runs(Run(old), Run(new))
-    print(json.dumps(comparison, indent=2) if as_json else in_words(comparison))
+    before, after = Run(old or "HEAD"), Run(new)
+    if seeds:
+        commits = [name for name in (before.name, new) if name != WORKSPACE]
+        others = [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
+        if number and (queued := queue_missing(before, after, others, number)):
+            print(json.dumps({"queued": queued}, indent=2) if as_json else "\n".join([
+                *(f"queued: {' '.join(overrides)}" for overrides in queued),
+                f"`dvc queue start` runs them, then `sentiment compare {before.name} {new} --seeds`",
+            ]))  # fmt: skip
+            return
+        comparison = compare_recipes(before, after, others)
+    else:
+        comparison = compare_runs(before, after)
+    words = seeds_in_words if seeds else in_words
+    print(json.dumps(comparison, indent=2) if as_json else words(comparison))
     if fail_if_worse and comparison["verdict"] == "worse":
         sys.exit(1)
+
+
+def queue_missing(old: Run, new: Run, others: list[Run], number: int) -> list[list[str]]:
+    """Queue runs with the parameters of `old` and `new` until each has so many seeds; return the overrides of each.
+
+    What is queued or running already counts. Seeds that the other side has come first.
+
+    Raises:
+        InputError: a run has parameters that params.yaml no longer has, or DVC cannot queue.
+    """
+    current, queued = read_yaml(FILE), []
+    recipes = [recipe(run.params) for run in (old, new)]
+    for run, wanted in zip((old, new), recipes, strict=True):
+        if unknown := set(wanted) - set(Params.model_fields):
+            raise InputError(f"{run.name} ran with {', '.join(sorted(unknown))}, which {FILE} no longer has; it cannot run again")
+    seeds = [set(runs_by_seed([old, new, *others], wanted)) for wanted in recipes]
+    with repository() as repo:
+        queue = repo.experiments.celery_queue
+        for entry in (*queue.iter_queued(), *queue.iter_active()):
+            waiting = Run(entry.stash_rev).yaml(FILE)
+            for wanted, there in zip(recipes, seeds, strict=True):
+                if recipe(waiting) == wanted:
+                    there.add(waiting["seed"])
+        for wanted, there, elsewhere in zip(recipes, seeds, reversed(seeds), strict=True):
+            candidates = [seed for seed in (*sorted(elsewhere), *range(1, 2 * number + 1)) if seed not in there]
+            for seed in list(dict.fromkeys(candidates))[: max(0, number - len(there))]:
+                there.add(seed)
+                changed = {key: value for key, value in {**wanted, "seed": seed}.items() if current.get(key) != value}
+                overrides = [f"{key}={_override(value)}" for key, value in changed.items()]
+                repo.experiments.run(queue=True, params=overrides)
+                queued.append(overrides)
+    return queued
+
+
+def _override(value: Any) -> str:
+    """A value in the grammar of `dvc exp run -S`, which is Hydra's."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_override, value))}]"
+    if isinstance(value, str):
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{quoted}'"
+    return json.dumps(value)
+
+
+def seeds_in_words(comparison: dict[str, Any]) -> str:
+    """A comparison over seeds as lines for people."""
+    old, new = comparison["old"], comparison["new"]
+    drawn = f" of {comparison['groups']} groups" if comparison["groups"] else ""
+    lines = [f"{old['run']} -> {new['run']}, {comparison['reviews']:,} test reviews{drawn}", ""]
+    wide = max(len(side["run"]) for side in (old, new))
+    lines.append(f"{'':<4}{'':<{wide}}  accuracy  sd of seeds  seeds")
+    for name, side in (("old", old), ("new", new)):
+        seeds = ", ".join(side["seeds"])
+        lines.append(f"{name} {side['run']:<{wide}}  {side['accuracy']:8.4f}  {side['accuracy_sd']:11.4f}  {seeds}")
+    lines += [
+        "",
+        f"difference {comparison['difference']:+.4f}, 95 % interval {comparison['low']:+.4f} to {comparison['high']:+.4f}: "
+        "the luck of seeds and of test reviews",
+        f"Verdict: {comparison['verdict']}",
+    ]
+    if comparison["verdict"] == "within noise":
+        lines.append(_what_would_settle(comparison))
+    lines += ["", "parameters that differ"]
+    lines += [f"  {key}: {value['old']} -> {value['new']}" for key, value in comparison["params"].items()]
+    return "\n".join(lines)
+
+
+def _what_would_settle(comparison: dict[str, Any]) -> str:
+    """A line on how many more seeds would tell the difference from luck."""
+    needed = comparison["seeds_needed"]
+    if needed is None:
+        return (
+            f"No number of seeds up to 1,000 would settle it: the difference is too small for {comparison['reviews']:,} "
+            f"test reviews, whose luck alone has a standard deviation of {comparison['reviews_sd']:.4f}"
+        )
+    more = [max(0, needed - len(comparison[side]["seeds"])) for side in ("old", "new")]
+    return (
+        f"If the difference stays as it is, {needed} seeds of each would settle it, {more[0]} and {more[1]} more: "
+        f"`sentiment compare {comparison['old']['run']} {comparison['new']['run']} --seeds {needed}`"
+    )
 
 
 def in_words(comparison: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """Comparison of two runs on the same test split, and of runs that differ in the seed alone: better, worse, or luck."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sentiment.evaluation.metrics import compute
 from sentiment.evaluation.mistakes import in_short
 from sentiment.evaluation.report import group_of
 from sentiment.evaluation.run import PREPARED, Run
+from sentiment.evaluation.seeds import seed_difference
 from sentiment.params import Params
 
 LOWER_IS_BETTER = {"loss"}
@@ -27,13 +29,8 @@ def compare_runs(old: Run, new: Run) -> dict[str, Any]:
     Raises:
         InputError: the test splits differ, or the predictions of one are not to be had.
     """
-    reviews, scored = old.scored("test"), new.scored("test")
-    test = PREPARED.format("test")
-    if old.locked_hash(test) != new.locked_hash(test) or not reviews["id"].equals(scored["id"]):
-        raise InputError(
-            f"{old.name} and {new.name} were evaluated on different test splits "
-            f"({len(reviews):,} and {len(scored):,} reviews); only runs on the same one compare"
-        )
+    reviews = old.scored("test")
+    scored = _on_the_same_reviews(old, reviews, new)
     truth, group = reviews["label"].to_numpy(), group_of(reviews)
     before, after = reviews["probability"].to_numpy(), scored["probability"].to_numpy()
     values = compute(truth, before), compute(truth, after)
@@ -51,13 +48,29 @@ def compare_runs(old: Run, new: Run) -> dict[str, Any]:
         {"id": reviews["id"][row], "now": "right" if (after[row] >= 0.5) == truth[row] else "wrong",
          "text": in_short(reviews["text"][row], 120)} for row in largest
     ]  # fmt: skip
-    both = {key: {"old": old.params.get(key), "new": new.params.get(key)} for key in {**old.params, **new.params}}
     return {
         "old": old.name, "new": new.name, "reviews": len(truth), "groups": None if group is None else len(set(group)),
         "verdict": metrics["accuracy"]["verdict"] if p < 0.05 else WITHIN_NOISE, "metrics": metrics,
         "mcnemar": {"only_old_right": lost, "only_new_right": won, "p": p},
-        "params": {key: pair for key, pair in both.items() if pair["old"] != pair["new"]}, "flips": flips,
+        "params": _differing(old.params, new.params), "flips": flips,
     }  # fmt: skip
+
+
+def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run) -> pd.DataFrame:
+    """The scored test reviews of `new`, after a check that they are those of `old`."""
+    scored, test = new.scored("test"), PREPARED.format("test")
+    if old.locked_hash(test) != new.locked_hash(test) or not reviews["id"].equals(scored["id"]):
+        raise InputError(
+            f"{old.name} and {new.name} were evaluated on different test splits "
+            f"({len(reviews):,} and {len(scored):,} reviews); only runs on the same one compare"
+        )
+    return scored
+
+
+def _differing(old: dict[str, Any], new: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The old and new value of each parameter that differs."""
+    both = {key: {"old": old.get(key), "new": new.get(key)} for key in {**old, **new}}
+    return {key: pair for key, pair in both.items() if pair["old"] != pair["new"]}
 
 
 def accuracy_change(reviews: pd.DataFrame, old: np.ndarray, new: np.ndarray) -> dict[str, Any]:
@@ -68,6 +81,61 @@ def accuracy_change(reviews: pd.DataFrame, old: np.ndarray, new: np.ndarray) -> 
     return {
         "accuracy": after, "accuracy_change": after - before, "accuracy_change_low": change.low,
         "accuracy_change_high": change.high, "flipped": int(((old >= 0.5) != (new >= 0.5)).sum()),
+    }  # fmt: skip
+
+
+def recipe(params: dict[str, Any]) -> dict[str, Any]:
+    """The parameters of a run without its seed, and without `exports`, which no metric depends on."""
+    return {key: value for key, value in params.items() if key not in ("seed", "exports")}
+
+
+def runs_by_seed(runs: Sequence[Run], wanted: dict[str, Any]) -> dict[int, Run]:
+    """The first run of each seed, in their order, among those that were trained and evaluated by a recipe."""
+    found: dict[int, Run] = {}
+    for run in runs:
+        if run.has("dvc.lock") and not run.outdated("evaluate") and recipe(run.params) == wanted:
+            found.setdefault(run.params["seed"], run)
+    return dict(sorted(found.items()))
+
+
+def compare_recipes(old: Run, new: Run, others: Sequence[Run]) -> dict[str, Any]:
+    """The comparison of the parameters of two runs over all seeds that were run with each, as JSON.
+
+    Args:
+        old: a run with the one set of parameters.
+        new: a run with the other.
+        others: where to look for runs that differ from one of them in the seed alone.
+
+    Raises:
+        InputError: the parameters are the same, a side has a single seed, the test splits differ, or predictions are not to
+            be had.
+    """
+    if recipe(old.params) == recipe(new.params):
+        raise InputError(
+            f"{old.name} and {new.name} differ in the seed at most; `sentiment compare --seeds` sums such up"
+        )
+    reviews = old.scored("test")
+    sides, right = [], []
+    for run in (old, new):
+        runs = runs_by_seed([old, new, *others], recipe(run.params))
+        if len(runs) < 2:
+            raise InputError(
+                f"{run.name}: {'one seed was' if runs else 'no seed was'} run and evaluated with its parameters, and two are the least; "
+                f"`sentiment compare {old.name} {new.name} --seeds 3` queues what is missing"
+            )
+        scored = [_on_the_same_reviews(old, reviews, each)["probability"] for each in runs.values()]
+        right.append((np.stack(scored) >= 0.5) == reviews["label"].to_numpy())
+        sides.append({"run": run.name, "seeds": {str(seed): each.name for seed, each in runs.items()}})
+    group = group_of(reviews)
+    found = seed_difference(*right, group)
+    for side, mean, sd in zip(sides, (found.old, found.new), found.seed_sd, strict=True):
+        side |= {"accuracy": mean, "accuracy_sd": sd}
+    return {
+        "old": sides[0], "new": sides[1], "reviews": len(reviews), "groups": None if group is None else len(set(group)),
+        "difference": found.difference, "low": found.low, "high": found.high,
+        "verdict": WITHIN_NOISE if found.low <= 0 <= found.high else "better" if found.low > 0 else "worse",
+        "reviews_sd": found.reviews_sd, "seeds_needed": found.seeds_needed,
+        "params": _differing(recipe(old.params), recipe(new.params)),
     }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def _bootstrap(
     metrics: Callable[[np.ndarray], np.ndarray], reviews: int, group: np.ndarray | None
 ) -> dict[str, Interval]:
     """Intervals of METRICS, which `metrics` gives for weights of shape (draws, reviews)."""
-    unit = np.arange(reviews) if group is None else np.unique(group, return_inverse=True)[1]
+    unit = units_of(reviews, group)
     units = int(unit.max()) + 1
 
     def statistic(drawn: np.ndarray, axis: int) -> np.ndarray:
@@ -68,6 +68,35 @@ def _bootstrap(
         method="percentile", rng=0,
     ).confidence_interval  # fmt: skip
     return {name: Interval(float(between.low[i]), float(between.high[i])) for i, name in enumerate(METRICS)}
+
+
+def drawn_means(values: np.ndarray, group: np.ndarray | None = None) -> np.ndarray:
+    """Means over bootstrap draws of the reviews, the draws that `intervals` makes: shape (runs, RESAMPLES).
+
+    Args:
+        values: a value of each review for each run, shape (runs, reviews).
+        group: as for `intervals`.
+    """
+    unit = units_of(values.shape[1], group)
+    reviews = np.bincount(unit).astype(float)
+    sums = sums_by_unit(values, unit)
+    rng, batch = np.random.default_rng(0), max(1, CELLS // len(reviews) // 10)
+    means = []
+    for start in range(0, RESAMPLES, batch):
+        drawn = rng.integers(0, len(reviews), (min(batch, RESAMPLES - start), len(reviews)))
+        times = np.stack([np.bincount(row, minlength=len(reviews)) for row in drawn], axis=1).astype(float)
+        means.append(sums @ times / (reviews @ times))
+    return np.concatenate(means, axis=1)
+
+
+def units_of(reviews: int, group: np.ndarray | None) -> np.ndarray:
+    """The number of the unit that each review is drawn with, shape (reviews,): its group, or itself."""
+    return np.arange(reviews) if group is None else np.unique(group, return_inverse=True)[1]
+
+
+def sums_by_unit(values: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """Sums of values, shape (runs, reviews), within each unit: shape (runs, units)."""
+    return np.stack([np.bincount(unit, row) for row in values])
 
 
 def mcnemar(truth: np.ndarray, old: np.ndarray, new: np.ndarray) -> tuple[int, int, float]:

@@ -60,10 +60,11 @@ class Run:
     def params(self) -> dict[str, Any]:
         """The parameters that the stages ran with, in the order of params.yaml.
 
-        params.yaml may have changed since, and `check` may have run with it: what the other stages ran with counts.
+        params.yaml may have changed since, and `check` may have run with it: what the other stages ran with counts, and of
+        these most what train did, since which the others may not have run.
         """
         used: dict[str, Any] = {}
-        for name in sorted(self.lock, key=lambda name: not name.startswith("check")):
+        for name in sorted(self.lock, key=lambda name: (not name.startswith("check"), name == "train")):
             used |= self.lock[name].get("params", {}).get(FILE, {})
         return {key: used[key] for key in (*self.yaml(FILE), *used) if key in used}
 
@@ -96,6 +97,12 @@ class Run:
         path = VALIDATION_PREDICTIONS if split == "validation" else PREDICTIONS.format(split)
         predictions = self.table(path)[["id", "probability"]]
         return self.table(PREPARED.format(split)).merge(predictions, on="id", validate="one_to_one")
+
+    def outdated(self, stage: str) -> bool:
+        """Whether the stage has not run on what the stages before it wrote last, or never, as dvc.lock says."""
+        written = {out["path"]: out["md5"] for entry in self.lock.values() for out in entry.get("outs", [])}
+        read = self.lock.get(stage, {}).get("deps", [])
+        return not read or any(written.get(dep["path"], dep["md5"]) != dep["md5"] for dep in read)
 
     def locked_hash(self, path: str) -> str | None:
         """The hash that dvc.lock has of an output or a dependency."""
@@ -155,6 +162,19 @@ def previous_run() -> Run | None:
             if run.has("dvc.lock") and run.locked_hash(predictions) not in (None, current):
                 return run
     return None
+
+
+def experiments(*revisions: str) -> list[str]:
+    """Names of the experiments that started from HEAD or from one of these commits.
+
+    Those that are queued, run, or failed are not among them.
+
+    Raises:
+        InputError: there is no commit.
+    """
+    with repository() as repo:
+        found = repo.experiments.ls(rev=["HEAD", *revisions])
+    return sorted({name for started in found.values() for name, _ in started})
 
 
 def provenance() -> dict[str, Any]:

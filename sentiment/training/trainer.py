@@ -180,10 +180,11 @@ class LengthGroupedTrainer(Trainer):
 
     Attributes:
         classifier: the model that is trained, and its encoder.
+        best_logits: of the validation reviews, by the best epoch, unless that was before a resuming.
     """
 
     classifier: scoring.TransformerClassifier
-    _best_logits: np.ndarray | None = None  # of the validation reviews, after the best epoch since the start or the resuming
+    best_logits: np.ndarray | None = None
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **options: Any) -> EvalLoopOutput:
         """Validation loss and accuracy; processes share the reviews."""
@@ -199,7 +200,7 @@ class LengthGroupedTrainer(Trainer):
         loss = -log_softmax(logits, axis=1)[np.arange(len(rows)), labels].mean()
         accuracy = (logits.argmax(axis=1) == labels).mean()
         if self.state.best_metric is None or accuracy > self.state.best_metric:
-            self._best_logits = logits
+            self.best_logits = logits
         metrics = {"eval_loss": float(loss), "eval_accuracy": float(accuracy)}
         return EvalLoopOutput(predictions=logits, label_ids=labels, metrics=metrics, num_samples=len(rows))
 
@@ -209,7 +210,7 @@ class LengthGroupedTrainer(Trainer):
         Every process has to call this. The reviews are scored again only if the best epoch was before a resuming.
         """
         rows = cast(Dataset, self.eval_dataset)
-        logits = self.predict(rows).predictions if self._best_logits is None else self._best_logits
+        logits = self.predict(rows).predictions if self.best_logits is None else self.best_logits
         probabilities = np.empty(len(rows))
         probabilities[rows["row"]] = scoring.positive_probability(np.asarray(logits), self.classifier.model.config)
         return probabilities

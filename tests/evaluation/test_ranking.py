@@ -1,0 +1,68 @@
+"""Ranking: against the intervals of one run, cases worked by hand, and simulated runs whose truth is known."""
+
+import numpy as np
+import pytest
+
+from sentiment.evaluation import intervals
+from sentiment.evaluation.ranking import rank
+from tests.evaluation.simulation import in_the_set
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_accuracy_of_each_run_has_the_interval_that_it_has_alone(grouped: bool) -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 400)
+    group = rng.integers(0, 60, 400) if grouped else None
+    probability = rng.random((3, 400)).round(2)
+    ranking = rank((probability >= 0.5) == truth, group)
+    for row, low, high in zip(probability, ranking.low, ranking.high, strict=True):
+        assert (low, high) == pytest.approx(intervals.intervals(truth, row, group)["accuracy"], abs=1e-12)
+
+
+def test_a_tie_is_shared() -> None:
+    right = np.array([[1, 1, 0, 1], [1, 1, 0, 1], [0, 0, 0, 0]])
+    ranking = rank(right)
+    assert ranking.accuracy.tolist() == [0.75, 0.75, 0]
+    # All three are equal where only the third review was drawn, four times.
+    assert ranking.probability_best == pytest.approx([0.5, 0.5, 0], abs=0.01)
+    assert ranking.probability_best.sum() == pytest.approx(1)
+
+
+def test_equal_runs_cannot_be_told_apart_and_a_far_worse_one_can() -> None:
+    good = np.arange(500) % 20 > 0
+    assert rank(np.stack([good, good, good])).in_set.all()
+    assert rank(np.stack([good, ~good, good])).in_set.tolist() == [True, False, True]
+    assert rank(good[None]).in_set.tolist() == [True]
+    assert rank(np.stack([good, good & (np.arange(500) > 1)])).in_set.all()  # two reviews are no evidence
+
+
+def test_whole_films_are_drawn() -> None:
+    # One run is better on six of ten films, on all reviews of each: with reviews drawn alone it would be told apart.
+    film = np.repeat(np.arange(10), 50)
+    right = np.stack([film < 8, (film >= 8) | (film < 6)])
+    right[0, film < 4] = False
+    assert right.mean(axis=1).tolist() == [0.4, 0.8]
+    assert rank(right).in_set.tolist() == [False, True]
+    assert rank(right, film).in_set.all()
+
+
+@pytest.mark.parametrize("runs", [2, 5, 20])
+def test_the_best_run_is_in_the_set(runs: int) -> None:
+    equal = in_the_set(reviews=400, accuracy=np.full(runs, 0.9), alike=0.8, times=100)
+    assert equal.best >= 0.93  # 95 of 100, less the chance of so few simulations
+    unequal = in_the_set(reviews=400, accuracy=0.95 - np.arange(runs) * 0.01, alike=0.8, times=100)
+    assert unequal.best >= 0.95
+    assert unequal.size < equal.size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [2, 5, 20])
+@pytest.mark.parametrize("reviews", [130, 1000, 2500])
+@pytest.mark.parametrize("alike", [0.0, 0.5, 0.95])
+@pytest.mark.parametrize("level", [0.8, 0.97])
+def test_the_best_run_is_in_the_set_in_95_of_100_cases(runs: int, reviews: int, alike: float, level: float) -> None:
+    equal = in_the_set(reviews, np.full(runs, level), alike, times=400)
+    assert equal.best >= 0.95
+    assert equal.all_best >= 0.92  # all of the equal ones at once: 0.95 within what 400 simulations can tell
+    unequal = in_the_set(reviews, level - np.arange(runs) * 0.005, alike, times=400)
+    assert unequal.best >= 0.95
