@@ -62,7 +62,7 @@ def in_words(ranking: dict[str, Any]) -> list[str]:
     rows = ranking["runs"]
     among = sum(row["in_set"] for row in rows)
     drawn = f" of {ranking['groups']} groups" if ranking["groups"] else ""
-    lines = ["", f"{len(rows)} runs on {ranking['reviews']:,} validation reviews{drawn}; `best` is the probability of being it"]
+    lines = ["", f"{len(rows)} run{'s' * (len(rows) > 1)} on {ranking['reviews']:,} validation reviews{drawn}; `best` is the probability of being it"]
     if among > 1:
         lines.append(f"{among} of them cannot be told from the best at 95 %: those in the set")
     elif len(rows) > 1:

@@ -9,7 +9,15 @@ import typer
 from dvc.api import exp_show
 
 from sentiment.errors import InputError
-from sentiment.evaluation.comparison import compare_recipes, compare_runs, recipe, runs_by_seed, summarise_seeds
+from sentiment.evaluation.comparison import (
+    WITHIN_NOISE,
+    compare_recipes,
+    compare_runs,
+    recipe,
+    refuse_incomparable,
+    runs_by_seed,
+    summarise_seeds,
+)
 from sentiment.evaluation.run import WORKSPACE, Run, experiments, repository
 from sentiment.params import FILE, Params
 from sentiment.schema import read_yaml
@@ -38,11 +46,13 @@ def main(
     if seeds:
         commits = [name for name in (before.name, new) if name != WORKSPACE]
         others = [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
-        if number and (queued := queue_missing(before, after, others, number)):
-            print(json.dumps({"queued": queued}, indent=2) if as_json else "\n".join([
-                *(f"queued: {' '.join(overrides)}" for overrides in queued),
-                f"`dvc queue start` runs them, then `sentiment compare {before.name} {new} --seeds`",
-            ]))  # fmt: skip
+        if number and (waiting := queue_missing(before, after, others, number)):
+            if as_json:
+                print(json.dumps({"queued": waiting}, indent=2))
+                return
+            for overrides in waiting:
+                print(f"in the queue: {overrides}")
+            print(f"`dvc queue start` runs them, then `sentiment compare {before.name} {new} --seeds`")
             return
         comparison = compare_recipes(before, after, others)
     else:
@@ -53,45 +63,60 @@ def main(
         sys.exit(1)
 
 
-def queue_missing(old: Run, new: Run, others: list[Run], number: int) -> list[list[str]]:
-    """Queue runs with the parameters of `old` and `new` until each has so many seeds; return the overrides of each.
+def queue_missing(old: Run, new: Run, others: list[Run], number: int) -> list[str]:
+    """Queue runs with the parameters of `old` and `new` until each has so many seeds.
 
     What is queued or running already counts. Seeds that the other side has come first.
 
+    Returns:
+        What was missing, as `-S` would have it, whether it is queued now or was before.
+
     Raises:
-        InputError: a run has parameters that params.yaml no longer has, or DVC cannot queue.
+        InputError: the two cannot be compared, a run has parameters that params.yaml no longer has, or DVC cannot queue.
     """
-    current, queued = read_yaml(FILE), []
+    refuse_incomparable(old, new)
+    current = read_yaml(FILE)
     recipes = [recipe(run.params) for run in (old, new)]
     for run, wanted in zip((old, new), recipes, strict=True):
         if unknown := set(wanted) - set(Params.model_fields):
             raise InputError(f"{run.name} ran with {', '.join(sorted(unknown))}, which {FILE} no longer has; it cannot run again")
     seeds = [set(runs_by_seed([old, new, *others], wanted)) for wanted in recipes]
+    waiting = []
     with repository() as repo:
         queue = repo.experiments.celery_queue
         for entry in (*queue.iter_queued(), *queue.iter_active()):
-            waiting = Run(entry.stash_rev).yaml(FILE)
+            params = Run(entry.stash_rev).yaml(FILE)
             for wanted, there in zip(recipes, seeds, strict=True):
-                if recipe(waiting) == wanted:
-                    there.add(waiting["seed"])
+                if recipe(params) == wanted and params["seed"] not in there:
+                    there.add(params["seed"])
+                    waiting.append(" ".join(_overrides(params, current)))
         for wanted, there, elsewhere in zip(recipes, seeds, reversed(seeds), strict=True):
-            candidates = [seed for seed in (*sorted(elsewhere), *range(1, 2 * number + 1)) if seed not in there]
-            for seed in list(dict.fromkeys(candidates))[: max(0, number - len(there))]:
+            candidates = dict.fromkeys((*sorted(elsewhere), *range(1, 2 * number + 1)))
+            for seed in [seed for seed in candidates if seed not in there][: max(0, number - len(there))]:
                 there.add(seed)
-                changed = {key: value for key, value in {**wanted, "seed": seed}.items() if current.get(key) != value}
-                overrides = [f"{key}={_override(value)}" for key, value in changed.items()]
+                overrides = _overrides(wanted | {"seed": seed}, current)
                 repo.experiments.run(queue=True, params=overrides)
-                queued.append(overrides)
-    return queued
+                waiting.append(" ".join(overrides))
+    return waiting
 
 
-def _override(value: Any) -> str:
-    """A value in the grammar of `dvc exp run -S`, which is Hydra's."""
+def _overrides(params: dict[str, Any], current: dict[str, Any]) -> list[str]:
+    """The seed, and each parameter that is not as params.yaml has it now, as `dvc exp run -S` takes them."""
+    return [override(key, value) for key, value in params.items() if key == "seed" or current.get(key) != value]
+
+
+def override(key: str, value: Any) -> str:
+    """A parameter as `dvc exp run -S` takes it, in Hydra's grammar."""
+    return f"{key}={_in_hydra(value)}"
+
+
+def _in_hydra(value: Any) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
     if isinstance(value, list):
-        return f"[{','.join(map(_override, value))}]"
+        return f"[{','.join(map(_in_hydra, value))}]"
     if isinstance(value, str):
-        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{quoted}'"
+        return str(QuotedString(value, Quote.single).with_quotes())
     return json.dumps(value)
 
 
@@ -111,7 +136,7 @@ def seeds_in_words(comparison: dict[str, Any]) -> str:
         "the luck of seeds and of test reviews",
         f"Verdict: {comparison['verdict']}",
     ]
-    if comparison["verdict"] == "within noise":
+    if comparison["verdict"] == WITHIN_NOISE:
         lines.append(_what_would_settle(comparison))
     lines += ["", "parameters that differ"]
     lines += [f"  {key}: {value['old']} -> {value['new']}" for key, value in comparison["params"].items()]

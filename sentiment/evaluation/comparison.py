@@ -17,6 +17,7 @@ from sentiment.params import Params
 
 LOWER_IS_BETTER = {"loss"}
 WITHIN_NOISE = "within noise"
+TEST = PREPARED.format("test")
 _FLIPS = 6  # reviews whose label flipped that a comparison shows
 
 
@@ -58,8 +59,8 @@ def compare_runs(old: Run, new: Run) -> dict[str, Any]:
 
 def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run) -> pd.DataFrame:
     """The scored test reviews of `new`, after a check that they are those of `old`."""
-    scored, test = new.scored("test"), PREPARED.format("test")
-    if old.locked_hash(test) != new.locked_hash(test) or not reviews["id"].equals(scored["id"]):
+    scored = new.scored("test")
+    if old.locked_hash(TEST) != new.locked_hash(TEST) or not reviews["id"].equals(scored["id"]):
         raise InputError(
             f"{old.name} and {new.name} were evaluated on different test splits "
             f"({len(reviews):,} and {len(scored):,} reviews); only runs on the same one compare"
@@ -98,6 +99,16 @@ def runs_by_seed(runs: Sequence[Run], wanted: dict[str, Any]) -> dict[int, Run]:
     return dict(sorted(found.items()))
 
 
+def refuse_incomparable(old: Run, new: Run) -> None:
+    """Raise InputError if two runs have no parameters to compare over seeds, or not the same test split."""
+    if recipe(old.params) == recipe(new.params):
+        raise InputError(
+            f"{old.name} and {new.name} differ in the seed at most; `sentiment compare --seeds` sums such up"
+        )
+    if old.locked_hash(TEST) != new.locked_hash(TEST):
+        raise InputError(f"{old.name} and {new.name} have different test splits; only runs on the same one compare")
+
+
 def compare_recipes(old: Run, new: Run, others: Sequence[Run]) -> dict[str, Any]:
     """The comparison of the parameters of two runs over all seeds that were run with each, as JSON.
 
@@ -110,24 +121,22 @@ def compare_recipes(old: Run, new: Run, others: Sequence[Run]) -> dict[str, Any]
         InputError: the parameters are the same, a side has a single seed, the test splits differ, or predictions are not to
             be had.
     """
-    if recipe(old.params) == recipe(new.params):
-        raise InputError(
-            f"{old.name} and {new.name} differ in the seed at most; `sentiment compare --seeds` sums such up"
-        )
+    refuse_incomparable(old, new)
     reviews = old.scored("test")
-    sides, right = [], []
+    sides: list[dict[str, Any]] = []
+    right = []
     for run in (old, new):
         runs = runs_by_seed([old, new, *others], recipe(run.params))
         if len(runs) < 2:
             raise InputError(
-                f"{run.name}: {'one seed was' if runs else 'no seed was'} run and evaluated with its parameters, and two are the least; "
-                f"`sentiment compare {old.name} {new.name} --seeds 3` queues what is missing"
+                f"{run.name}: {'one seed' if runs else 'no seed'} was run and evaluated with its parameters, and two are the "
+                f"least; `sentiment compare {old.name} {new.name} --seeds 3` queues what is missing"
             )
         scored = [_on_the_same_reviews(old, reviews, each)["probability"] for each in runs.values()]
         right.append((np.stack(scored) >= 0.5) == reviews["label"].to_numpy())
         sides.append({"run": run.name, "seeds": {str(seed): each.name for seed, each in runs.items()}})
     group = group_of(reviews)
-    found = seed_difference(*right, group)
+    found = seed_difference(right[0], right[1], group)
     for side, mean, sd in zip(sides, (found.old, found.new), found.seed_sd, strict=True):
         side |= {"accuracy": mean, "accuracy_sd": sd}
     return {

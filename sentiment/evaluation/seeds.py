@@ -58,27 +58,30 @@ def seed_difference(old: np.ndarray, new: np.ndarray, group: np.ndarray | None =
     reviews = np.bincount(unit)
     if len(reviews) < 2:
         raise InputError("the test split is a single review or group, from which nothing can be told of others")
-    means, profiles, spreads = [], [], []
-    for right in (old, new):
-        accuracy = right.mean(axis=1)
-        residual = sums_by_unit(right, unit) - accuracy[:, None] * reviews
-        profile = residual.mean(axis=0)
-        chance = _variance(residual - profile, right.shape[1]) / (len(right) - 1)
-        means.append(float(accuracy.mean()))
-        profiles.append(profile)
-        spreads.append(_Spread(len(right), float(accuracy.var(ddof=1)), chance))
-    between_reviews = _variance(profiles[1] - profiles[0], old.shape[1])
-    difference = means[1] - means[0]
-    half = float(_half_width(between_reviews, len(reviews), spreads, [spread.seeds for spread in spreads]))
+    sides = [_side(right, unit, reviews) for right in (old, new)]
+    (old_mean, old_profile, old_spread), (new_mean, new_profile, new_spread) = sides
+    spreads = [old_spread, new_spread]
+    between_reviews = _variance(new_profile - old_profile, old.shape[1])
+    difference = new_mean - old_mean
+    half = float(_half_width(between_reviews, len(reviews), spreads, [len(old), len(new)]))
 
-    without_chance = max(0.0, between_reviews - sum(spread.chance / spread.seeds for spread in spreads))
-    seeds = np.arange(max(spread.seeds for spread in spreads), _MOST_SEEDS + 1)
-    expected = without_chance + sum(spread.chance for spread in spreads) / seeds
+    endless = max(0.0, between_reviews - sum(spread.chance / spread.seeds for spread in spreads))
+    seeds = np.arange(max(len(old), len(new)), _MOST_SEEDS + 1)
+    expected = endless + sum(spread.chance for spread in spreads) / seeds
     enough = seeds[_half_width(expected, len(reviews), spreads, [seeds, seeds]) < abs(difference)]
     return SeedDifference(
-        *means, difference, difference - half, difference + half,
-        (spreads[0].observed ** 0.5, spreads[1].observed ** 0.5), without_chance**0.5, int(enough[0]) if len(enough) else None,
+        old_mean, new_mean, difference, difference - half, difference + half,
+        (old_spread.observed**0.5, new_spread.observed**0.5), endless**0.5, int(enough[0]) if len(enough) else None,
     )  # fmt: skip
+
+
+def _side(right: np.ndarray, unit: np.ndarray, reviews: np.ndarray) -> tuple[float, np.ndarray, _Spread]:
+    """Of one set of parameters: mean accuracy, what each unit adds to it beyond that, shape (units,), and the seeds' spread."""
+    accuracy = right.mean(axis=1)
+    residual = sums_by_unit(right, unit) - accuracy[:, None] * reviews
+    profile = residual.mean(axis=0)
+    chance = _variance(residual - profile, right.shape[1]) / (len(right) - 1)
+    return float(accuracy.mean()), profile, _Spread(len(right), float(accuracy.var(ddof=1)), chance)
 
 
 def _variance(residual: np.ndarray, reviews: int) -> float:

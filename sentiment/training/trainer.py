@@ -188,7 +188,7 @@ class LengthGroupedTrainer(Trainer):
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **options: Any) -> EvalLoopOutput:
         """Validation loss and accuracy; processes share the reviews."""
-        self.model.eval()
+        self.classifier.model.eval()
         rows = dataloader.dataset
         mine = np.arange(self.args.process_index, len(rows), self.args.world_size)
         with Progress("validation", len(mine)) as bar:

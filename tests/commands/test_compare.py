@@ -2,10 +2,15 @@
 
 import json
 import shutil
+import time
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from sentiment.commands.compare import override
 from sentiment.errors import InputError
 from sentiment.evaluation.comparison import summarise_seeds
 from sentiment.params import Params
@@ -76,6 +81,56 @@ def test_seeds_of_other_parameters_are_kept_apart() -> None:
     assert accuracy[["lr", "seeds", "mean", "min", "max"]].to_numpy().tolist() == [[1, 2, 0.85, 0.8, 0.9]]
     with pytest.raises(InputError, match="no two runs differ in the seed alone"):
         summarise_seeds(pd.DataFrame(rows[:1]))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, 0.0, 1e-05, 42, "auto", "a/b@c: d", "it's", "C:\\models\\", "a\\'b", [0, 1], ["NEG ATIVE", "it's"], []],
+)
+def test_a_parameter_is_queued_as_it_is(value: Any) -> None:
+    (parsed,) = OverridesParser.create().parse_overrides([override("head", value)])
+    assert parsed.value() == value
+
+
+def test_what_has_no_seeds_to_compare_is_one_line(tried: Clone) -> None:
+    assert tried.run(f"{COMPARE} HEAD other --seeds", fails=True) == (
+        "error: HEAD and other differ in the seed at most; `sentiment compare --seeds` sums such up\n"
+    )
+    assert tried.run(f"{COMPARE} HEAD other 3", fails=True) == "error: 3: a number of seeds is for --seeds\n"
+
+
+@pytest.mark.slow
+def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone) -> None:
+    tried.run("dvc exp run --temp --name fast -S lr=1e-3 -S max_length=32 -S seed=3")
+    assert tried.run(f"{COMPARE} HEAD fast --seeds", fails=True) == (
+        "error: fast: one seed was run and evaluated with its parameters, and two are the least; "
+        "`sentiment compare HEAD fast --seeds 3` queues what is missing\n"
+    )
+    # HEAD's parameters have two seeds; of the other's, those are missing that HEAD's have.
+    queued = [f"in the queue: max_length=32 lr=0.001 seed={seed}" for seed in (7, 42)]
+    then = "`dvc queue start` runs them, then `sentiment compare HEAD fast --seeds`"
+    for _ in range(2):  # what waits already is not queued again
+        words = tried.run(f"{COMPARE} HEAD fast --seeds 3")
+        assert words.splitlines() == [*queued, "in the queue: seed=3", then]
+    assert tried.run("dvc queue status").count("Queued") == 3
+    tried.run("dvc queue start")
+    while "Running" in (status := tried.run("dvc queue status")) or "Queued" in status:
+        time.sleep(1)
+    assert status.count("Success") == 3, status
+
+    result = json.loads(tried.run(f"{COMPARE} HEAD fast --seeds 3 --json"))
+    assert result["params"] == {"max_length": {"old": 64, "new": 32}, "lr": {"old": 0.0002, "new": 0.001}}
+    for side in ("old", "new"):
+        runs = result[side]["seeds"]
+        assert list(runs) == ["3", "7", "42"]
+        each = [
+            json.loads(tried.run(f"{COMPARE} {run} {run} --json"))["metrics"]["accuracy"]["old"]
+            for run in runs.values()
+        ]
+        assert result[side]["accuracy"] == pytest.approx(np.mean(each))
+        assert result[side]["accuracy_sd"] == pytest.approx(np.std(each, ddof=1))
+    assert result["low"] < result["difference"] < result["high"]
+    assert f"Verdict: {result['verdict']}" in tried.run(f"{COMPARE} HEAD fast --seeds")
 
 
 @pytest.mark.slow

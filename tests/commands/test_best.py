@@ -1,0 +1,74 @@
+"""Ranking experiments: what is shown of each, and what is left out and why."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Clone, copy_into
+
+LEFT_OUT = "left out: other-data was validated on other reviews (263) than HEAD (130): not comparable\n"
+
+
+@pytest.fixture(scope="module")
+def tried(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of `ran` with an experiment that was trained alone, which is in the workspace too, and one on other data."""
+    clone = copy_into(tmp_path_factory.mktemp("tried"), ran)
+    clone.run("dvc exp run --temp --name other-data -S validation_size=0.2 train")
+    clone.run("dvc exp run --name trained-alone -S lr=1e-3 -S max_length=32 train")
+    return clone
+
+
+def test_runs_are_ranked_by_validation(tried: Clone) -> None:
+    ranking = json.loads(tried.run("sentiment best --json"))
+    assert (ranking["reviews"], ranking["groups"]) == (130, 26)
+    rows = {row["run"]: row for row in ranking["runs"]}
+    assert {name: row["also"] for name, row in rows.items()} == {"HEAD": [], "trained-alone": ["workspace"]}
+    accuracies = [row["validation"]["accuracy"] for row in ranking["runs"]]
+    assert accuracies == sorted(accuracies, reverse=True)
+    predictions = pd.read_parquet(tried.folder / "metrics/validation/predictions.parquet")
+    accuracy = ((predictions["probability"] >= 0.5) == predictions["label"]).mean()
+    row = rows["trained-alone"]
+    assert row["validation"]["accuracy"] == pytest.approx(accuracy)
+    assert row["validation"]["accuracy_low"] <= accuracy <= row["validation"]["accuracy_high"]
+    # Neither params.yaml of HEAD nor stages that have not run since, such as zero_shot, have a say.
+    assert (row["params"]["lr"], row["params"]["max_length"]) == (1e-3, 32)
+    assert sum(row["probability_best"] for row in ranking["runs"]) == pytest.approx(1)
+    assert ranking["runs"][0]["in_set"]
+    assert list(ranking["left_out"]) == ["other-data"]
+
+
+def test_test_figures_are_those_of_the_first_alone_unless_asked_for(tried: Clone) -> None:
+    first, second = json.loads(tried.run("sentiment best --json"))["runs"]
+    assert "test" in first
+    assert "test" not in second
+    rows = {row["run"]: row["test"] for row in json.loads(tried.run("sentiment best --test --json"))["runs"]}
+    assert rows["trained-alone"] is None  # its metrics are HEAD's: it was not evaluated
+    assert 0 < rows["HEAD"]["accuracy"] < 1
+
+
+def test_the_table_shows_what_differs_in_120_columns(tried: Clone) -> None:
+    table = tried.run("sentiment best --test")
+    heading = table.splitlines()[0]
+    assert " ".join(heading.split()) == "run validation accuracy best in set loss max_length lr test accuracy"
+    assert max(map(len, table.splitlines())) <= 120
+    assert "not evaluated" in table
+    assert LEFT_OUT in table
+
+
+def test_runs_can_be_named(tried: Clone) -> None:
+    table = tried.run("sentiment best HEAD other-data")
+    assert "\n1 run on 130 validation reviews of 26 groups" in table
+    assert table.endswith(LEFT_OUT)
+    assert tried.run("sentiment best nosuch", fails=True).startswith("error: nosuch: no such run; allowed: ")
+
+
+def test_predictions_that_are_not_to_be_had_are_one_line(copy: Clone) -> None:
+    why = (
+        "metrics/validation/predictions.parquet is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed\n"
+    )
+    shutil.rmtree(copy.folder / "metrics/validation")
+    assert copy.run("sentiment best").endswith(f"\nleft out: {why}")
+    shutil.rmtree(copy.folder / ".dvc/cache/files")
+    assert copy.run("sentiment best", fails=True) == f"error: HEAD: {why}"
