@@ -37,53 +37,69 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
         InputError: no run has validation predictions.
     """
     left_out: dict[str, str] = {}
-    candidates: dict[Any, dict[Any, tuple[list[Run], pd.DataFrame]]] = {}
+    ranked = _comparable(_scored(runs, left_out), left_out)
+    if not ranked:
+        raise InputError(next(iter(left_out.values()), "there is no run to rank; `dvc repro` makes one"))
+    truth, group = ranked[0].reviews["label"].to_numpy(), group_of(ranked[0].reviews)
+    probabilities = [candidate.reviews["probability"].to_numpy() for candidate in ranked]
+    ranking = rank((np.stack(probabilities) >= 0.5) == truth, group)
+    losses = [compute(truth, probability)["loss"] for probability in probabilities]
+
+    rows = []
+    for at in sorted(range(len(ranked)), key=lambda at: (-ranking.accuracy[at], losses[at])):
+        run, *others = ranked[at].runs
+        row = {
+            "run": run.name, "also": [other.name for other in others],
+            "validation": {
+                "accuracy": float(ranking.accuracy[at]), "accuracy_low": float(ranking.low[at]),
+                "accuracy_high": float(ranking.high[at]), "loss": losses[at],
+            },
+            "probability_best": float(ranking.probability_best[at]), "in_set": bool(ranking.in_set[at]), "params": run.params,
+        }  # fmt: skip
+        if test_of_all or not rows:
+            row["test"] = None if run.outdated("evaluate") else run.metrics("test")
+        rows.append(row)
+    groups = None if group is None else len(set(group))
+    return {"reviews": len(truth), "groups": groups, "runs": rows, "left_out": left_out}
+
+
+class _Candidate(NamedTuple):
+    """A run to be ranked."""
+
+    runs: list[Run]  # it under each of its names
+    reviews: pd.DataFrame  # its scored validation reviews
+
+
+def _scored(runs: Sequence[Run], left_out: dict[str, str]) -> list[_Candidate]:
+    """The runs that have validation predictions, those that are the same in one; the others go to `left_out`, with the reason."""
+    candidates: dict[Any, _Candidate] = {}
     for run in runs:
         try:
             if run.outdated("train"):
-                raise InputError(f"{run.name}: train has not run on its data")
+                raise InputError(f"{run.name}: train has not run on its data; `dvc repro` runs it")
             reviews, params = run.scored("validation"), run.params
         except InputError as error:
             left_out[run.name] = str(error)
             continue
-        data = run.locked_hash(PREPARED.format("validation")), tuple(reviews["id"])
         same = str(params), reviews["probability"].to_numpy().tobytes()
-        candidates.setdefault(data, {}).setdefault(same, ([], reviews))[0].append(run)
-    if not candidates:
-        raise InputError(next(iter(left_out.values()), "there is no run to rank; `dvc repro` makes one"))
+        candidates.setdefault(same, _Candidate([], reviews)).runs.append(run)
+    return list(candidates.values())
 
-    ranked = list(max(candidates.values(), key=len).values())
-    first, reviews = ranked[0][0][0], ranked[0][1]
-    for others, table in [each for group in candidates.values() for each in group.values()]:
-        if all(others is not names for names, _ in ranked):
-            why = (
-                f"was validated on other reviews ({len(table):,}) than {first.name} ({len(reviews):,}): not comparable"
+
+def _comparable(candidates: list[_Candidate], left_out: dict[str, str]) -> list[_Candidate]:
+    """The candidates on those validation reviews that most have in common; the others go to `left_out`, with the reason."""
+    by_data: dict[Any, list[_Candidate]] = {}
+    for candidate in candidates:
+        data = candidate.runs[0].locked_hash(PREPARED.format("validation")), tuple(candidate.reviews["id"])
+        by_data.setdefault(data, []).append(candidate)
+    chosen = max(by_data.values(), key=len, default=[])
+    for candidate in (each for group in by_data.values() if group is not chosen for each in group):
+        for run in candidate.runs:
+            left_out[run.name] = (
+                f"{run.name} was validated on other reviews ({len(candidate.reviews):,}) than {chosen[0].runs[0].name} "
+                f"({len(chosen[0].reviews):,}): not comparable"
             )
-            left_out |= {run.name: f"{run.name} {why}" for run in others}
-
-    truth, group = reviews["label"].to_numpy(), group_of(reviews)
-    right = np.stack([(table["probability"] >= 0.5) == truth for _, table in ranked])
-    figures = zip(*(values.tolist() for values in rank(right, group)), strict=True)
-    rows: list[dict[str, Any]] = []
-    for (names, table), (accuracy, low, high, probability, in_set) in zip(ranked, figures, strict=True):
-        validation = {"accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
-        validation["loss"] = compute(truth, table["probability"].to_numpy())["loss"]
-        rows.append({
-            "run": names[0].name, "also": [run.name for run in names[1:]], "validation": validation,
-            "probability_best": probability, "in_set": in_set, "params": names[0].params,
-        })  # fmt: skip
-    order = sorted(
-        range(len(rows)), key=lambda at: (-rows[at]["validation"]["accuracy"], rows[at]["validation"]["loss"])
-    )
-    for place, at in enumerate(order):
-        if test_of_all or place == 0:
-            run = ranked[at][0][0]
-            evaluated = not run.outdated("evaluate")
-            rows[at]["test"] = run.metrics("test") if evaluated else None
-    return {
-        "reviews": len(truth), "groups": None if group is None else len(set(group)),
-        "runs": [rows[at] for at in order], "left_out": left_out,
-    }  # fmt: skip
+    return chosen
 
 
 def rank(right: np.ndarray, group: np.ndarray | None = None) -> Ranking:
@@ -117,7 +133,9 @@ def confidence_set(accuracy: np.ndarray, drawn: np.ndarray, level: float = 0.95)
     error = drawn - accuracy[:, None]
     products = error @ error.T / error.shape[1]
     variance = np.diag(products)[:, None] + np.diag(products) - 2 * products
-    spread = np.sqrt(np.where(variance > 1e-15, variance, np.inf))  # runs that are right about the same reviews: t is 0
+    # Of two runs that differ on a few reviews, t is far from normal: a tenth of the largest variance keeps it from deciding.
+    variance += variance.max() / 10
+    spread = np.sqrt(np.where(variance > 1e-15, variance, np.inf))  # all runs right about the same reviews: t is 0
     behind = (accuracy[None] - accuracy[:, None]) / spread  # t of each run's distance behind each other run
 
     left, removed, statistics = list(range(len(accuracy))), [], []

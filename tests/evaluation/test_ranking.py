@@ -36,6 +36,14 @@ def test_equal_runs_cannot_be_told_apart_and_a_far_worse_one_can() -> None:
     assert rank(np.stack([good, good & (np.arange(500) > 1)])).in_set.all()  # two reviews are no evidence
 
 
+def test_runs_that_are_nearly_the_same_do_not_hide_the_best() -> None:
+    review = np.arange(1000)
+    best, other = (review < 900) | (review >= 978), review < 908  # 22 reviews that only it gets right, against 8
+    assert rank(np.stack([best, other])).in_set.tolist() == [True, False]
+    alike = [other & ~np.isin(review, (number, number + 100)) for number in range(8)]
+    assert rank(np.stack([best, *alike])).in_set.tolist() == [True] + [False] * 8
+
+
 def test_whole_films_are_drawn() -> None:
     # One run is better on six of ten films, on all reviews of each: with reviews drawn alone it would be told apart.
     film = np.repeat(np.arange(10), 50)
