@@ -10,6 +10,7 @@ from sentiment import errors
 
 COMMANDS = {
     "compare": "Say whether one run is better than another, worse, or within noise.",
+    "search": "Search for the parameters with the highest validation accuracy.",
     "best": "Rank runs by validation accuracy, and say which cannot be told from the best.",
     "predict": "Say of reviews whether they are positive.",
     "report": "Write one run on one page, metrics/report.html.",

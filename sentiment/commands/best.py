@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sentiment.errors import InputError
 from sentiment.evaluation.ranking import rank_runs
 from sentiment.evaluation.report import with_interval
 from sentiment.evaluation.run import WORKSPACE, Run, experiments
@@ -19,12 +20,17 @@ _WIDTH = 120  # of the table, at most
 # fmt: off
 def main(
     runs: Annotated[list[str] | None, typer.Argument(help="commits, tags, branches, experiments, `workspace`; by default HEAD's experiments, HEAD and the workspace")] = None,
+    search: Annotated[str | None, typer.Option("--search", metavar="NAME", help="the experiments of this search")] = None,
     test: Annotated[bool, typer.Option("--test", help="show the test accuracy of all, not only of the first")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
 # fmt: on
     """Rank runs by validation accuracy, and say which cannot be told from the best."""
     names = runs or [*experiments(), "HEAD", WORKSPACE]
+    if search:
+        names = [name for name in experiments() if name.startswith(f"{search}-")]
+        if not names:
+            raise InputError(f"--search {search}: HEAD has no such experiments; `sentiment search` makes them")
     ranking = rank_runs([Run(name) for name in names], test)
     if as_json:
         print(json.dumps(ranking, indent=2))

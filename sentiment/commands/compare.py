@@ -18,7 +18,7 @@ from sentiment.evaluation.comparison import (
     runs_by_seed,
     summarise_seeds,
 )
-from sentiment.evaluation.run import WORKSPACE, Run, experiments, repository
+from sentiment.evaluation.run import WORKSPACE, Run, experiments, override, repository
 from sentiment.params import FILE, Params
 from sentiment.schema import read_yaml
 
@@ -103,21 +103,6 @@ def queue_missing(old: Run, new: Run, others: list[Run], number: int) -> list[st
 def _overrides(params: dict[str, Any], current: dict[str, Any]) -> list[str]:
     """The seed, and each parameter that is not as params.yaml has it now, as `dvc exp run -S` takes them."""
     return [override(key, value) for key, value in params.items() if key == "seed" or current.get(key) != value]
-
-
-def override(key: str, value: Any) -> str:
-    """A parameter as `dvc exp run -S` takes it, in Hydra's grammar."""
-    return f"{key}={_in_hydra(value)}"
-
-
-def _in_hydra(value: Any) -> str:
-    from hydra.core.override_parser.types import Quote, QuotedString
-
-    if isinstance(value, list):
-        return f"[{','.join(map(_in_hydra, value))}]"
-    if isinstance(value, str):
-        return str(QuotedString(value, Quote.single).with_quotes())
-    return json.dumps(value)
 
 
 def seeds_in_words(comparison: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
     ranking = rank((np.stack(probabilities) >= 0.5) == truth, group)
     losses = [compute(truth, probability)["loss"] for probability in probabilities]
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for at in sorted(range(len(ranked)), key=lambda at: (-ranking.accuracy[at], losses[at])):
         run, *others = ranked[at].runs
         row = {

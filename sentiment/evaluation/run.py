@@ -177,6 +177,21 @@ def experiments(*revisions: str) -> list[str]:
     return sorted({name for started in found.values() for name, _ in started})
 
 
+def override(key: str, value: Any) -> str:
+    """A parameter as `dvc exp run -S` takes it, in Hydra's grammar."""
+    return f"{key}={_in_hydra(value)}"
+
+
+def _in_hydra(value: Any) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    if isinstance(value, list):
+        return f"[{','.join(map(_in_hydra, value))}]"
+    if isinstance(value, str):
+        return str(QuotedString(value, Quote.single).with_quotes())
+    return json.dumps(value)
+
+
 def provenance() -> dict[str, Any]:
     """The origin of the workspace's run: the `commit` that HEAD is, and `stale` stages, which changed or whose files did."""
     with repository() as repo:
