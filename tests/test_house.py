@@ -138,6 +138,7 @@ LIGHT = {
     "stages.baseline": ["torch", "evaluate", "datasets", "transformers"],
     "stages.zero_shot": ["torch", "evaluate", "datasets", "sklearn"],
     "sentiment.cli": ["torch", "pandas", "numpy", "pydantic", "dvc"],
+    "sentiment.commands.best": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "sentiment.commands.compare": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "sentiment.commands.report": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "sentiment.commands.results": ["torch", "evaluate", "datasets", "transformers", "sklearn"],

@@ -106,12 +106,12 @@ def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone
         "error: fast: one seed was run and evaluated with its parameters, and two are the least; "
         "`sentiment compare HEAD fast --seeds 3` queues what is missing\n"
     )
-    # HEAD's parameters have two seeds; of the other's, those are missing that HEAD's have.
-    queued = [f"in the queue: max_length=32 lr=0.001 seed={seed}" for seed in (7, 42)]
+    # HEAD's parameters have the seeds 42 and 7, the other's 3: each lacks those of the other.
+    missing = ["seed=3", "max_length=32 lr=0.001 seed=7", "max_length=32 lr=0.001 seed=42"]
     then = "`dvc queue start` runs them, then `sentiment compare HEAD fast --seeds`"
     for _ in range(2):  # what waits already is not queued again
         words = tried.run(f"{COMPARE} HEAD fast --seeds 3")
-        assert words.splitlines() == [*queued, "in the queue: seed=3", then]
+        assert words.splitlines() == [*(f"in the queue: {overrides}" for overrides in missing), then]
     assert tried.run("dvc queue status").count("Queued") == 3
     tried.run("dvc queue start")
     while "Running" in (status := tried.run("dvc queue status")) or "Queued" in status:

@@ -66,11 +66,10 @@ def test_the_best_run_is_in_the_set(runs: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("runs", [2, 5, 20])
 @pytest.mark.parametrize("reviews", [130, 1000, 2500])
-@pytest.mark.parametrize("alike", [0.0, 0.5, 0.95])
-@pytest.mark.parametrize("level", [0.8, 0.97])
+@pytest.mark.parametrize(("alike", "level"), [(0.5, 0.8), (0.95, 0.8), (0.5, 0.97), (0.95, 0.97)])
 def test_the_best_run_is_in_the_set_in_95_of_100_cases(runs: int, reviews: int, alike: float, level: float) -> None:
-    equal = in_the_set(reviews, np.full(runs, level), alike, times=400)
+    equal = in_the_set(reviews, np.full(runs, level), alike, times=200)
     assert equal.best >= 0.95
-    assert equal.all_best >= 0.92  # all of the equal ones at once: 0.95 within what 400 simulations can tell
-    unequal = in_the_set(reviews, level - np.arange(runs) * 0.005, alike, times=400)
+    assert equal.all_best >= 0.91  # all of the equal ones at once: 0.95 within what 200 simulations can tell
+    unequal = in_the_set(reviews, level - np.arange(runs) * 0.005, alike, times=200)
     assert unequal.best >= 0.95

@@ -8,7 +8,7 @@ import pytest
 
 from sentiment.errors import InputError
 from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
-from sentiment.evaluation.run import KeptRun, Run, previous_run, provenance
+from sentiment.evaluation.run import KeptRun, Run, experiments, previous_run, provenance
 from tests.conftest import SMALL, Clone
 
 MISSING = "is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed"
@@ -53,6 +53,28 @@ def test_what_was_not_fetched_is_not_stale(copy: Clone, monkeypatch: pytest.Monk
     monkeypatch.chdir(copy.folder)
     shutil.rmtree("models/classifier")
     assert provenance() == {"commit": copy.run("git describe --always").strip(), "stale": []}
+
+
+def test_a_stage_is_outdated_until_it_has_run_on_what_others_wrote(
+    copy: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(copy.folder)
+    copy.set(validation_size="0.2")
+    copy.run("dvc repro prepare")
+    here, commit = Run(), Run("HEAD")
+    assert [here.outdated(stage) for stage in ("prepare", "train", "evaluate")] == [False, True, False]
+    assert [commit.outdated(stage) for stage in ("prepare", "train", "evaluate")] == [False, False, False]
+    assert commit.outdated("export@int8")  # which has never run
+
+
+def test_experiments_are_those_of_head_and_of_named_commits(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.folder)
+    assert experiments() == []
+    copy.set(lr="0.1")
+    copy.run("dvc exp save --name before")
+    copy.commit()
+    assert experiments() == []
+    assert experiments("HEAD~1", "before") == ["before"]
 
 
 def test_a_kept_run_is_read_from_its_folder_alone(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
