@@ -142,7 +142,16 @@ LIGHT = {
     "sentiment.commands.compare": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "sentiment.commands.report": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "sentiment.commands.results": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
-    "sentiment.commands.predict": ["torch", "evaluate", "datasets", "transformers", "sklearn", "ray"],
+    "sentiment.commands.predict": [
+        "torch",
+        "evaluate",
+        "datasets",
+        "transformers",
+        "sklearn",
+        "pandas",
+        "scipy",
+        "ray",
+    ],
     "sentiment.commands.share": ["torch", "pandas", "sklearn"],
     "sentiment.commands.verify": ["torch", "pandas", "sklearn"],
 }

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeVar
-
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from sentiment.errors import InputError, extra, loading
+from sentiment.model.tokens import Tokens, TransformersTokens, WrittenTokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Truncation = Literal["head", "tail", "head_tail"]
 SHORTEST = 8  # tokens of a review: the least that params.yaml allows
@@ -35,49 +38,60 @@ class Encoder:
     """
 
     def __init__(self, folder: str | Path, max_length: int, truncation: Truncation):
-        self.max_length, self.truncation = max_length, truncation
+        self.folder, self.max_length, self.truncation = Path(folder), max_length, truncation
         self.tokens = self.unknown = 0
-        if any(Path(folder).glob("*.model")) and not Path(folder, "tokenizer.json").exists():
-            with extra("sentencepiece"):
-                import sentencepiece  # noqa: F401, I001
-                import google.protobuf  # noqa: F401
         with loading(f"{folder}: the tokenizer"):
-            self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-            bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
-            dressed = self.tokenizer("a")["input_ids"]
-            config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+            config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
+            self._tokens = self._read_tokens(written="review_truncation" in config)
+            (bare,), (dressed,) = self._tokens(["a"]), self._tokens(["a"], special=True)
         starts = [i for i in range(len(dressed)) if dressed[i : i + len(bare)] == bare]
+        self._unknown_id = self._tokens.id_of("unk_token")
         # Without its files, transformers makes a tokenizer that knows no word, and says nothing.
-        if not (bare and starts) or self.tokenizer.unk_token_id in bare:
+        if not (bare and starts) or self._unknown_id in bare:
             raise InputError(f"{folder}: the tokenizer's files are missing or incomplete: it cannot read 'a'")
         self._before, self._after = dressed[: starts[0]], dressed[starts[0] + len(bare) :]
         self._letter = bare[-1]
         # Tokenizers may have a few tokens more than the model, such as a mask, which no review has.
-        self._vocabulary = (config.get("text_config") or config).get("vocab_size") or len(self.tokenizer)
-        self._set_padding(str(folder))
+        self._vocabulary = (config.get("text_config") or config).get("vocab_size") or len(self._tokens)
+        self.padding = self._find_padding()
         self.room = max_length - len(self._before) - len(self._after)
         head = {"head": self.room, "tail": 0, "head_tail": round(self.room * 128 / 510)}[truncation]
         self._head, self._tail = head, self.room - head
 
-    def _set_padding(self, folder: str) -> None:
-        """Let a decoder without a padding token use its end-of-text token, which no review has within."""
-        for name in ("pad_token", "eos_token"):
-            token, id = getattr(self.tokenizer, name), getattr(self.tokenizer, f"{name}_id")
-            if id is not None and id < self._vocabulary:
-                self.tokenizer.pad_token = token
-                break
-        else:
+    @cached_property
+    def tokenizer(self) -> "PreTrainedTokenizerBase":
+        """The tokenizer as transformers has it, which pads batches and can be saved."""
+        from transformers import AutoTokenizer  # late: it takes seconds
+
+        if any(self.folder.glob("*.model")) and not (self.folder / "tokenizer.json").exists():
+            with extra("sentencepiece"):
+                import sentencepiece  # noqa: F401, I001
+                import google.protobuf  # noqa: F401
+        return AutoTokenizer.from_pretrained(self.folder, local_files_only=True, trust_remote_code=False)
+
+    def _read_tokens(self, written: bool) -> Tokens:
+        """The tokenizer of a model that train wrote (`written`), or of any other."""
+        if written and (self.folder / "tokenizer.json").exists():
+            return WrittenTokens(self.folder)
+        return TransformersTokens(self.tokenizer)
+
+    def _find_padding(self) -> int:
+        """The id of the padding token; a decoder without one uses its end-of-text token, which no review has within."""
+        ids = {name: self._tokens.id_of(name) for name in ("pad_token", "eos_token")}
+        known = {name: id for name, id in ids.items() if id is not None and id < self._vocabulary}
+        if not known:
             raise InputError(
-                f"{folder}: the tokenizer has neither a padding nor an end-of-text token that the model knows; name one of "
-                f"its {self._vocabulary} tokens as pad_token in tokenizer_config.json"
+                f"{self.folder}: the tokenizer has neither a padding nor an end-of-text token that the model knows; name one "
+                f"of its {self._vocabulary} tokens as pad_token in tokenizer_config.json"
             )
+        if "pad_token" not in known:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
         if max(self._before + self._after, default=0) >= self._vocabulary:
             raise InputError(
-                f"{folder}: the tokenizer has {len(self.tokenizer)} tokens, the model {self._vocabulary}, and it begins or "
+                f"{self.folder}: the tokenizer has {len(self._tokens)} tokens, the model {self._vocabulary}, and it begins or "
                 "ends reviews with one of those that the model does not have"
             )
+        return next(iter(known.values()))
 
     @property
     def ends(self) -> tuple[int, int]:
@@ -86,11 +100,10 @@ class Encoder:
 
     def __call__(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
         """Token ids of each review (lists of at most max_length), and how many reviews were cut."""
-        batch = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-        reviews = [self._known(ids) for ids in batch]
+        reviews = [self._known(ids) for ids in self._tokens(texts)]
         self.tokens += sum(map(len, reviews))
-        if (unknown := self.tokenizer.unk_token_id) is not None:
-            self.unknown += sum(ids.count(unknown) for ids in reviews)
+        if self._unknown_id is not None:
+            self.unknown += sum(ids.count(self._unknown_id) for ids in reviews)
         encoded = [[*self._before, *self._cut(ids), *self._after] for ids in reviews]
         return encoded, sum(len(ids) > self.room for ids in reviews)
 
@@ -114,16 +127,16 @@ class Encoder:
 
     def located(self, text: str) -> tuple[list[int], list[tuple[int, int] | None]]:
         """Token ids as a call gives them for one review, and the characters of each: text[start:end], None: special."""
-        tokens = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        ids = [*self._before, *self._cut(self._known(tokens["input_ids"])), *self._after]
-        return ids, [*(None for _ in self._before), *self._cut(tokens["offset_mapping"]), *(None for _ in self._after)]
+        ids, offsets = self._tokens.located(text)
+        around = [None] * len(self._before), [None] * len(self._after)
+        dressed = [*self._before, *self._cut(self._known(ids)), *self._after]
+        return dressed, [*around[0], *self._cut(offsets), *around[1]]
 
     def _known(self, ids: list[int]) -> list[int]:
         """Token ids, of which those that the model does not have are unknown ones, or the padding of decoders."""
-        if len(self.tokenizer) <= self._vocabulary:
+        if len(self._tokens) <= self._vocabulary:
             return ids
-        unknown = self.tokenizer.unk_token_id
-        other = self.tokenizer.pad_token_id if unknown is None else unknown
+        other = self.padding if self._unknown_id is None else self._unknown_id
         return [id if id < self._vocabulary else other for id in ids]
 
     def _cut(self, tokens: list[T]) -> list[T]:

@@ -1,17 +1,17 @@
-"""The int8 classifier: quantised weights in ONNX, run by ONNX Runtime on the CPU."""
+"""The int8 classifier: quantised weights in ONNX, run by ONNX Runtime on the CPU, without PyTorch or transformers."""
 
+import json
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
-from transformers import AutoConfig
 
 from sentiment import progress
 from sentiment.errors import extra
 from sentiment.model.encoding import Encoder
-from sentiment.model.scoring import positive_probability
+from sentiment.model.probability import positive_probability
 from sentiment.progress import Advance
 
 
@@ -28,8 +28,9 @@ class Int8Classifier:
     def __init__(self, folder: str | Path):
         with extra("onnx"):
             import onnxruntime
-        self._config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        self.encoder = Encoder(folder, self._config.review_max_length, self._config.review_truncation)
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+        self._id2label = config["id2label"]
+        self.encoder = Encoder(folder, config["review_max_length"], config["review_truncation"])
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
@@ -43,9 +44,9 @@ class Int8Classifier:
         Each review is scored by itself, by one thread: there is no padding, and no result depends on other reviews.
         `advance` takes how many of them more are scored.
         """
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+        with ThreadPoolExecutor(_threads()) as threads:
             logits = threads.map(self._logits, self.encoder(texts)[0])
-            return positive_probability(np.concatenate(list(progress.each(logits, advance))), self._config)
+            return positive_probability(np.concatenate(list(progress.each(logits, advance))), self._id2label)
 
     def warning(self) -> str | None:
         """A line for people if many tokens of what was scored are unknown, else None."""
@@ -53,3 +54,10 @@ class Int8Classifier:
 
     def _logits(self, ids: Sequence[int]) -> np.ndarray:
         return self._session.run(["logits"], {"input_ids": [ids]})[0]
+
+
+def _threads() -> int:
+    """Threads that score: as OMP_NUM_THREADS says, as it does for PyTorch, or one for each core that may be used."""
+    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(said) if said.isdecimal() and int(said) else cores

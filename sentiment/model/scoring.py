@@ -8,13 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
-from scipy.special import softmax
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from sentiment import progress
 from sentiment.errors import InputError
-from sentiment.labels import LABELS
 from sentiment.model.encoding import SHORTEST, Encoder
+from sentiment.model.probability import positive_probability
 from sentiment.progress import Advance
 
 # Tokens that are scored or trained on together, padding included: batches that keep a large GPU busy, and on a CPU stay
@@ -70,7 +69,7 @@ class TransformerClassifier:
 
     def probabilities_of_ids(self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore) -> np.ndarray:
         """The same for token ids, special tokens included."""
-        return positive_probability(self.logits(encoded, advance), self.model.config)
+        return positive_probability(self.logits(encoded, advance), self.model.config.id2label or {})
 
     def logits(self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore) -> np.ndarray:
         """Logits of encoded reviews: float32 array of shape (reviews, 2), in the order of `encoded`.
@@ -144,15 +143,6 @@ def padding_changes_logits(model: PreTrainedModel, encoder: Encoder) -> float:
     batch = encoder.tokenizer.pad({"input_ids": [short, long]}, return_tensors="pt", verbose=False).to(model.device)
     alone = model(input_ids=torch.tensor([short], device=model.device)).logits[0]
     return float((model(**batch).logits[0] - alone).abs().max())
-
-
-def positive_probability(logits: np.ndarray, config: PreTrainedConfig) -> np.ndarray:
-    """Probability of POSITIVE, float64 array of shape (reviews,), from logits of shape (reviews, 2).
-
-    The order of the labels is read from the model's config, never assumed.
-    """
-    names = {str(name).upper(): int(index) for index, name in (config.id2label or {}).items()}
-    return softmax(logits.astype(float), axis=1)[:, names[LABELS[1]]]
 
 
 def batches(lengths: Sequence[int], tokens: int, padded: bool) -> list[list[int]]:

@@ -18,6 +18,7 @@ import pytest
 
 from sentiment.cli import main
 from sentiment.commands import predict
+from sentiment.commands.predict.scorer import Score
 from sentiment.commands.predict.scores import ScoreFile
 from sentiment.data.reader import Reader
 from tests.conftest import Clone
@@ -248,7 +249,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
         scored = tmp_path / f"scores{kind.removesuffix('.gz')}"
         file = ScoreFile(scored, {})
         for block in predict.blocks(Reader(path), 8192, 0):
-            scores = pd.DataFrame({"id": [str(row.number) for row in block], "label": "POSITIVE", "probability": 0.5})
+            scores = [Score(str(row.number), "POSITIVE", 0.5) for row in block]
             file.add(block[-1].number, scores)
         file.finish()
         peaks.append(tracemalloc.get_traced_memory()[1])

@@ -87,6 +87,40 @@ def test_every_kind_of_tokenizer_can_pad(tmp_path: Path, kind: str) -> None:
     assert len(padded["input_ids"][0]) == 12
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(tmp_path: Path, kind: str) -> None:
+    trained = Encoder(write_pretrained(tmp_path / "base", kind), 64, "head_tail")
+    config = json.loads((tmp_path / "base/config.json").read_text()) | {"review_truncation": "head_tail"}
+    trained.tokenizer.save_pretrained(tmp_path / "written")
+    (tmp_path / "written/config.json").write_text(json.dumps(config))
+    written = Encoder(tmp_path / "written", 64, "head_tail")
+    assert "tokenizer" not in vars(written)  # that of transformers, which is read when it is asked for
+    texts = [*TEXTS, *reviews()["text"].head(40), "", " a  b", "ÀÉ İ ﬁ ½ 瑞典", "<s> a </s>[CLS] <pad> [MASK]."]
+    assert written(texts) == trained(texts)
+    assert (written.unknown, written.tokens, written.padding) == (trained.unknown, trained.tokens, trained.padding)
+    assert [written.located(text) for text in texts] == [trained.located(text) for text in texts]
+    assert (written.ends, written.filled(9)) == (trained.ends, trained.filled(9))
+    whole = written.tokenizer(texts, verbose=False)["input_ids"]
+    assert [ids for ids in written(texts)[0] if len(ids) < 64] == [ids for ids in whole if len(ids) < 64]
+
+
+def test_settings_of_a_written_tokenizer_hold(tmp_path: Path, folder: Path) -> None:
+    write_pretrained(tmp_path, "roberta")
+    for name, content in {
+        "config.json": {"review_truncation": "head"},
+        "tokenizer_config.json": {
+            "split_special_tokens": True,
+            "unk_token": {"__type": "AddedToken", "content": "<unk>"},
+        },
+    }.items():
+        (tmp_path / name).write_text(json.dumps(json.loads((tmp_path / name).read_text()) | content))
+    text = "a </s> film"
+    (ids,) = Encoder(tmp_path, 64, "head")([text])[0]
+    assert ids == AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"]
+    end = AutoTokenizer.from_pretrained(tmp_path).eos_token_id
+    assert ids.count(end) == 1
+
+
 def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path: Path) -> None:
     write_pretrained(tmp_path, "gpt2")
     file = tmp_path / "tokenizer_config.json"

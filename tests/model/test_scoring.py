@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from sentiment.model import pretrained, scoring, transformer
 from sentiment.model.encoding import Encoder
+from sentiment.model.probability import positive_probability
 from tests.architectures import reviews, write_pretrained
 from tests.conftest import ROOT
 
@@ -77,6 +79,14 @@ def test_a_score_depends_on_its_own_text_in_other_architectures(tmp_path: Path, 
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-6)
     changed = scoring.padding_changes_logits(classifier.model, classifier.encoder)
     assert (changed < scoring.HARMLESS) == (kind != "fnet")
+
+
+def test_probabilities_are_scipys_softmax_to_the_bit() -> None:
+    logits = np.random.default_rng(0).normal(0, 8, (9999, 2)).astype(np.float32)
+    orders: list[dict[Any, str]] = [{0: "POSITIVE", 1: "NEGATIVE"}, {"0": "negative", "1": "positive"}]
+    for positive, names in enumerate(orders):
+        expected = softmax(logits.astype(float), axis=1)[:, positive]
+        np.testing.assert_array_equal(positive_probability(logits, names), expected)
 
 
 @pytest.mark.parametrize("padded", [True, False])

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from sentiment.model import onnx_export, pretrained
 from sentiment.model.classifier import load_classifier
 from sentiment.model.transformer import load_weights
 from stages import export
-from tests.conftest import Clone
+from tests.conftest import ROOT, Clone
 from tests.pipeline.test_pipeline import executed
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
@@ -80,9 +82,30 @@ def write_random(folder: Path, kind: str, **sizes: Any) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def test_a_damaged_export_is_named(small: Path, tmp_path: Path) -> None:
-    folder = shutil.copytree(small, tmp_path / "int8")
+@pytest.fixture(scope="module")
+def small_int8(small: Path) -> Path:
+    """The same in int8, as export would write it."""
+    folder = shutil.copytree(small, small.with_name("int8"), ignore=shutil.ignore_patterns("*.safetensors"))
     onnx_export.write_int8(load_weights(small), folder / "model.onnx")
+    return folder
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl"])
+def test_int8_says_what_a_text_is_without_pytorch(small_int8: Path, format: str) -> None:
+    command = ["sentiment", "predict", "--model", str(small_int8), "--format", format, "Warm, funny."]
+    code = f"import sys; sys.argv = {command}; import sentiment.cli, atexit; "
+    code += "atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules})); sentiment.cli.main()"
+    output = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True
+    ).stdout
+    *scores, modules = output.splitlines()
+    probability = float(load_classifier(small_int8).probabilities(["Warm, funny."])[0])
+    assert repr(probability) in scores[-1]
+    assert not {"torch", "transformers", "pandas", "scipy", "sklearn", "datasets", "dvc"} & {*modules.split()}
+
+
+def test_a_damaged_export_is_named(small_int8: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(small_int8, tmp_path / "int8")
     content = (folder / "model.onnx").read_bytes()
     for damaged in (content[:-1000], content[:100], b"", b"no protobuf"):
         (folder / "model.onnx").write_bytes(damaged)

@@ -12,11 +12,11 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
 import sentiment
 from sentiment.commands.predict.scorer import Scorer
+from sentiment.commands.predict.scores import as_table
 from sentiment.data.formats import rows_of
 from sentiment.errors import InputError, extra, reason
 
@@ -27,12 +27,12 @@ class Worker:
     def __init__(self, where: str, **settings: Any):
         self._where, self._id, self._score = where, settings["id"], Scorer(**settings)
 
-    def __call__(self, batch: pa.Table) -> pd.DataFrame:
+    def __call__(self, batch: pa.Table) -> pa.Table:
         """Score a batch."""
         rows = (row for part in batch.to_batches() for row in rows_of(part))
         # A batch does not know where in its file it begins: a row is named by its id.
         named = (row._replace(where=f"{self._where}: id {row.values[self._id]}", before=row.number) for row in rows)
-        return self._score(named)
+        return as_table(self._score(named))
 
 
 def score_on_ray(input: str, output: str, settings: dict[str, Any], workers: int | None, block: int) -> None:

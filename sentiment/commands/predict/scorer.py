@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from sentiment import progress
 from sentiment.data.row import Row
@@ -18,8 +18,16 @@ BLOCK = 8192  # rows to give it at a time
 _NAMED = 20  # faulty rows that are named; the rest are counted
 
 
+class Score(NamedTuple):
+    """The score of one review: its id, its label, and the probability of POSITIVE."""
+
+    id: str
+    label: str
+    probability: float
+
+
 class Scorer:
-    """Rows in; `id`, `label` and `probability` (of POSITIVE) out. Workers of a cluster run it too.
+    """Rows in, a Score of each out. Workers of a cluster run it too.
 
     Args:
         model: models/classifier, models/int8, models/baseline.npz, or a copy of one.
@@ -40,7 +48,7 @@ class Scorer:
         self._text, self._id, self._skip = text, id, skip
         self.skipped = 0
 
-    def __call__(self, rows: Iterable[Row], advance: Advance = progress.ignore) -> pd.DataFrame:
+    def __call__(self, rows: Iterable[Row], advance: Advance = progress.ignore) -> list[Score]:
         """Score rows; `advance` takes how many of them more are scored.
 
         Raises:
@@ -56,8 +64,7 @@ class Scorer:
                 ids.append(id)
                 texts.append(text)
         probability = self._classifier.probabilities(texts, advance) if texts else np.empty(0)
-        labels = np.array(LABELS)[(probability >= 0.5).astype(int)]
-        return pd.DataFrame({"id": ids, "label": labels, "probability": probability})
+        return [Score(id, LABELS[one >= 0.5], one) for id, one in zip(ids, probability.tolist(), strict=True)]
 
     def warning(self) -> str | None:
         """A line for people if the model knew little of what it has scored, else None."""

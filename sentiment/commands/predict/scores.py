@@ -1,16 +1,18 @@
 """Score files: .csv, .jsonl or .parquet, written block by block so that an interrupted run can go on."""
 
+import csv
+import io
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment import atomic
+from sentiment.commands.predict.scorer import Score
 from sentiment.errors import InputError
 
 SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("probability", pa.float64())])
@@ -54,11 +56,11 @@ class ScoreFile:
     def _blocks(self) -> list[Path]:
         return sorted(self.parts.glob(f"*[0-9]{self.path.suffix}"))
 
-    def add(self, last: int, scores: pd.DataFrame) -> None:
+    def add(self, last: int, scores: Sequence[Score]) -> None:
         """Keep a block: its `id`, `label` and `probability`; `last` is the number of its last row."""
         with atomic.replacing(self.parts / f"{last:015}{self.path.suffix}") as partial:
             if self.path.suffix == ".parquet":
-                pq.write_table(pa.Table.from_pandas(scores, SCHEMA, preserve_index=False), partial)
+                pq.write_table(as_table(scores), partial)
             else:
                 with partial.open("w", encoding="utf-8", newline="") as file:
                     file.writelines(lines(scores, self.path.suffix))
@@ -91,8 +93,15 @@ def header(suffix: str) -> str:
     return ",".join(SCHEMA.names) + "\n" if suffix == ".csv" else ""
 
 
-def lines(scores: pd.DataFrame, suffix: str) -> Iterable[str]:
+def lines(scores: Sequence[Score], suffix: str) -> Iterable[str]:
     """Scores as lines of .csv or .jsonl, every digit of the probabilities kept."""
     if suffix == ".csv":
-        return [scores.to_csv(index=False, header=False, lineterminator="\n")]
-    return (json.dumps(row, ensure_ascii=False) + "\n" for row in scores.to_dict("records"))
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(scores)
+        return [text.getvalue()]
+    return (json.dumps(score._asdict(), ensure_ascii=False) + "\n" for score in scores)
+
+
+def as_table(scores: Sequence[Score]) -> pa.Table:
+    """Scores as an Arrow table. It makes pyarrow import pandas, which a text alone need not wait for."""
+    return pa.Table.from_pylist([score._asdict() for score in scores], SCHEMA)
