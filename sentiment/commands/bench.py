@@ -1,11 +1,13 @@
-"""Measures training and scoring beside what people copy: the same model and reviews, in turn, in one run.
+"""Measures training and scoring beside what people copy and beside other runtimes: the same model and reviews, in turn.
 
 On a CPU the model is all-MiniLM-L6-v2; on CUDA it has DistilBERT's shape and random weights, which cost the same time.
 Without --dataset the reviews are put together from the sample, to the lengths that IMDb's reviews have.
 """
 
 import importlib.util
+import io
 import multiprocessing
+import os
 import platform
 import resource
 import statistics
@@ -13,9 +15,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
-from functools import partial
+from datetime import date
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,7 +32,7 @@ from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArgu
 
 from sentiment.data.dataset import load
 from sentiment.model import onnx_export, pretrained, scoring
-from sentiment.model.classifier import Classifier, save_transformer
+from sentiment.model.classifier import save_transformer
 from sentiment.model.encoding import Encoder
 from sentiment.model.int8 import Int8Classifier
 from sentiment.model.scoring import TransformerClassifier
@@ -40,6 +44,7 @@ MAX_LENGTH, BATCH_SIZE = 512, 16
 TO_TRAIN, TO_SCORE = 480, 256  # reviews
 # The words of IMDb's reviews are about log-normal.
 MEDIAN_WORDS, P95_WORDS = 173, 593
+INSTRUCTION_SETS = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,11 @@ def main(
 ) -> None:
     """Measure training and scoring beside the usual recipes: every recipe in turn, round by round, and the medians."""
     texts, labels = training_reviews(dataset) if dataset else synthetic_reviews()
-    print(f"{machine()}, PyTorch {torch.__version__}, max_length {MAX_LENGTH}, batch {BATCH_SIZE}; medians of rounds")
+    print(
+        f"{date.today()}, {machine()}, PyTorch {torch.__version__}, max_length {MAX_LENGTH}, batch {BATCH_SIZE}; medians"
+    )
+    for name, package in MISSING.items():
+        print(f"{name}: left out, {package} is not installed: pip install -e '.[bench]'")
     for title, recipes in {"training": TRAINING, "scoring": SCORING}.items():
         print(table(title, in_turn(recipes, texts, labels, rounds, seconds)), flush=True)
 
@@ -110,24 +119,22 @@ def in_turn(
 
 
 def table(title: str, turns: dict[str, list[Measured]]) -> str:
-    """Medians as a Markdown table; ratios are taken round by round, to the recipes of others."""
-    *others, _ = turns
+    """Medians as a Markdown table; ratios are taken round by round, to the first recipe."""
+    first = next(iter(turns))
     lines = [
-        f"| {title} | reviews/s | tokens/s | {' | '.join(f'times {name}' for name in others)} | peak memory "
-        "| share of the machine's matrix multiplication |",
-        "|---" * (5 + len(others)) + "|",
+        f"| {title} | reviews/s | tokens/s | times {first} | peak memory | share of the machine's matrix multiplication |",
+        "|---" * 6 + "|",
     ]
+    peers = [one.reviews / one.seconds for one in turns[first]]
     for name, rounds in turns.items():
 
         def median(figure: Callable[[Measured], float], rounds: Sequence[Measured] = rounds) -> float:
             return statistics.median(map(figure, rounds))
 
         speeds = [one.reviews / one.seconds for one in rounds]
-        peers = [[one.reviews / one.seconds for one in turns[other]] for other in others]
-        ratios = [statistics.median(np.divide(speeds, peer)) for peer in peers]
         lines.append(
             f"| {name} | {statistics.median(speeds):.3g} "
-            f"| {median(lambda one: one.tokens / one.seconds):,.0f} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} "
+            f"| {median(lambda one: one.tokens / one.seconds):,.0f} | {statistics.median(np.divide(speeds, peers)):.2f} "
             f"| {median(lambda one: one.peak_bytes) / 2**30:.1f} GiB "
             f"| {median(lambda one: one.operations / one.seconds / one.peak_operations):.0%} |"
         )
@@ -140,7 +147,7 @@ def machine() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     has = torch.cpu.get_capabilities()
-    kinds = [kind for kind in ("avx2", "avx512_f", "avx512_bf16", "amx_bf16") if has.get(kind)]
+    kinds = [kind for kind in INSTRUCTION_SETS if has.get(kind)]
     return f"{torch.get_num_threads()} CPU cores ({platform.machine()}, {', '.join(kinds)})"
 
 
@@ -303,26 +310,116 @@ def fp32(texts: list[str], labels: list[int], seconds: float, turn: int) -> Meas
     peak = matmul_peak()
     scoring.make_deterministic()
     model, encoder = new_model()
-    return timed(TransformerClassifier(model, encoder), model, encoder, texts, peak)
+    return timed(TransformerClassifier(model, encoder).probabilities, model, encoder, texts, peak)
 
 
 def int8(texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
     """The same with the int8 model that export writes."""
     peak = matmul_peak()
     model, encoder = new_model()
+    return timed(int8_classifier().probabilities, model, encoder, texts, peak)
+
+
+@cache
+def int8_classifier() -> Int8Classifier:
+    """The int8 model that export writes."""
+    model, encoder = new_model()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_transformer(folder, model, encoder, "")
         onnx_export.write_int8(model, folder / "model.onnx")
-        return timed(Int8Classifier(folder), model, encoder, texts, peak)
+        return Int8Classifier(folder)
 
 
-def timed(classifier: Classifier, model: PreTrainedModel, encoder: Encoder, texts: list[str], peak: float) -> Measured:
-    """Score reviews with a classifier, which `model` is in float32."""
+def onnx(texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
+    """ONNX Runtime in fp32, attention as its own operator; each review alone, by one thread, on all cores."""
+    peak = matmul_peak()
+    model, encoder = new_model()
+    session = onnx_session()
+
+    def score(texts: list[str]) -> None:
+        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
+            for _ in threads.map(lambda ids: session.run(None, {"input_ids": [ids]}), encoder(texts)[0]):
+                pass
+
+    return timed(score, model, encoder, texts, peak)
+
+
+@cache
+def onnx_session() -> Any:
+    """The model in ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    graph = onnx_export.onnx_graph(new_model()[0]).SerializeToString()
+    # The fusion is left out here too: with it, fewer reviews a second.
+    return onnxruntime.InferenceSession(
+        graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
+    )
+
+
+def openvino(bits: int, texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
+    """OpenVINO; each review alone, a stream for each core (its documentation's way to the most reviews a second)."""
+    peak = matmul_peak()
+    model, encoder = new_model()
+    compiled = openvino_model(bits)
+    from openvino import AsyncInferQueue
+
+    def score(texts: list[str]) -> None:
+        queue = AsyncInferQueue(compiled, torch.get_num_threads())
+        for ids in encoder(texts)[0]:
+            queue.start_async({0: np.array([ids])})
+        queue.wait_all()
+
+    return timed(score, model, encoder, texts, peak)
+
+
+@cache
+def openvino_model(bits: int) -> Any:
+    """The model in OpenVINO, in fp32 or as NNCF makes transformers int8 with its defaults: static, with SmoothQuant.
+
+    https://docs.openvino.ai/2025/openvino-workflow/model-optimization-guide/quantizing-models-post-training/basic-quantization-flow.html
+    """
+    import openvino
+
+    model, encoder = new_model()
+    reviews = encoder(synthetic_reviews()[0][:100])[0]
+    os.environ["CI"] = "true"  # by which openvino-telemetry sends nothing
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        converted = openvino.convert_model(Logits(model.eval()), example_input=torch.tensor(reviews[:1]))
+        converted.reshape([1, -1])
+        if bits == 8:
+            import nncf
+
+            samples = nncf.Dataset(reviews, lambda ids: {0: np.array([ids])})
+            converted = nncf.quantize(converted, samples, model_type=nncf.ModelType.TRANSFORMER)
+    threads = torch.get_num_threads()
+    settings = {"NUM_STREAMS": threads, "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    return openvino.Core().compile_model(converted, "CPU", settings)
+
+
+class Logits(torch.nn.Module):
+    """A classifier as a function of token ids alone, for tracing."""
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        """Logits, shape (reviews, labels), of token ids, shape (reviews, tokens)."""
+        logits: torch.Tensor = self.model(input_ids=input_ids).logits
+        return logits
+
+
+def timed(
+    score: Callable[[list[str]], object], model: PreTrainedModel, encoder: Encoder, texts: list[str], peak: float
+) -> Measured:
+    """Score reviews with a function that does it as `model` would in float32."""
     texts = texts[:TO_SCORE]
-    classifier.probabilities(texts[:1])
+    score(texts[:1])
     started = now()
-    classifier.probabilities(texts)
+    score(texts)
     taken = now() - started
     return measured(model, [len(ids) for ids in encoder(texts)[0]], 1, taken, peak)
 
@@ -337,5 +434,14 @@ SCORING: dict[str, Recipe] = {
     "pipeline, batch_size=32": partial(piped, 32),
     "this evaluate stage": fp32,
 }
-if importlib.util.find_spec("onnxruntime") and not torch.cuda.is_available():
-    SCORING["the same in int8"] = int8
+# Of CPUs: a package that is needed, and the recipe.
+_RUNTIMES: dict[str, tuple[str, Recipe]] = {
+    "ONNX Runtime, fp32": ("onnxruntime", onnx),
+    "OpenVINO, fp32": ("openvino", partial(openvino, 32)),
+    "OpenVINO, int8 by NNCF": ("nncf", partial(openvino, 8)),
+    "this evaluate stage, int8": ("onnxruntime", int8),
+}
+MISSING: dict[str, str] = {}  # what is left out, and the package that it lacks
+if not torch.cuda.is_available():
+    MISSING = {name: need for name, (need, _) in _RUNTIMES.items() if not importlib.util.find_spec(need)}
+    SCORING |= {name: recipe for name, (_, recipe) in _RUNTIMES.items() if name not in MISSING}
