@@ -22,6 +22,7 @@ from sentiment.labels import LABELS
 from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
 from sentiment.model.pretrained import Pretrained
+from sentiment.model.probability import positive_probability
 from sentiment.model.transformer import build_classifier, check_lengths
 from sentiment.params import TrainParams
 from sentiment.progress import Progress
@@ -212,7 +213,9 @@ class LengthGroupedTrainer(Trainer):
         rows = cast(Dataset, self.eval_dataset)
         logits = self.predict(rows).predictions if self.best_logits is None else self.best_logits
         probabilities = np.empty(len(rows))
-        probabilities[rows["row"]] = scoring.positive_probability(np.asarray(logits), self.classifier.model.config)
+        probabilities[rows["row"]] = positive_probability(
+            np.asarray(logits), self.classifier.model.config.id2label or {}
+        )
         return probabilities
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler[int]:
