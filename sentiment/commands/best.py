@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from sentiment.errors import InputError
-from sentiment.evaluation.ranking import rank_runs
+from sentiment.evaluation.ranking import differing, rank_runs
 from sentiment.evaluation.report import with_interval
 from sentiment.evaluation.run import WORKSPACE, Run, experiments
 
@@ -43,20 +43,19 @@ def main(
 def as_table(ranking: dict[str, Any]) -> Table:
     """The ranked runs, a row each, with the parameters that differ."""
     rows = ranking["runs"]
-    keys = list(dict.fromkeys(key for row in rows for key in row["params"]))
-    differing = [key for key in keys if len({str(row["params"].get(key)) for row in rows}) > 1]
+    keys = differing(rows)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("run", overflow="fold")
     for name in ("validation accuracy", "best", "in set", "loss"):
         table.add_column(name, no_wrap=True)
-    for key in differing:
+    for key in keys:
         table.add_column(key, overflow="fold")
     if any("test" in row for row in rows):
         table.add_column("test accuracy", no_wrap=True)
     for row in rows:
         cells = [", ".join([row["run"], *row["also"]]), with_interval(row["validation"])]
         cells += [f"{row['probability_best']:.0%}", "yes" if row["in_set"] else "no", f"{row['validation']['loss']:.4f}"]
-        cells += [_value(row["params"].get(key)) for key in differing]
+        cells += [_value(row["params"].get(key)) for key in keys]
         if "test" in row:
             cells.append(with_interval(row["test"]) if row["test"] else "not evaluated")
         table.add_row(*cells)

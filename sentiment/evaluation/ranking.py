@@ -63,6 +63,12 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
     return {"reviews": len(truth), "groups": groups, "runs": rows, "left_out": left_out}
 
 
+def differing(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """The parameters that are not the same in all runs of a ranking."""
+    keys = dict.fromkeys(key for row in rows for key in row["params"])
+    return [key for key in keys if len({str(row["params"].get(key)) for row in rows}) > 1]
+
+
 class _Candidate(NamedTuple):
     """A run to be ranked."""
 

@@ -146,6 +146,12 @@ def test_a_killed_search_goes_on_and_its_best_is_applied(copy: Clone) -> None:
         assert "metrics/validation.json" in files
         assert not {"metrics/test.json", "metrics/challenge.json"} & set(files)
 
+    copy.run("sentiment report")
+    page = (copy.folder / "metrics/report.html").read_text()
+    figure = page.split("Validation accuracy by epochs")[1].split("</figure>")[0]
+    assert figure.count('class="dot"') == 3
+    assert all(f'<th scope="row">{row["run"]}' in page for row in rows)
+
     output = copy.run(f"{SEARCH} --apply")
     assert "Running stage 'evaluate'" in output
     assert "Running stage 'train'" not in output

@@ -10,6 +10,7 @@ import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sentiment import atomic
+from sentiment.commands.report.choosing import choosing
 from sentiment.commands.report.plots import draw_plots
 from sentiment.data.dataset import read_source
 from sentiment.errors import InputError, loading
@@ -32,7 +33,7 @@ def main(
     content = {name: run.metrics(name) for name in METRICS}
     content |= {"data": run.data, "params": run.params, "source": read_source(run.params["dataset"]), **provenance()}
     content |= {"mistakes": worst_mistakes(run.scored("test")).to_dict("records"), **draw_plots(run)}
-    content |= comparison(run, against)
+    content |= comparison(run, against) | choosing()
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         autoescape=True,  # a review may hold anything
