@@ -93,9 +93,19 @@ class Run:
             return pd.read_csv(content, sep="\t" if path.endswith(".tsv") else ",")
 
     def scored(self, split: str) -> pd.DataFrame:
-        """The prepared reviews of `validation`, `test` or `challenge`, with `probability` (of POSITIVE)."""
-        path = VALIDATION_PREDICTIONS if split == "validation" else PREDICTIONS.format(split)
+        """The prepared reviews of `validation`, `test` or `challenge`, with `probability` (of POSITIVE).
+
+        Raises:
+            InputError: they are not to be had, or are an earlier model's, as in a trial of a search.
+        """
+        stage, path = "evaluate", PREDICTIONS.format(split)
+        if split == "validation":
+            stage, path = "train", VALIDATION_PREDICTIONS
         predictions = self.table(path)[["id", "probability"]]
+        if self.outdated(stage):
+            raise InputError(
+                f"{self.name}: {stage} has not run on what the stages before it wrote; `dvc repro` runs it"
+            )
         return self.table(PREPARED.format(split)).merge(predictions, on="id", validate="one_to_one")
 
     def outdated(self, stage: str) -> bool:

@@ -182,7 +182,7 @@ def _settings(params: dict[str, Any]) -> list[str]:
 
 
 def _dvc(*command: str) -> str:
-    """What a dvc command prints, whether it succeeds or not."""
+    """Run a dvc command, and return what it printed, whether it succeeds or not."""
     run = subprocess.run(
         [sys.executable, "-m", "dvc", *command],
         stdout=subprocess.PIPE,
