@@ -115,7 +115,7 @@ class Trials:
         return proposed
 
     def _ask(self, name: str, tried: list[dict[str, Any]]) -> dict[str, Any] | None:
-        """What Optuna proposes for the trial of this name: the same whenever the trials before it are the same."""
+        """Ask Optuna for the trial of this name: it answers the same whenever the trials before it are the same."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         for attempt in range(100):
             key = hashlib.sha256(f"{self.seed} {name} {attempt}".encode()).digest()
