@@ -17,9 +17,10 @@ WIDTH, HEIGHT = 1180, 720  # CSS pixels: the figures, and most metrics beside th
 
 
 def ran(folder: Path) -> Clone:
-    """A new clone in `folder` with the whole challenge set, in which the pipeline has run in fp32, as all CPUs can."""
+    """A new clone in `folder` with the whole sample and challenge set, in which the pipeline has run in fp32, as all CPUs can."""
     clone = clone_into(folder)
-    shutil.copytree(ROOT / "data/challenge", folder / "data/challenge", dirs_exist_ok=True)
+    for dataset in ("data/sample", "data/challenge"):
+        shutil.copytree(ROOT / dataset, folder / dataset, dirs_exist_ok=True)
     clone.set(precision="fp32")
     clone.commit()
     clone.run("dvc repro")

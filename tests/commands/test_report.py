@@ -130,7 +130,7 @@ def test_a_second_run_is_compared_with_the_first(
         assert f"Against {first}: worse" in page.locator("header").inner_text()
         assert page.locator(".notice").count() == 0
         section = page.locator("#comparison ~ p").first.inner_text()
-        assert section.startswith(f"Against {first}, on 405 test reviews of 80 groups: worse.")
+        assert section.startswith(f"Against {first}, on 100 test reviews of 20 groups: worse.")
         assert page.get_by_text("now wrong").count() == 6
     report.main(against="HEAD")
     assert "Against HEAD: within noise" in opened(browser, copy).locator("header").inner_text()

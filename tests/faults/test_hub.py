@@ -115,8 +115,9 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     asked = len(user.hub.requests)
     outputs = ("data/prepared", "models/classifier", "metrics/train.json", "metrics/zero_shot.json")
     written = clone.bytes_of(*outputs)
-    stages = "check prepare zero_shot train"
-    printed += clone.run(f"dvc repro --force --single-item {stages}", HF_HUB_OFFLINE="1")
+    program = "from stages import check, prepare, zero_shot, train\nfor each in (check, prepare, zero_shot, train): each.main()"
+    (clone.folder / "again.py").write_text(program)  # in one process: starting four takes longer than the rest
+    printed += clone.run("python again.py", HF_HUB_OFFLINE="1")
     assert len(user.hub.requests) == asked
     assert clone.bytes_of(*outputs) == written
 

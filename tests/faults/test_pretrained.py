@@ -210,7 +210,7 @@ def test_a_refusal_costs_no_earlier_output(copy: Clone, plain: Path) -> None:
     edit(copy.folder / "model", {"remove": ["tokenizer*", "vocab.txt"]})
     for values, error in [
         ({"model": "model", "max_length": "32"}, "error: model: the tokenizer's files are missing or incomplete"),
-        ({"validation_size": "0.0001"}, "error: params.yaml: validation_size: 1275 training reviews are too few"),
+        ({"validation_size": "0.0001"}, "error: params.yaml: validation_size: 320 training reviews are too few"),
     ]:
         params = (copy.folder / "params.yaml").read_bytes()
         copy.set(**values)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from dvc.repo import Repo
 
 from sentiment.model import baseline
 from tests.conftest import SMALL, Clone
@@ -48,7 +49,7 @@ def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
     assert set(found["validation"]) == {"accuracy", "loss"}
     assert (ran.folder / "metrics/predictions/mistakes.md").read_text().count("\n") > 2
     counts = json.loads((ran.folder / "metrics/data.json").read_text())
-    assert counts["rows"] == {"train": 64, "validation": 130, "test": 405}
+    assert counts["rows"] == {"train": 64, "validation": 30, "test": 100}
     assert 0 < found["test"]["accuracy"] < 1
     assert ran.details("train")["steps"] == 4
     assert width(ran.run("dvc metrics show")) <= 120
@@ -87,7 +88,7 @@ def test_the_baseline_on_disk_is_the_one_that_was_scored(ran: Clone) -> None:
     probability = baseline.load(ran.folder / "models/baseline.npz").probabilities(test["text"].tolist())
     accuracy = ((probability >= 0.5) == test["label"]).mean()
     assert accuracy == pytest.approx(metrics(ran)["baseline"]["accuracy"], abs=1e-6)
-    assert accuracy > 0.75  # of 64 training reviews
+    assert accuracy > 0.65  # of 64 training reviews
 
 
 def test_a_run_is_kept_for_the_readme_without_what_is_stale(copy: Clone) -> None:
@@ -215,7 +216,8 @@ def test_a_bad_parameter_costs_no_earlier_output_however_a_stage_is_asked_for(co
         assert "Traceback" not in output
         assert copy.bytes_of(*OUTPUTS) == before, command
         copy.run("git restore .")
-        assert "up to date" in copy.run("dvc status"), command
+        with Repo(str(copy.folder)) as repo:
+            assert not repo.status(), command
     output = copy.run("dvc exp run -S dataset=nosuch prepare", fails=True)
     assert "error: params.yaml: dataset: no data/nosuch/dataset.yaml; allowed: challenge, imdb, sample" in output
     assert copy.bytes_of(*OUTPUTS) == before

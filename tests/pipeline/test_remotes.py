@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Clone
+from tests.conftest import Clone, copy_into
 from tests.helpers import servers
 from tests.pipeline.test_pipeline import OUTPUTS, executed, metrics
 
@@ -91,12 +91,14 @@ def test_experiments_travel_through_git(copy: Clone, other: Clone, tmp_path: Pat
     assert metrics(other) == metrics(copy)
 
 
-def test_what_a_colleague_trained_is_not_trained_again(copy: Clone, other: Clone) -> None:
-    copy.run("dvc exp run -S lr=3e-5")
+def test_what_a_colleague_trained_is_not_trained_again(tried: Clone, tmp_path: Path) -> None:
+    copy = copy_into(tmp_path, tried)
+    other = colleague(copy, tmp_path)
+    share({"url": str(tmp_path / "storage")}, copy, other)
     expected = metrics(copy)
     copy.run("git stash -q && dvc checkout -q")  # the workspace has moved on
     assert "stage runs are shared\n" in copy.run("sentiment share")
-    assert executed(other.run("dvc exp run --pull -S lr=3e-5")) == {"check"}
+    assert executed(other.run("dvc exp run --pull -S seed=7")) == {"check"}
     assert metrics(other) == expected
 
 

@@ -23,9 +23,18 @@ from sentiment.params import TrainParams
 from sentiment.training import trainer as training
 from sentiment.training.batches import LengthGrouped, micro_batch_size
 from sentiment.training.history import CURVES
+from tests.architectures import write_pretrained
 from tests.conftest import ROOT, Clone, curve
 
 TWO = "torchrun --standalone --nproc-per-node 2"
+
+
+@pytest.fixture
+def tiny(copy: Clone) -> Clone:
+    """A copy of `ran` whose params.yaml names a tiny model: an epoch takes no time."""
+    write_pretrained(copy.folder / "models/tiny", "bert")
+    copy.set(model="models/tiny")
+    return copy
 
 
 def test_batches_are_whole_shuffled_and_of_like_length() -> None:
@@ -96,14 +105,14 @@ def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
     assert not (copy.folder / "models/checkpoints").exists()
 
 
-def test_when_one_process_dies_the_other_ends_and_nothing_is_written(copy: Clone) -> None:
-    copy.set(epochs="50")
-    before = copy.bytes_of("models/classifier", "metrics")
+def test_when_one_process_dies_the_other_ends_and_nothing_is_written(tiny: Clone) -> None:
+    tiny.set(epochs="5000")
+    before = tiny.bytes_of("models/classifier", "metrics")
     running = subprocess.Popen(
-        f"exec {TWO} -m stages.train", shell=True, cwd=copy.folder, env=copy.environment,
+        f"exec {TWO} -m stages.train", shell=True, cwd=tiny.folder, env=tiny.environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    while not list((copy.folder / "models").glob("checkpoints/*/checkpoint-*")):  # the first epoch is over
+    while not list((tiny.folder / "models").glob("checkpoints/*/checkpoint-*")):  # the first epoch is over
         assert running.poll() is None
         time.sleep(0.2)
     workers = psutil.Process(running.pid).children()
@@ -113,7 +122,7 @@ def test_when_one_process_dies_the_other_ends_and_nothing_is_written(copy: Clone
     assert running.returncode != 0
     assert "SIGKILL" in said or "Signal 9" in said
     assert not any(worker.is_running() for worker in workers)
-    assert copy.bytes_of("models/classifier", "metrics") == before
+    assert tiny.bytes_of("models/classifier", "metrics") == before
 
 
 def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,31 +141,31 @@ def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
         assert bench.table(title, found).count("\n") == 2 + len(recipes)
 
 
-def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(copy: Clone) -> None:
+def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(tiny: Clone) -> None:
     trained = ["models/classifier", "metrics/train.json", "metrics/training", "metrics/validation"]
-    copy.set(epochs="3")
-    copy.run("python -m stages.train")
-    expected, curves = copy.bytes_of(*trained), [curve(copy, name) for name in CURVES.values()]
+    tiny.set(epochs="3", batch_size="1")  # some time between the second checkpoint and the end
+    tiny.run("python -m stages.train")
+    expected, curves = tiny.bytes_of(*trained), [curve(tiny, name) for name in CURVES.values()]
     running = subprocess.Popen(
-        ["python", "-m", "stages.train"], cwd=copy.folder, env=copy.environment, stdout=subprocess.DEVNULL
+        ["python", "-m", "stages.train"], cwd=tiny.folder, env=tiny.environment, stdout=subprocess.DEVNULL
     )
-    while len(whole := list((copy.folder / "models/checkpoints").glob("*/checkpoint-*/sha256.json"))) < 2:
+    while len(whole := list((tiny.folder / "models/checkpoints").glob("*/checkpoint-*/sha256.json"))) < 2:
         assert running.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.005)
     running.kill()
     running.wait()
     for whole_curve, name in zip(curves, CURVES.values(), strict=True):  # each has grown, and on the way to the same
-        grown = curve(copy, name)
+        grown = curve(tiny, name)
         assert 0 < len(grown) < len(whole_curve)
         assert grown.equals(whole_curve.head(len(grown)))
     *_, before, newest = sorted((path.parent for path in whole), key=lambda path: int(path.name.split("-")[1]))
     with (newest / "optimizer.pt").open("r+b") as damaged:
         damaged.truncate(1000)
-    shutil.rmtree(copy.folder / "models/classifier")
-    output = copy.run("python -m stages.train")
+    shutil.rmtree(tiny.folder / "models/classifier")
+    output = tiny.run("python -m stages.train")
     assert f"going on from models/checkpoints/{before.parent.name}/{before.name}\n" in output
-    assert copy.bytes_of(*trained) == expected
-    assert not (copy.folder / "models/checkpoints").exists()
+    assert tiny.bytes_of(*trained) == expected
+    assert not (tiny.folder / "models/checkpoints").exists()
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -177,31 +186,32 @@ def test_a_training_that_is_ended_gives_the_last_curves_back(copy: Clone, how: s
     assert copy.bytes_of("models/classifier", "metrics") == before
 
 
-def test_the_epoch_with_the_highest_validation_accuracy_is_kept(copy: Clone) -> None:
-    # So high that accuracy goes up and down, and the loss picks another epoch; dropout, which scoring has to be without
-    copy.set(epochs="6", lr="1e-3", dropout="0.1")
-    copy.run("python -m stages.train")
-    accuracy = curve(copy, "validation/accuracy")
-    kept = copy.details("train")
+def test_the_epoch_with_the_highest_validation_accuracy_is_kept(tiny: Clone) -> None:
+    # So high that accuracy goes up and down; and dropout, which scoring has to be without.
+    tiny.set(epochs="6", lr="1e-2", dropout="0.1")
+    tiny.run("python -m stages.train")
+    accuracy = curve(tiny, "validation/accuracy")
+    assert accuracy[curve(tiny, "validation/loss").idxmin()] < accuracy.max()  # the loss would pick another epoch
+    kept = tiny.details("train")
     assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
-    validation = pd.read_parquet(copy.folder / "data/prepared/validation.parquet")
-    probability = load_classifier(copy.folder / "models/classifier").probabilities(validation["text"].tolist())
-    predictions = pd.read_parquet(copy.folder / "metrics/validation/predictions.parquet")
+    validation = pd.read_parquet(tiny.folder / "data/prepared/validation.parquet")
+    probability = load_classifier(tiny.folder / "models/classifier").probabilities(validation["text"].tolist())
+    predictions = pd.read_parquet(tiny.folder / "metrics/validation/predictions.parquet")
     assert predictions[["id", "label"]].equals(validation[["id", "label"]])
     np.testing.assert_allclose(predictions["probability"], probability, atol=1e-6)
     right = ((probability >= 0.5) == validation["label"]).mean()
     assert right == pytest.approx(kept["validation_accuracy"], abs=1e-6) == accuracy.max()
 
 
-def test_another_lr_does_not_go_on_from_the_wrong_training(copy: Clone) -> None:
-    path = copy.folder / "models/checkpoints/0123456789abcdef/checkpoint-4"
+def test_another_lr_does_not_go_on_from_the_wrong_training(tiny: Clone) -> None:
+    path = tiny.folder / "models/checkpoints/0123456789abcdef/checkpoint-4"
     path.mkdir(parents=True)
-    assert "going on" not in copy.run("python -m stages.train")
+    assert "going on" not in tiny.run("python -m stages.train")
     assert not path.exists()
 
 
-def test_reviews_can_be_shorter_in_training_than_in_use(copy: Clone) -> None:
-    copy.set(train_max_length="16")
-    copy.run("python -m stages.train")
-    assert 15 < copy.details("train")["tokens_per_review"] <= 16
-    assert json.loads((copy.folder / "models/classifier/config.json").read_text())["review_max_length"] == 64
+def test_reviews_can_be_shorter_in_training_than_in_use(tiny: Clone) -> None:
+    tiny.set(train_max_length="16")
+    tiny.run("python -m stages.train")
+    assert 15 < tiny.details("train")["tokens_per_review"] <= 16
+    assert json.loads((tiny.folder / "models/classifier/config.json").read_text())["review_max_length"] == 64
