@@ -203,7 +203,7 @@ def test_cheap_commands_and_programs_run(copy: Clone) -> None:
     }
     for name, content in write.items():
         (copy.folder / name).write_bytes(content)
-    copy.run("dvc exp save --name NAME")
+    copy.run("dvc exp run --name NAME")
     for command in TABLE["here"]:
         copy.run(command)
     assert (copy.folder / "scores.parquet").exists()

@@ -178,6 +178,14 @@ def test_a_second_forced_run_gives_the_same_bytes(copy: Clone) -> None:
     assert copy.run("git status --porcelain") == ""
 
 
+def test_a_run_becomes_an_experiment_of_which_a_branch_runs(copy: Clone) -> None:
+    assert not executed(copy.run("dvc exp run --name kept"))
+    copy.run("dvc exp branch kept branch && git checkout -q branch && dvc checkout")
+    assert not executed(copy.run("dvc repro"))
+    assert executed(copy.run("dvc repro --force --single-item evaluate")) == {"evaluate"}
+    assert copy.run("git status --porcelain") == ""
+
+
 def test_plots_are_drawn(ran: Clone, tmp_path: Path) -> None:
     ran.run(f"dvc plots show --out {tmp_path}")
     page = (tmp_path / "index.html").read_text()
