@@ -19,7 +19,7 @@ from sentiment.progress import Advance
 # Tokens that are scored or trained on together, padding included: batches that keep a large GPU busy, and on a CPU stay
 # within its cache.
 TOKENS_A_BATCH = {"cuda": 8192, "cpu": 2048}
-ALONE = 256  # tokens that a thread of a CPU scores together: one long review, or several short ones of one length
+ALONE = 128  # tokens that a thread of a CPU scores together: one review, or several short ones of one length
 HARMLESS = 1e-3  # of what rounding changes in a logit
 BLOCK = 8192  # reviews whose token ids are in memory at the same time
 
