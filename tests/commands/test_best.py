@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import Clone, copy_into
 
-LEFT_OUT = "left out: other-data was validated on other reviews (255) than {} (130): not comparable\n"
+LEFT_OUT = "left out: other-data was validated on other reviews (65) than {} (30): not comparable\n"
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def tried(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 def test_runs_are_ranked_by_validation(tried: Clone) -> None:
     ranking = json.loads(tried.run("sentiment best --json"))
-    assert (ranking["reviews"], ranking["groups"]) == (130, 26)
+    assert (ranking["reviews"], ranking["groups"]) == (30, 6)
     rows = {row["run"]: row for row in ranking["runs"]}
     assert {name: row["also"] for name, row in rows.items()} == {"HEAD": [], "trained-alone": ["workspace"]}
     accuracies = [row["validation"]["accuracy"] for row in ranking["runs"]]
@@ -59,7 +59,7 @@ def test_the_table_shows_what_differs_in_120_columns(tried: Clone) -> None:
 
 def test_runs_can_be_named(tried: Clone) -> None:
     table = tried.run("sentiment best HEAD other-data")
-    assert "\n1 run on 130 validation reviews of 26 groups" in table
+    assert "\n1 run on 30 validation reviews of 6 groups" in table
     assert table.endswith(LEFT_OUT.format("HEAD"))
     assert tried.run("sentiment best nosuch", fails=True).startswith("error: nosuch: no such run; allowed: ")
 

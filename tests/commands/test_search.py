@@ -148,7 +148,7 @@ def test_a_killed_search_goes_on_and_its_best_is_applied(copy: Clone) -> None:
 
     copy.run("sentiment report")
     page = (copy.folder / "metrics/report.html").read_text()
-    figure = page.split("Validation accuracy by epochs")[1].split("</figure>")[0]
+    figure = page.split("<b>Validation accuracy by epochs</b>")[1].split("</figure>")[0]
     assert figure.count('class="dot"') == 3
     assert all(f'<th scope="row">{row["run"]}' in page for row in rows)
 
