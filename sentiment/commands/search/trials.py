@@ -73,12 +73,11 @@ class Trials:
                 same = params and all(params.get(key) == value for key, value in self.fixed.items())
                 if not same or not contains(self.space, params):
                     continue
-                validation = json.loads(run.content("metrics/validation.json"))
+                tried = {key: params[key] for key in self.space}
+                trials.setdefault(str(tried), _finished_trial(run, tried))
             except InputError:  # a run whose files are not to be had
                 continue
-            tried = {key: params[key] for key in self.space}
-            trials.setdefault(str(tried), Trial(name, tried, validation["accuracy"], validation["loss"]))
-        return sorted(trials.values())
+        return list(trials.values())
 
     def _failed(self) -> list[Trial]:
         if not self._record.exists():
@@ -123,7 +122,7 @@ class Trials:
                 direction="maximize",
                 sampler=optuna.samplers.TPESampler(seed=int.from_bytes(key[:4]), n_startup_trials=5),
             )
-            for trial in self.all:
+            for trial in sorted(self.all, key=lambda trial: trial.name):  # whichever way it came to be known
                 state = {"state": TrialState.FAIL} if trial.accuracy is None else {"value": trial.value}
                 study.add_trial(create_trial(params=trial.params, distributions=self.space, **state))
             params = rounded(self.space, study.ask(self.space).params)
@@ -142,8 +141,7 @@ class Trials:
         for name, params in proposed.items():
             if name in there:
                 without_evaluation(name)
-                validation = json.loads(Run(name).content("metrics/validation.json"))
-                trials.append(Trial(name, params, validation["accuracy"], validation["loss"]))
+                trials.append(_finished_trial(Run(name), params))
             else:
                 trials.append(Trial(name, params, None, None, _why(logs[name])))
         self.all += trials
@@ -151,6 +149,10 @@ class Trials:
         if failed:
             atomic.write_json(self._record, {"failed": failed})
         return trials
+
+
+def _finished_trial(run: Run, params: dict[str, Any]) -> Trial:
+    return Trial(run.name, params, **json.loads(run.content("metrics/validation.json")))
 
 
 def _alone(proposed: dict[str, dict[str, Any]]) -> dict[str, str]:
