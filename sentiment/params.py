@@ -5,7 +5,7 @@ Each class holds the parameters of one stage, exactly those that dvc.yaml declar
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sentiment.errors import InputError
 from sentiment.schema import PRINTABLE, explain, read_yaml
@@ -84,8 +84,8 @@ class ZeroShotParams(EvaluateParams):
     )  # fmt: skip
 
 
-class TrainParams(ZeroShotParams):
-    """The parameters of train."""
+class TeachParams(ZeroShotParams):
+    """The parameters of teach: those of train, but for the seed, which `teachers` has."""
 
     train_max_length: int | None = _parameter(
         "tokens a review in training; `null` is `max_length`. Fewer are faster",
@@ -106,7 +106,23 @@ class TrainParams(ZeroShotParams):
         "of attention and hidden layers while training; `null` keeps the pretrained model's own, a third slower on CPU",
         "null (the pretrained model's own) or a share from 0 to below 1", ge=0, lt=1,
     )  # fmt: skip
+
+
+class TrainParams(TeachParams):
+    """The parameters of train."""
+
     seed: int = _parameter("of training: new head, order of batches, dropout", _SEED, ge=0, lt=2**32)
+    teachers: list[Annotated[int, Field(ge=0, lt=2**32)]] = _parameter(
+        "seeds, such as `[1]`, each of a model that labels the reviews without labels, which training then reads too",
+        "[] or a list of different whole numbers from 0 to 4294967295, such as [1]",
+    )  # fmt: skip
+
+    @field_validator("teachers")
+    @classmethod
+    def _different(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("twice the same")
+        return seeds
 
 
 class Params(PrepareParams, TrainParams):

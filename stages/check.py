@@ -8,10 +8,11 @@ from pathlib import Path
 
 from sentiment import atomic, stage
 from sentiment.data import dataset
-from sentiment.errors import extra, one_line
+from sentiment.errors import InputError, extra, one_line
 from sentiment.labels import LABELS
 from sentiment.model import pretrained
 from sentiment.params import Params
+from sentiment.training import soft_labels
 
 CHECKED = Path("models/checked.txt")
 
@@ -19,7 +20,13 @@ CHECKED = Path("models/checked.txt")
 def main() -> None:
     """Check the parameters, the dataset's name and the pretrained model."""
     params = Params.load()
-    dataset.read_source(params.dataset)
+    source = dataset.read_source(params.dataset)
+    if params.teachers and not source.names_unlabelled:
+        raise InputError(
+            f"params.yaml: teachers: data/{params.dataset}/dataset.yaml names no reviews for them to label; `unlabelled` "
+            "there does; allowed without: []"
+        )
+    soft_labels.remove_others(params.teachers)
     if params.exports:
         with extra("onnx"):
             import onnxruntime  # noqa: F401

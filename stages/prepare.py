@@ -14,15 +14,17 @@ def main() -> None:
     with atomic.replacing("data/prepared") as folder:
         folder.mkdir()
         for name, rows in {**prepared, "challenge": challenge}.items():
-            rows.drop(columns="split").to_parquet(folder / f"{name}.parquet", index=False)
+            rows.drop(columns="split", errors="ignore").to_parquet(folder / f"{name}.parquet", index=False)
     atomic.write_json("metrics/data.json", summary(prepared) | dropped)
-    print(", ".join(f"{name} {len(rows):,}" for name, rows in prepared.items()), "reviews in data/prepared/")
+    sizes = {name: len(rows) for name, rows in prepared.items() if len(rows)}
+    print(", ".join(f"{name} {rows:,}" for name, rows in sizes.items()), "reviews in data/prepared/")
     if (prepared["validation"]["split"] == "validation").all():
         print("validation is the split that the dataset has: validation_size is not used")
 
 
 def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:
-    """Rows, share of positive reviews, and words a review (median, 95th percentile), for each split."""
+    """Rows, share of positive reviews, and words a review (median, 95th percentile), for each split that has any."""
+    prepared = {name: rows for name, rows in prepared.items() if len(rows)}
     with progress.Progress("counting words", sum(map(len, prepared.values()))) as bar:
         words = {
             name: pd.Series([len(text.split()) for text in progress.each(rows["text"], bar.update)])
@@ -30,7 +32,7 @@ def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:
         }
     return {
         "rows": {name: len(rows) for name, rows in prepared.items()},
-        "positive_share": {name: float(rows["label"].mean()) for name, rows in prepared.items()},
+        "positive_share": {name: float(rows["label"].mean()) for name, rows in prepared.items() if "label" in rows},
         "words_median": {name: float(count.median()) for name, count in words.items()},
         "words_p95": {name: float(count.quantile(0.95)) for name, count in words.items()},
     }

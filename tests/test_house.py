@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from sentiment import cli
 from sentiment.commands import results
-from sentiment.params import EvaluateParams, Params, PrepareParams, TrainParams, ZeroShotParams
+from sentiment.params import EvaluateParams, Params, PrepareParams, TeachParams, TrainParams, ZeroShotParams
 from sentiment.schema import read_yaml
 from tests.conftest import ROOT
 
@@ -22,6 +22,7 @@ STAGES: dict[str, dict[str, Any]] = {name: stage.get("do", stage) for name, stag
 SCHEMAS: dict[str, type[BaseModel]] = {
     "prepare": PrepareParams,
     "zero_shot": ZeroShotParams,
+    "teach": TeachParams,
     "train": TrainParams,
     "evaluate": EvaluateParams,
 }
@@ -77,7 +78,7 @@ def behind(file: Path) -> set[Path]:
 def test_stages_and_commands_are_found_by_their_names() -> None:
     assert {path.stem for path in (ROOT / "stages").glob("*") if path.name != "__pycache__"} == set(STAGES)
     for name, stage in STAGES.items():
-        assert stage["cmd"].endswith(f" -m stages.{name}")
+        assert stage["cmd"].removesuffix(" ${item}").endswith(f" -m stages.{name}")
     listed = {path.stem for path in (ROOT / "sentiment/commands").glob("[!_]*")}
     assert listed == set(cli.COMMANDS)
 

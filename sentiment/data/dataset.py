@@ -1,4 +1,4 @@
-"""Datasets of labelled reviews: the schema of dataset.yaml, and the rows that it describes, checked one by one."""
+"""Datasets of reviews: the schema of dataset.yaml, and the rows that it describes, checked one by one."""
 
 import re
 import tempfile
@@ -43,6 +43,7 @@ _CUT = "`test_size: 0.2` in dataset.yaml cuts a test split off"
 _File = Annotated[str, Field(pattern=PRINTABLE, max_length=200)]
 _Files = _File | Annotated[list[_File], Field(min_length=1)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
+_Counts = dict[Split | Literal["unlabelled"], _Count]
 _Value = str | int | float | bool | None
 
 
@@ -64,6 +65,11 @@ class Source(BaseModel):
         description="a file, a folder, a pattern such as train-*.parquet, a list of these, or "
         "{train: file, validation: file, test: file}",
     )
+    unlabelled: _Files | None = Field(
+        None,
+        description="the name of a split of the Hub dataset or, beside files, a file, a folder, a pattern, or a list of "
+        "these",
+    )
     delimiter: str | None = Field(
         None, description='one character, such as ";", between the fields of CSV', pattern=r'^[^"\r\n]$'
     )
@@ -80,11 +86,15 @@ class Source(BaseModel):
     label: str = Field("label", description="the name of the column with the label")
     split: str = Field("split", description="the name of the column that says train, validation or test")
     group: str | None = Field(None, description="the name of a column, such as film, that no two splits share")
-    labels: dict[Literal["negative", "positive", "ignore"], list[_Value]] | None = Field(
-        None, description="{negative: [values], positive: [values], ignore: [values of rows to leave out]}"
+    labels: dict[Literal["negative", "positive", "unlabelled", "ignore"], list[_Value]] | None = Field(
+        None,
+        description="{negative: [values], positive: [values], unlabelled: [values of rows without a label], "
+        "ignore: [values of rows to leave out]}",
     )
-    rows: dict[Split, _Count] | None = Field(None, description="{train: count, validation: count, test: count}")
-    text_bytes: dict[Split, _Count] | None = Field(None, description="{train: count, validation: count, test: count}")
+    rows: _Counts | None = Field(None, description="{train: count, validation: count, test: count, unlabelled: count}")
+    text_bytes: _Counts | None = Field(
+        None, description="{train: count, validation: count, test: count, unlabelled: count}"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> "Source":
@@ -92,6 +102,10 @@ class Source(BaseModel):
             raise ValueError("needs either hub (with revision) or files")
         if self.hub and not self.revision:
             raise ValueError("hub needs a revision: a commit of 40 hexadecimal digits, so that the data never changes")
+        if self.hub and isinstance(self.unlabelled, list):
+            raise ValueError("unlabelled: of a Hub dataset it is one name, that of a split")
+        if not self.names_unlabelled and "unlabelled" in {*(self.rows or {}), *(self.text_bytes or {})}:
+            raise ValueError("unlabelled has counts, and neither unlabelled nor labels names such reviews")
         return self
 
     @model_validator(mode="after")
@@ -122,11 +136,15 @@ class Source(BaseModel):
         return [self.text] if isinstance(self.text, str) else self.text
 
     def spellings(self) -> dict[str, set[str]]:
-        """The values that mean negative and positive, and those of rows to leave out, as `_spelling` writes them."""
+        """The values that mean negative and positive, of no label, and of rows to leave out, as `_spelling` writes them."""
         given = {str(key): {_spelling(value) for value in values} for key, values in (self.labels or {}).items()}
-        if not {"negative", "positive"} & set(given):
-            return _SPELLINGS | given
-        return {"ignore": _SPELLINGS["ignore"].difference(*given.values())} | given
+        usual = {} if {"negative", "positive"} & set(given) else _SPELLINGS
+        return usual | {"unlabelled": set(), "ignore": _SPELLINGS["ignore"].difference(*given.values())} | given
+
+    @property
+    def names_unlabelled(self) -> bool:
+        """Whether there are to be reviews without labels."""
+        return self.unlabelled is not None or bool((self.labels or {}).get("unlabelled"))
 
     def split_names(self) -> dict[str, Split]:
         """The names of splits in the data, as `_spelling` writes them, and the splits that they stand for."""
@@ -184,7 +202,7 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
     """
     source, folder = read_source(name), DATA / name
     counts: dict[str, Counter[str]] = {"rows": Counter(), "text_bytes": Counter(), "ignored": Counter()}
-    blocks = []
+    blocks: list[pd.DataFrame] = []
     needed = [split for split in needed if split != "test" or source.test_size is None]
     readers = list(_readers(folder, source, needed))
     with Progress(f"reading {folder}", sum(reader.size for _, reader in readers), "B") as bar:
@@ -195,17 +213,42 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
                     reader.require(source.split)
                 except InputError as error:
                     raise InputError(f"{error}; {_CUT}, or files: {{train: file, test: file}} names them") from None
-            records = _records(source, split, _watched(reader, bar.update), counts)
-            while block := list(islice(records, _BLOCK)):
-                frame = pd.DataFrame.from_records(block)
-                extra = frame.columns.difference(["label"], sort=False)
-                blocks.append(frame.astype(dict.fromkeys(extra, "str") | {"label": "int64"}))
+            blocks += _frames(_records(source, split, _watched(reader, bar.update), counts))
     reviews = pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=["split", "text", "label"])
-    _check_counts(folder, source, counts, needed)
+    _check_counts(folder, source, counts, SPLITS)
+    _check_presence(folder, source, counts, needed)
     for each, labels in reviews.groupby("split")["label"]:
         require_classes(labels, f"{folder}: every {each} review")
     reviews.insert(0, "id", reviews["split"] + "-" + (reviews.groupby("split").cumcount() + 1).astype(str))
     return Dataset(source, reviews, counts["ignored"].total())
+
+
+def load_unlabelled(name: str) -> pd.DataFrame:
+    """Read, check and normalise the reviews without labels that data/<name>/dataset.yaml names, by file, split or label.
+
+    One row a review: `id` (such as unlabelled-17), `text`, and `group` where dataset.yaml names one. There are no rows
+    where it names no such reviews.
+
+    Raises:
+        InputError: the first fault found, with its file and row.
+    """
+    source, folder = read_source(name), DATA / name
+    counts: dict[str, Counter[str]] = {"rows": Counter(), "text_bytes": Counter()}
+    readers = [(reader, False) for reader in _unlabelled_readers(folder, source)]
+    if source.spellings()["unlabelled"]:
+        readers += [(reader, True) for _, reader in _readers(folder, source, needed=[])]
+    blocks = [pd.DataFrame(columns=["text"], dtype="str")]
+    with Progress(f"reading {folder}, unlabelled", sum(reader.size for reader, _ in readers), "B") as bar:
+        for reader, by_label in readers:
+            columns = [*source.texts, *([source.group] if source.group else []), *([source.label] if by_label else [])]
+            reader.require(*columns)
+            blocks += _frames(_unlabelled_records(source, _watched(reader, bar.update), by_label, counts))
+    _check_counts(folder, source, counts, ["unlabelled"])
+    if readers and not counts["rows"]["unlabelled"]:
+        raise InputError(f"{folder}: there are no unlabelled reviews")
+    reviews = pd.concat(blocks, ignore_index=True)
+    reviews.insert(0, "id", "unlabelled-" + (reviews.index + 1).astype("str"))
+    return reviews
 
 
 def require_classes(labels: pd.Series, reviews: str) -> None:
@@ -226,19 +269,53 @@ def _readers(folder: Path, source: Source, needed: Sequence[Split]) -> Iterator[
         return
     by_split = source.files if isinstance(source.files, dict) else {None: source.files or []}
     for split, files in by_split.items():
-        for file in [files] if isinstance(files, str) else files:
-            path = Path(file)
-            if path.is_absolute() or ".." in path.parts:  # as written: DVC's links lead elsewhere
-                raise InputError(f"{folder / 'dataset.yaml'}: files: {file!r} lies outside {folder}")
-            yield split, Reader(folder / path, delimiter=source.delimiter, columns=source.columns)
+        for reader in _file_readers(folder, source, "files", files):
+            yield split, reader
 
 
-def _hub_readers(source: Source, needed: Sequence[Split]) -> Iterator[tuple[Split, Reader]]:
+def _file_readers(folder: Path, source: Source, key: str, files: _Files) -> Iterator[Reader]:
+    for file in [files] if isinstance(files, str) else files:
+        path = Path(file)
+        if path.is_absolute() or ".." in path.parts:  # as written: DVC's links lead elsewhere
+            raise InputError(f"{folder / 'dataset.yaml'}: {key}: {file!r} lies outside {folder}")
+        yield Reader(folder / path, delimiter=source.delimiter, columns=source.columns)
+
+
+def _unlabelled_readers(folder: Path, source: Source) -> Iterator[Reader]:
+    """A reader for each entry of `unlabelled`, or each file of that split of a Hub dataset."""
+    if not source.hub:
+        yield from _file_readers(folder, source, "unlabelled", source.unlabelled or [])
+    elif source.unlabelled:
+        download, files = _hub_snapshot(source)
+        by_spelling = {_spelling(split): paths for split, paths in files.items()}
+        wanted = _spelling(source.unlabelled)
+        if wanted not in by_spelling:
+            raise InputError(
+                f"{source.hub}: has splits {_listed(files)}, and none named {shortened(source.unlabelled)}, which "
+                "`unlabelled` in dataset.yaml names"
+            )
+        for path in by_spelling[wanted]:
+            yield _hub_reader(download, source, "unlabelled", path)
+
+
+def _hub_snapshot(source: Source) -> tuple[Path, dict[str, list[Path]]]:
+    """The folder that a Hub dataset was downloaded to, and the files of each of its splits."""
     from sentiment import hub
 
     # Not load_dataset(source.hub): where the Hub does not answer, that takes whichever revision was cached last.
     folder = hub.snapshot("dataset", str(source.hub), source.revision, _HUB_FILES).resolve()
-    files = _hub_files(folder, source)
+    return folder, _hub_files(folder, source)
+
+
+def _hub_reader(folder: Path, source: Source, split: str, path: Path) -> Reader:
+    if not path.is_relative_to(folder) or ".." in path.parts:
+        raise InputError(f"{source.hub}: {split}: {path} lies outside the dataset")
+    name_of = lambda path: f"{source.hub} {path.relative_to(folder)}"  # noqa: E731
+    return Reader(path, delimiter=source.delimiter, columns=source.columns, name=name_of)
+
+
+def _hub_readers(source: Source, needed: Sequence[Split]) -> Iterator[tuple[Split, Reader]]:
+    folder, files = _hub_snapshot(source)
     names = source.split_names()
     chosen: dict[Split, list[Path]] = {}
     for name, paths in files.items():
@@ -259,10 +336,7 @@ def _hub_readers(source: Source, needed: Sequence[Split]) -> Iterator[tuple[Spli
         raise InputError(f"{source.hub}: has splits {_listed(files)}, and none for {lacking[0]}; {advice}")
     for split in SPLITS:
         for path in chosen.get(split, []):
-            if not path.is_relative_to(folder) or ".." in path.parts:
-                raise InputError(f"{source.hub}: {split}: {path} lies outside the dataset")
-            name_of = lambda path: f"{source.hub} {path.relative_to(folder)}"  # noqa: E731
-            yield split, Reader(path, delimiter=source.delimiter, columns=source.columns, name=name_of)
+            yield split, _hub_reader(folder, source, split, path)
 
 
 def _hub_files(folder: Path, source: Source) -> dict[str, list[Path]]:
@@ -306,6 +380,38 @@ def _watched(reader: Reader, advance: Advance) -> Iterator[Row]:
     advance(reader.size - before)
 
 
+def _frames(records: Iterator[dict[str, Any]]) -> Iterator[pd.DataFrame]:
+    """Records as tables of at most _BLOCK rows: labels as numbers, all else as text."""
+    while block := list(islice(records, _BLOCK)):
+        frame = pd.DataFrame.from_records(block)
+        kinds = dict.fromkeys(frame.columns, "str")
+        yield frame.astype(kinds | ({"label": "int64"} if "label" in kinds else {}))
+
+
+def _unlabelled_records(
+    source: Source, rows: Iterable[Row], by_label: bool, counts: dict[str, Counter[str]]
+) -> Iterator[dict[str, Any]]:
+    """The reviews of a table as `load_unlabelled` returns them, but for the id; counted.
+
+    `by_label`: of all rows, those are meant whose label is one of `labels: {unlabelled: …}`.
+
+    Raises:
+        InputError: the first fault, with its place.
+    """
+    wanted = source.spellings()["unlabelled"]
+    for row in rows:
+        try:
+            if by_label and _spelling(row.value(source.label)) not in wanted:
+                continue
+            record = {"text": row.text(*source.texts)}
+            if source.group:
+                record["group"] = str(_given(row, source.group))
+        except InputError as error:
+            raise InputError(f"{row.place}: {error}") from None
+        _count(row, source, "unlabelled", counts)
+        yield record
+
+
 def _records(
     source: Source, split: Split | None, rows: Iterable[Row], counts: dict[str, Counter[str]]
 ) -> Iterator[dict[str, Any]]:
@@ -323,9 +429,9 @@ def _records(
             of = known or _split(row, source, names)
             if of is None:
                 continue
-            label = _label(row, source, of, meaning, spellings["ignore"])
+            label = _label(row, source, of, meaning, spellings["ignore"] | spellings["unlabelled"])
             if label is None:
-                counts["ignored"][of] += 1
+                counts["ignored"][of] += _spelling(row.value(source.label)) in spellings["ignore"]
                 continue
             record: dict[str, Any] = {"split": of, "text": row.text(*source.texts), "label": label}
             if source.group:
@@ -336,10 +442,14 @@ def _records(
                     record[column] = None if value is None else str(value)
         except InputError as error:
             raise InputError(f"{row.place}: {error}") from None
-        counts["rows"][of] += 1
-        texts = (row.values.get(column) for column in source.texts)
-        counts["text_bytes"][of] += sum(len(text.encode()) for text in texts if isinstance(text, str))
+        _count(row, source, of, counts)
         yield record
+
+
+def _count(row: Row, source: Source, split: str, counts: dict[str, Counter[str]]) -> None:
+    counts["rows"][split] += 1
+    texts = (row.values.get(column) for column in source.texts)
+    counts["text_bytes"][split] += sum(len(text.encode()) for text in texts if isinstance(text, str))
 
 
 def _split(row: Row, source: Source, names: dict[str, Split]) -> Split | None:
@@ -400,12 +510,19 @@ def _spelling(value: object) -> str:
     return f"{(Decimal(text) + 0).normalize():f}" if _NUMBER.fullmatch(text) else text
 
 
-def _check_counts(folder: Path, source: Source, counts: dict[str, Counter[str]], needed: Sequence[Split]) -> None:
-    """Raise InputError unless each split has what dataset.yaml says, and those that are needed or named have reviews."""
+def _check_counts(folder: Path, source: Source, counts: dict[str, Counter[str]], splits: Iterable[str]) -> None:
+    """Raise InputError unless each of these splits has what dataset.yaml says."""
     for key in ("rows", "text_bytes"):
-        for split, expected in (getattr(source, key) or {}).items():
-            if counts[key][split] != expected:
-                raise InputError(f"{folder}: {split} has {counts[key][split]} {key}; dataset.yaml says {expected}")
+        expected = getattr(source, key) or {}
+        for split in splits:
+            if counts[key][split] != expected.get(split, counts[key][split]):
+                raise InputError(
+                    f"{folder}: {split} has {counts[key][split]} {key}; dataset.yaml says {expected[split]}"
+                )
+
+
+def _check_presence(folder: Path, source: Source, counts: dict[str, Counter[str]], needed: Sequence[Split]) -> None:
+    """Raise InputError unless the splits that are needed or named have reviews."""
     named = source.files if isinstance(source.files, dict) else source.splits or {}
     for split in (*needed, *named):
         if not counts["rows"][split]:

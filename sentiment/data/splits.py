@@ -1,7 +1,8 @@
-"""Training, validation and test split of a dataset.
+"""Training, validation and test split of a dataset, and its reviews without labels.
 
 No review of the test split is dropped or changed in place; whatever would leak into it is dropped from training and
-validation, and what would leak into a validation split that the dataset has, from training.
+validation, and what would leak into a validation split that the dataset has, from training. Of reviews without labels,
+all that stand in another split are dropped.
 """
 
 import warnings
@@ -15,7 +16,8 @@ from sentiment.params import PrepareParams
 
 
 def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """The rows of `train`, `validation` and `test`, as `dataset.load` has them, and the counts of what was dropped.
+    """The rows of `train`, `validation` and `test`, as `dataset.load` has them, those of `unlabelled`, as
+    `dataset.load_unlabelled` has them, and the counts of what was dropped.
 
     A validation split that the dataset has is taken; else one is held out of the training reviews.
 
@@ -40,8 +42,9 @@ def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[
     splits = {"train": train, "validation": validation, "test": test}
     for name, kept in splits.items():
         dataset.require_classes(kept["label"], f"{folder}: leaks and duplicates dropped, every {name} review")
+    unlabelled, more = without_known(dataset.load_unlabelled(params.dataset), splits)
     splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
-    return splits, {**dropped, "ignored_dropped": ignored}
+    return splits | {"unlabelled": unlabelled}, {**dropped, "ignored_dropped": ignored, **more}
 
 
 def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -58,6 +61,24 @@ def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame
         "duplicates_dropped": int(repeated.sum()), "test_duplicates_kept": int(test.duplicated("text").sum()),
     }  # fmt: skip
     return rest[~contradictory & ~repeated], counts
+
+
+def without_known(unlabelled: pd.DataFrame, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Unlabelled reviews whose text stands in no split, once each, and the counts of what was dropped, if there are any.
+
+    Where reviews have groups, those of the groups of test and validation are dropped too.
+    """
+    if unlabelled.empty:
+        return unlabelled, {}
+    counts = {}
+    for name in ("test", "validation", "train"):
+        known = unlabelled["text"].isin(splits[name]["text"])
+        if "group" in unlabelled and name != "train":
+            known |= unlabelled["group"].isin(splits[name]["group"])
+        counts[f"unlabelled_in_{name}_dropped"] = int(known.sum())
+        unlabelled = unlabelled[~known]
+    repeated = unlabelled.duplicated("text")
+    return unlabelled[~repeated], {**counts, "unlabelled_duplicates_dropped": int(repeated.sum())}
 
 
 def held_out(rows: pd.DataFrame, share: float, seed: int, key: str = "params.yaml: validation_size") -> pd.Series:

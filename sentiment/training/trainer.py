@@ -42,29 +42,25 @@ def lengths(params: TrainParams) -> dict[str, int]:
     return {"max_length": params.max_length, "train_max_length": params.train_max_length or params.max_length}
 
 
-def as_dataset(ids: list[list[int]], labels: list[int]) -> Dataset:
-    """Encoded reviews for Trainer, the longest first: so validation is read, with little padding. `row` is where each was."""
+def as_dataset(ids: list[list[int]], labels: list[int] | list[float]) -> Dataset:
+    """Encoded reviews for Trainer, the longest first: so validation is read, with little padding. `row` is where each was.
+
+    Labels are indices into LABELS, or probabilities of POSITIVE.
+    """
     rows = pd.DataFrame({"input_ids": ids, "labels": labels, "length": [len(review) for review in ids]})
     rows["row"] = range(len(rows))
     rows = rows.sort_values("length", ascending=False, kind="stable")
     return Dataset.from_pandas(rows, preserve_index=False)
 
 
-def encoded_split(path: Path, encoder: Encoder) -> tuple[Dataset, int]:
-    """A prepared split (a Parquet file of data/prepared/) for Trainer, and how many of its reviews were cut."""
-    rows = pd.read_parquet(path)
-    ids, cut = encoder(rows["text"].tolist())
-    return as_dataset(ids, rows["label"].tolist()), cut
-
-
 def fine_tune(
     folder: Path, pretrained: Pretrained, encoder: Encoder, params: TrainParams, train: Dataset, validation: Dataset,
-    curves: Path,
+    curves: Path | None = None,
 ) -> "LengthGroupedTrainer":  # fmt: skip
     """Fine-tune as params.yaml says, going on from the last checkpoint in `folder` if there is one.
 
     Where memory runs out, micro-batches are halved; the optimizer's batch stays. The folder `curves` is written while
-    it trains; see CurveWriter.
+    it trains, if it is given; see CurveWriter.
 
     Raises:
         InputError: memory runs out with one review at a time, or with several processes; or the disk is full.
@@ -82,7 +78,8 @@ def fine_tune(
         checkpoint = checkpoints.last_complete(folder)
         if checkpoint and trainer.is_world_process_zero():
             print(f"going on from {checkpoint}")
-        trainer.add_callback(history.CurveWriter(curves))
+        if curves:
+            trainer.add_callback(history.CurveWriter(curves))
         with full_disk("models"), ExitStack() as ending:
             trainer.add_callback(Steps(ending))
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -169,10 +166,12 @@ def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> Tra
 
 
 def mean_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of a micro-batch over the size of the whole batch.
+    """Cross-entropy of a micro-batch, with labels or with probabilities of POSITIVE, over the size of the whole batch.
 
     Trainer leaves this to the model, and BERT's classifier would average over the micro-batch alone.
     """
+    if labels.is_floating_point():
+        labels = torch.stack([1 - labels, labels], dim=1)
     return torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="sum") / num_items_in_batch
 
 

@@ -24,6 +24,23 @@ def test_leaks_duplicates_and_contradictions_are_dropped_from_training_only() ->
     }
 
 
+def test_an_unlabelled_review_stands_in_no_other_split_and_there_once() -> None:
+    kept = {
+        "test": frame(("a", 1)).assign(group="x"), "validation": frame(("b", 0)).assign(group="y"),
+        "train": frame(("c", 0)).assign(group="z"),
+    }  # fmt: skip
+    unlabelled = pd.DataFrame({"text": list("abcddefg"), "group": list("wwwwwxyz")})
+    left, dropped = splits.without_known(unlabelled, kept)
+    assert left["text"].tolist() == ["d", "g"]
+    assert dropped == {
+        "unlabelled_in_test_dropped": 2,
+        "unlabelled_in_validation_dropped": 2,
+        "unlabelled_in_train_dropped": 1,
+        "unlabelled_duplicates_dropped": 1,
+    }
+    assert splits.without_known(unlabelled.head(0), kept)[1] == {}
+
+
 def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
     rows = pd.DataFrame({"label": [0, 1] * 100, "group": [number // 5 for number in range(200)]})
     mask = splits.held_out(rows, 0.2, seed=0)

@@ -146,7 +146,7 @@ def prepared(source: str, **files: bytes) -> str | None:
     if line is not None:
         assert before == after
     else:
-        assert {path.stem for path in after} == {"train", "validation", "test", "challenge"}
+        assert {path.stem for path in after} == {"train", "validation", "test", "challenge", "unlabelled"}
     assert not list(Path("data").glob("*.partial"))
     return line
 
@@ -199,7 +199,7 @@ def test_a_validation_split_of_its_own_is_taken_and_said(capsys: pytest.CaptureF
 def test_a_failure_leaves_what_was_prepared_before() -> None:
     assert prepared("files: reviews.csv", csv=as_csv(ROWS)) is None
     assert prepared("files: reviews.csv", csv=as_csv([*ROWS, ["One more.", "2", "train"]])) is not None
-    assert len(list(Path("data/prepared").glob("*.parquet"))) == 4  # `prepared` has compared their bytes
+    assert len(list(Path("data/prepared").glob("*.parquet"))) == 5  # `prepared` has compared their bytes
 
 
 def test_rows_of_a_shuffled_table_stay_in_their_order() -> None:

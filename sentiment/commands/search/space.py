@@ -12,7 +12,7 @@ from sentiment.schema import explain, parse_yaml, shortened
 
 FORM = "such as lr=1e-5..5e-4:log, dropout=0..0.3 or epochs=1,2,3"
 # Others decide which reviews validate; and the best of several seeds is luck.
-SEARCHED = [name for name in TrainParams.model_fields if name != "seed"]
+SEARCHED = [name for name in TrainParams.model_fields if name not in ("seed", "teachers")]
 Space = dict[str, BaseDistribution]
 
 

@@ -1,0 +1,62 @@
+"""Fine-tunes a teacher, and labels the reviews without labels by it and the baseline: data/soft_labels/<seed>.parquet.
+
+Not part of the default run: `dvc exp run -S 'teachers=[1]'`. What follows -m stages.teach is the seed.
+"""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from sentiment import atomic, stage
+from sentiment.errors import InputError
+from sentiment.evaluation.report import metrics_json, report
+from sentiment.model.classifier import load_classifier
+from sentiment.model.scoring import TransformerClassifier
+from sentiment.params import TeachParams, TrainParams
+from sentiment.progress import Progress
+from sentiment.training import session, soft_labels
+from sentiment.training.blend import Blend
+
+PREPARED = {name: Path(f"data/prepared/{name}.parquet") for name in ("train", "validation", "unlabelled")}
+BASELINE = Path("models/baseline.npz")
+
+
+def main() -> None:
+    """Train on the labelled reviews, blend with the baseline by validation, and write the soft labels."""
+    seed = int(sys.argv[1])
+    params = TrainParams(**TeachParams.load().model_dump(), seed=seed, teachers=[])
+    train, validation, unlabelled = (pd.read_parquet(path) for path in PREPARED.values())
+    if unlabelled.empty:
+        raise InputError("params.yaml: teachers: no review without a label is left that stands in no other split")
+    baseline = load_classifier(BASELINE)
+    trained = session.fine_tune(params, train, validation, [Path(__file__), *PREPARED.values(), BASELINE])
+
+    if trained.is_main:
+        model = TransformerClassifier(trained.trainer.model, trained.encoder, params.precision)
+        known = trained.validation, baseline.probabilities(validation["text"].tolist())
+        blend = Blend(*known, validation["label"].to_numpy())
+        texts = unlabelled["text"].tolist()
+        with Progress("labelling", 2 * len(texts)) as bar:
+            probability = blend.probabilities(
+                model.probabilities(texts, bar.update), baseline.probabilities(texts, bar.update)
+            )
+        path = soft_labels.path(seed)
+        with atomic.replacing(path) as target:
+            unlabelled[["id"]].assign(probability=probability).to_parquet(target, index=False)
+
+        metrics = metrics_json(report(validation, blend.probabilities(*known)))
+        for name, scores, weight in zip(("model", "baseline"), known, blend.weights, strict=True):
+            metrics["details"][0][name] = {"weight": weight, **metrics_json(report(validation, scores))}
+            del metrics["details"][0][name]["details"]
+        metrics["details"][0] |= {"soft_labels": len(texts), "positive_share": float((probability >= 0.5).mean())}
+        atomic.write_json(f"metrics/teachers/{seed}.json", metrics)
+        print(
+            f"{path}: {len(texts):,} soft labels; on validation, the blend with the baseline comes to "
+            f"{metrics['accuracy']:.4f}, the model alone to {metrics['details'][0]['model']['accuracy']:.4f}"
+        )
+    trained.end()
+
+
+if __name__ == "__main__":
+    stage.run(main, f"teach@{sys.argv[1]}")

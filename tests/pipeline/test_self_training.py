@@ -1,0 +1,112 @@
+"""Self-training: teachers label the reviews without labels, the student learns from both, and the default stays as it is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.special import expit
+
+from sentiment.training.blend import Blend
+from sentiment.training.trainer import mean_loss
+from tests.conftest import Clone
+from tests.pipeline.test_pipeline import executed, width
+
+TEACHERS = "dvc exp run -S dataset=own -S 'teachers=[1,2]'"
+
+
+def add_dataset(clone: Clone) -> pd.DataFrame:
+    """Half of the sample's training reviews without labels, beside the other half, and rows that are to be dropped."""
+    rows = pd.read_csv(clone.folder / "data/sample/reviews.csv")
+    train = rows[rows["split"] == "train"]
+    films = train["film"].unique()
+    with_labels = train["film"].isin(films[::2])
+    unlabelled = train[~with_labels]
+    more = pd.concat([unlabelled, unlabelled.head(2), train[with_labels].head(3), rows[rows["split"] == "test"].head(4)])
+    source = (clone.folder / "data/sample/dataset.yaml").read_text().split("rows:")[0]
+    clone.dataset(
+        "own", f"{source}unlabelled: more.csv\nrows: {{unlabelled: {len(more)}}}\n",
+        reviews_csv=pd.concat([train[with_labels], rows[rows["split"] != "train"]]).to_csv(index=False),
+        more_csv=more[["text", "film"]].to_csv(index=False),
+    )  # fmt: skip
+    return unlabelled
+
+
+def test_teachers_label_what_has_no_label_and_the_student_learns_from_both(copy: Clone) -> None:
+    unlabelled = add_dataset(copy)
+    copy.commit()
+    ran = executed(copy.run(TEACHERS))
+    assert {"prepare", "baseline", "teach@1", "teach@2", "train", "evaluate"} <= ran
+    counts = json.loads((copy.folder / "metrics/data.json").read_text())
+    dropped = {name: count for name, count in counts.items() if name.startswith("unlabelled")}
+    assert counts["rows"]["unlabelled"] == len(unlabelled)
+    # Of the labelled rows that stand there again, some are held out for validation.
+    known = dropped["unlabelled_in_train_dropped"] + dropped["unlabelled_in_validation_dropped"]
+    assert (dropped["unlabelled_in_test_dropped"], known, dropped["unlabelled_duplicates_dropped"]) == (4, 3, 2)
+
+    prepared = pd.read_parquet(copy.folder / "data/prepared/unlabelled.parquet")
+    labels = [pd.read_parquet(copy.folder / f"data/soft_labels/{seed}.parquet") for seed in (1, 2)]
+    for soft in labels:
+        assert soft["id"].equals(prepared["id"])
+        assert soft["probability"].between(0, 1, inclusive="neither").all()
+    assert not labels[0].equals(labels[1])
+    teacher = copy.details("teachers/1")
+    assert teacher["soft_labels"] == len(unlabelled)
+    assert 0 < teacher["model"]["accuracy"] < 1
+    trained = copy.details("train")
+    assert trained["soft_labels"] == len(unlabelled)
+    assert trained["steps"] == (counts["rows"]["train"] + len(unlabelled)) // 16
+    assert width(copy.run("dvc metrics show")) <= 120
+    assert width(copy.run("dvc metrics diff")) <= 120
+    assert not executed(copy.run("dvc repro"))
+    assert "teach@1" in copy.run("dvc dag")
+
+    # One teacher less: it is known already, and its labels are all that is learnt from.
+    again = executed(copy.run("dvc exp run -S 'teachers=[2]'"))
+    assert "train" in again
+    assert not {"teach@1", "teach@2", "prepare", "baseline"} & again
+    assert sorted(path.name for path in (copy.folder / "data/soft_labels").glob("*.parquet")) == ["2.parquet"]
+
+    # Back to the default: nothing runs, and no soft label is left.
+    copy.run("git checkout -q -- .")
+    output = copy.run("dvc repro")
+    assert "teach" not in copy.run("dvc dag")
+    assert copy.run("git status --porcelain") == "?? metrics/teachers/\n"  # as after any other new metric
+    assert "train" not in executed(output) or not list((copy.folder / "data/soft_labels").glob("*.parquet"))
+
+
+def test_teachers_without_unlabelled_reviews_are_refused(copy: Clone) -> None:
+    before = copy.bytes_of("models/classifier", "metrics", "data/prepared")
+    output = copy.run("dvc exp run -S 'teachers=[1]'", fails=True)
+    assert "error: params.yaml: teachers: data/sample/dataset.yaml names no reviews for them to label" in output
+    assert "Traceback" not in output
+    assert copy.bytes_of("models/classifier", "metrics", "data/prepared") == before
+
+
+def test_a_soft_label_weighs_the_losses_of_both_labels() -> None:
+    logits = torch.tensor([[0.3, -1.2], [2.0, 0.5]])
+    outputs = type("Outputs", (), {"logits": logits})
+    count = torch.tensor(2)
+    hard = [mean_loss(outputs, torch.tensor([label, label]), count) for label in (0, 1)]
+    soft = mean_loss(outputs, torch.tensor([0.25, 0.25]), count)
+    torch.testing.assert_close(soft, 0.75 * hard[0] + 0.25 * hard[1])
+    torch.testing.assert_close(mean_loss(outputs, torch.tensor([1.0, 0.0]), count),
+                               mean_loss(outputs, torch.tensor([1, 0]), count))  # fmt: skip
+
+
+def test_a_blend_is_better_than_either_of_two_that_err_apart() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 4000)
+    sure = np.where(labels, 1.0, -1.0)
+    one, other = (expit(3 * (sure + rng.normal(0, 1.5, 4000))) for _ in range(2))  # too sure of themselves
+    fitted, held_out = slice(0, 2000), slice(2000, 4000)
+    blend = Blend(one[fitted], other[fitted], labels[fitted])
+    blended = blend.probabilities(one[held_out], other[held_out])
+    right = [((scores >= 0.5) == labels[held_out]).mean() for scores in (one[held_out], other[held_out], blended)]
+    assert right[2] > max(right[:2]) + 0.02
+    assert blended[blended > 0.9].size
+    assert labels[held_out][blended > 0.9].mean() == pytest.approx(blended[blended > 0.9].mean(), abs=0.03)
+    assert blend.weights[0] == pytest.approx(blend.weights[1], rel=0.2)
+    assert np.isfinite(blend.probabilities(np.array([0.0, 1.0]), np.array([1.0, 0.0]))).all()
