@@ -1,7 +1,6 @@
 """Self-training: teachers label the reviews without labels, the student learns from both, and the default stays as it is."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,9 @@ def add_dataset(clone: Clone) -> pd.DataFrame:
     films = train["film"].unique()
     with_labels = train["film"].isin(films[::2])
     unlabelled = train[~with_labels]
-    more = pd.concat([unlabelled, unlabelled.head(2), train[with_labels].head(3), rows[rows["split"] == "test"].head(4)])
+    more = pd.concat(
+        [unlabelled, unlabelled.head(2), train[with_labels].head(3), rows[rows["split"] == "test"].head(4)]
+    )
     source = (clone.folder / "data/sample/dataset.yaml").read_text().split("rows:")[0]
     clone.dataset(
         "own", f"{source}unlabelled: more.csv\nrows: {{unlabelled: {len(more)}}}\n",

@@ -21,6 +21,7 @@ from sentiment.model import pretrained, scoring
 from sentiment.model.classifier import load_classifier
 from sentiment.model.encoding import Encoder
 from sentiment.params import TrainParams
+from sentiment.training import attention
 from sentiment.training import trainer as training
 from sentiment.training.batches import LengthGrouped, micro_batch_size
 from sentiment.training.history import CURVES
@@ -92,6 +93,29 @@ def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypat
         found.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
     assert len(found[0]) == 3
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
+
+
+def test_attention_is_in_float32_where_there_is_a_gradient() -> None:
+    torch.manual_seed(0)
+    values = torch.randn(3, 2, 4, 24, 16).bfloat16().requires_grad_()
+    mask = torch.ones(2, 1, 24, 24, dtype=torch.bool)
+    mask[0, ..., 20:] = False
+    module = torch.nn.Module()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, _ = attention.attend(module, *values, mask, is_causal=False)
+        output.square().sum().backward()
+        with torch.no_grad():
+            scored, _ = attention.attend(module, *values, mask, is_causal=False)
+        stock = torch.nn.functional.scaled_dot_product_attention(*values.detach(), mask).transpose(1, 2)
+    exact = values.detach().float().requires_grad_()
+    expected = torch.nn.functional.scaled_dot_product_attention(*exact, mask).transpose(1, 2)
+    rounded = expected.bfloat16()
+    rounded.square().sum().backward()
+    assert output.equal(rounded)
+    assert values.grad is not None
+    assert values.grad.equal(exact.grad.bfloat16())
+    assert scored.equal(stock)
+    assert not scored.equal(output)
 
 
 def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

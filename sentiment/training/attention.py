@@ -1,0 +1,32 @@
+"""Attention in float32 while a CPU trains in bfloat16, whose backward pass PyTorch has no fast kernel for."""
+
+from typing import Any
+
+import torch
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+
+def use_float32_in_training() -> None:
+    """Replace transformers' attention of the name `sdpa`, in this process, by `attend`."""
+    AttentionInterface.register("sdpa", attend)
+
+
+def attend(
+    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
+    attention_mask: torch.Tensor | None, **options: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    """Scaled dot-product attention as transformers has it, but in float32 where a gradient is to be computed.
+
+    All shapes are those of `sdpa_attention_forward`; the output has the dtype of `query`. Forward and backward of reviews of
+    128 tokens take 12 ms in float32 and 36 ms in bfloat16 on an Intel Xeon with AMX, and of 512 tokens 30 and 35 ms.
+    """
+    if not torch.is_grad_enabled():  # scoring stays as it is everywhere else
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    if attention_mask is not None and attention_mask.is_floating_point():
+        attention_mask = attention_mask.float()
+    with torch.autocast(query.device.type, enabled=False):
+        output, weights = sdpa_attention_forward(
+            module, query.float(), key.float(), value.float(), attention_mask, **options
+        )
+    return output.to(query.dtype), weights
