@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sentiment import errors
+from sentiment.listening import listen
 from sentiment.model.classifier import load_transformer
 from sentiment.params import EvaluateParams
 
@@ -18,6 +19,6 @@ def main(
     with errors.extra("demo"):
         from sentiment.commands.demo import page, server
     precision = EvaluateParams.load().precision
-    with server.listen(port) as listening:
+    with listen(server.ADDRESS, port, "sentiment demo --port 7861") as listening:
         server.serve(page.build(load_transformer(page.MODEL, precision)), listening)
     print("stopped")

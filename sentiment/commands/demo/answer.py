@@ -10,12 +10,11 @@ import gradio
 import pandas as pd
 
 from sentiment.commands.demo.attribution import attribute
-from sentiment.data.text import normalise
+from sentiment.data.text import MOST_CHARACTERS, normalise
 from sentiment.evaluation.mistakes import in_short
 from sentiment.labels import LABELS
 from sentiment.model.scoring import TransformerClassifier
 
-MOST_CHARACTERS = 50_000  # three times the longest review of IMDb
 MARKED = 20  # words of the review
 WEAKEST = 0.01  # log-odds; a word with less is not marked
 LISTED = 5  # words at each end of the table

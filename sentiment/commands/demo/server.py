@@ -1,7 +1,6 @@
 """The web server of the demo: it listens on this machine alone, and answers nothing but the page."""
 
 import contextlib
-import os
 import socket
 
 import gradio
@@ -10,8 +9,6 @@ from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from sentiment.errors import InputError
-
 ADDRESS = "127.0.0.1"
 CSS = """
 .gradio-container { max-width: 56rem !important; margin: auto; }
@@ -19,19 +16,6 @@ CSS = """
 #words .label { font-size: 0.8rem; text-transform: none; }
 #table :is(table, tr, th, td) { padding: 0.2rem 0.8rem; border-color: var(--border-color-primary); }
 """
-
-
-def listen(port: int) -> socket.socket:
-    """A socket that listens on a port (0: any that is free) of this machine's own address only.
-
-    Raises:
-        InputError: the port is taken, or not allowed to this user.
-    """
-    try:
-        return socket.create_server((ADDRESS, port))
-    except OSError as error:
-        reason = os.strerror(error.errno or 0)
-        raise InputError(f"--port {port}: {reason}; another one: sentiment demo --port 7861") from None
 
 
 def serve(page: gradio.Blocks, listening: socket.socket) -> None:
