@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,22 @@ class Classifier(Protocol):
 
     def warning(self) -> str | None:
         """A line for people if the model knew little of what it has scored, else None."""
+
+
+@runtime_checkable
+class TokenClassifier(Classifier, Protocol):
+    """A classifier that reads token ids, and can be shared by threads that score one batch each."""
+
+    encoder: "Encoder"
+
+    def share_threads(self) -> int:
+        """Leave the threads to the caller: how many may from now on each score one batch at a time."""
+
+    def next_batch(self, lengths: Sequence[int]) -> list[int]:
+        """Rows of waiting reviews, of so many tokens each, to score in one call; the first is among them."""
+
+    def probabilities_of_batch(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
+        """Probability of POSITIVE for the token ids of such reviews, by the calling thread alone: shape (reviews,)."""
 
 
 def load_classifier(path: str | Path, precision: str = "auto") -> Classifier:

@@ -48,6 +48,18 @@ class Int8Classifier:
             logits = threads.map(self._logits, self.encoder(texts)[0])
             return positive_probability(np.concatenate(list(progress.each(logits, advance))), self._id2label)
 
+    def share_threads(self) -> int:
+        """How many threads may each score one batch at a time."""
+        return _threads()
+
+    def probabilities_of_batch(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
+        """Probability of POSITIVE for what `next_batch` chose, by the calling thread alone."""
+        return positive_probability(np.concatenate([self._logits(ids) for ids in encoded]), self._id2label)
+
+    def next_batch(self, lengths: Sequence[int]) -> list[int]:
+        """Rows of waiting reviews, of so many tokens each, to score in one call: the first alone."""
+        return [0] if lengths else []
+
     def warning(self) -> str | None:
         """A line for people if many tokens of what was scored are unknown, else None."""
         return self.encoder.warning()

@@ -71,6 +71,40 @@ class TransformerClassifier:
         """The same for token ids, special tokens included."""
         return positive_probability(self.logits(encoded, advance), self.model.config.id2label or {})
 
+    def share_threads(self) -> int:
+        """Leave the threads to the caller: how many may from now on each score one batch at a time."""
+        if self._on_cpu:
+            torch.set_num_threads(1)
+            return self._at_once
+        return 1
+
+    def probabilities_of_batch(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
+        """Probability of POSITIVE for what `next_batch` chose, by the calling thread alone.
+
+        Raises:
+            InputError: there is too little memory.
+        """
+        if not self._on_cpu:
+            return self.probabilities_of_ids(encoded)
+        try:
+            logits = self._of_one_length(encoded).float().numpy()
+        except RuntimeError as error:
+            if not should_reduce_batch_size(error):
+                raise
+            raise InputError(f"too little memory to score a review of {len(encoded[0])} tokens") from error
+        return positive_probability(logits, self.model.config.id2label or {})
+
+    def next_batch(self, lengths: Sequence[int]) -> list[int]:
+        """Rows of waiting reviews, of so many tokens each, to score in one call: the first, and those that add little work.
+
+        On a CPU, these are of the same length, and take the place of copies; on a GPU, all that one batch has room for.
+        """
+        if self._on_cpu:
+            same = [row for row, length in enumerate(lengths) if length == lengths[0]]
+            return same[: max(1, ALONE // lengths[0])] if same else []
+        room = max(1, self._at_once // max(lengths, default=1))
+        return list(range(len(lengths)))[:room]
+
     def logits(self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore) -> np.ndarray:
         """Logits of encoded reviews: float32 array of shape (reviews, 2), in the order of `encoded`.
 
