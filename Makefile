@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all extras lint report share verify imdb bench demo clean
+.PHONY: help setup repro test test-all extras lint report share verify imdb bench demo serve clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -66,6 +66,9 @@ bench: $(INSTALLED) ## measure training and scoring beside the usual recipes (un
 
 demo: $(VENV)/extra-demo ## try the model in the browser: a review, its label, and the words that speak for it
 	sentiment demo
+
+serve: $(VENV)/extra-serve ## answer other programs over HTTP, as the Hugging Face inference API does
+	sentiment serve
 
 clean: ## remove .venv; data, models and metrics stay
 	rm -rf $(VENV)

@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": "Say of reviews whether they are positive.",
     "report": "Write one run on one page, metrics/report.html.",
     "demo": "Try the model in the browser.",
+    "serve": "Serve the model over HTTP, as the Hugging Face inference API does.",
     "publish": "Publish models/classifier/ on the Hugging Face Hub.",
     "share": "Push every run that is in DVC's cache.",
     "verify": "Check every file in DVC's cache against its hash.",

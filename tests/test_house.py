@@ -153,6 +153,16 @@ LIGHT = {
         "scipy",
         "ray",
     ],
+    "sentiment.commands.serve": [
+        "torch",
+        "evaluate",
+        "datasets",
+        "transformers",
+        "sklearn",
+        "pandas",
+        "dvc",
+        "fastapi",
+    ],
     "sentiment.commands.share": ["torch", "pandas", "sklearn"],
     "sentiment.commands.verify": ["torch", "pandas", "sklearn"],
 }

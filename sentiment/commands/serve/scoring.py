@@ -1,0 +1,147 @@
+"""The queue of texts that wait to be scored, and the threads that score them."""
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Self
+
+from sentiment.commands.serve import metrics
+from sentiment.commands.serve.refusal import Refusal
+from sentiment.data.row import Row
+from sentiment.errors import InputError
+from sentiment.labels import LABELS
+from sentiment.model.classifier import TokenClassifier
+
+CAPACITY = 1024  # texts that may wait
+
+
+@dataclass(eq=False)
+class _Text:
+    """A text that waits, and once it is encoded its token ids, its length before it was cut, and its unknown tokens."""
+
+    place: str
+    text: str
+    probability: Future[float] = field(default_factory=Future)
+    since: float = field(default_factory=time.monotonic)
+    ids: list[int] | None = None
+    length: int = 0
+    unknown: int = 0
+
+
+class ScoringQueue:
+    """Scores the texts of many requests on all cores, in the order in which they came.
+
+    A thread that is free takes the text that has waited longest, and those that cost no more along with it: no request
+    waits for a batch to fill, nor for the batch of another thread.
+
+    Args:
+        classifier: what scores them; nobody else may use it.
+
+    Attributes:
+        closed: new texts are refused.
+    """
+
+    def __init__(self, classifier: TokenClassifier):
+        self._classifier, self.closed = classifier, False
+        self._waiting: dict[_Text, None] = {}  # in their order; an emptied place is found at once
+        self._lock = threading.Lock()
+        self._encoder = ThreadPoolExecutor(1)  # whose counts are no thread's but its own
+        self._scorers = ThreadPoolExecutor(classifier.share_threads())
+        metrics.WAITING.set_function(lambda: len(self._waiting))
+
+    def __enter__(self) -> Self:
+        """The queue; when the block ends, its threads do."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the threads once they have scored what they have in hand."""
+        self._encoder.shutdown(cancel_futures=True)
+        self._scorers.shutdown(cancel_futures=True)
+
+    async def probabilities(self, texts: Sequence[str]) -> list[float]:
+        """Probability of POSITIVE for each text; whoever is cancelled while waiting takes what has not begun along.
+
+        Raises:
+            Refusal: there is no room, the server is stopping, or a text cannot be scored.
+        """
+        if self.closed:
+            raise _stopping()
+        mine = [_Text(f"inputs.{number}", text) for number, text in enumerate(texts)]
+        with self._lock:
+            if len(self._waiting) + len(mine) > CAPACITY:
+                raise self._full()
+            self._waiting |= dict.fromkeys(mine)
+        for text in mine:
+            self._encoder.submit(self._encode, text)
+        try:
+            return await asyncio.gather(*(asyncio.wrap_future(text.probability) for text in mine))
+        finally:
+            with self._lock:
+                for text in mine:
+                    self._waiting.pop(text, None)
+
+    def refuse_waiting(self) -> None:
+        """Refuse all texts that nobody has begun to score."""
+        with self._lock:
+            waiting, self._waiting = list(self._waiting), {}
+        for text in waiting:
+            _fail(text, _stopping())
+
+    def _full(self) -> Refusal:
+        """The answer while there is no room: what comes next would wait about as long as the next in line has."""
+        longest = time.monotonic() - min(text.since for text in self._waiting) if self._waiting else 0
+        return Refusal(503, f"{CAPACITY} texts are waiting already; try again later", max(1, math.ceil(longest)))
+
+    def _encode(self, text: _Text) -> None:
+        if text.probability.done():  # cancelled
+            return
+        encoder = self._classifier.encoder
+        before = encoder.tokens, encoder.unknown
+        try:
+            (ids,), _ = encoder([Row(1, {"text": text.text}).text("text")])
+        except InputError as fault:
+            _fail(text, Refusal(422, f"body: {text.place}: {fault}"))
+        except Exception as error:
+            _fail(text, error)
+        else:
+            text.length, text.unknown = encoder.tokens - before[0], encoder.unknown - before[1]
+            text.ids = ids
+            self._scorers.submit(self._score)  # for each text, of which some will have gone along with others
+
+    def _score(self) -> None:
+        with self._lock:
+            ready = [text for text in self._waiting if text.ids is not None]
+            rows = self._classifier.next_batch([len(text.ids or ()) for text in ready])
+            batch = [ready[row] for row in rows]
+            for text in batch:
+                del self._waiting[text]
+        batch = [text for text in batch if text.probability.set_running_or_notify_cancel()]
+        if not batch:
+            return
+        started = time.monotonic()
+        try:
+            probabilities = self._classifier.probabilities_of_batch([text.ids or () for text in batch]).tolist()
+        except Exception as error:
+            for text in batch:
+                text.probability.set_exception(error)
+            return
+        for text, probability in zip(batch, probabilities, strict=True):
+            metrics.WAITED.observe(started - text.since)
+            metrics.LENGTH.observe(text.length)
+            metrics.UNKNOWN.inc(text.unknown)
+            metrics.SCORED.labels(LABELS[probability >= 0.5]).inc()
+            text.probability.set_result(probability)
+
+
+def _fail(text: _Text, error: Exception) -> None:
+    """End a text that nobody has begun to score."""
+    if not text.probability.done() and text.probability.set_running_or_notify_cancel():
+        text.probability.set_exception(error)
+
+
+def _stopping() -> Refusal:
+    return Refusal(503, "the server is stopping", 1)

@@ -1,0 +1,363 @@
+"""The server as programs use it: started from the command line, asked by the real client, and by hostile ones."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from huggingface_hub import InferenceClient
+from huggingface_hub.errors import HfHubHTTPError
+
+from sentiment.errors import InputError
+from sentiment.listening import listen
+from sentiment.model import onnx_export
+from sentiment.model.classifier import load_classifier
+from sentiment.model.transformer import load_weights
+from tests.conftest import ROOT, Clone
+from tests.helpers.servers import free_port
+from tests.pipeline.test_export import write_random
+
+pytest.importorskip("prometheus_fastapi_instrumentator", reason="pip install '.[serve]'")
+pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
+from prometheus_client.parser import text_string_to_metric_families
+
+REVIEWS = [
+    "A warm and funny film &amp; a <br /> wonderful cast, but far too long.",
+    "Dull.",
+    "  Zwei\tStunden 😀 NUL\x00 e\u0301 ",
+    " ".join(f"word{number}" for number in range(300)),  # is cut
+]
+LONG = [" ".join(["boat"] * (60 + number)) for number in range(32)]
+
+
+class Server:
+    """A server that a command started, at its address."""
+
+    def __init__(self, clone: Clone, options: str):
+        self.process = clone.start(f"python -m sentiment serve {options}")
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        assert line.endswith("(Ctrl-C ends it)\n"), line + self.process.stdout.read()
+        self.address = line.split()[0]
+
+    def post(self, body: Any, path: str = "/") -> httpx2.Response:
+        """The answer to a body: bytes as they are, anything else as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return httpx2.post(self.address + path, content=content, timeout=60)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A metric, summed over the labels that are not given."""
+        text = httpx2.get(f"{self.address}/metrics", timeout=60).text
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+
+    def stop(self) -> str:
+        """SIGTERM; what it printed since it began."""
+        self.process.send_signal(signal.SIGTERM)
+        printed, _ = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, printed
+        return printed
+
+
+@pytest.fixture(scope="module")
+def served(ran: Clone) -> Iterator[Server]:
+    """A server of a classifier that was trained shortly."""
+    server = Server(ran, f"--port {free_port()}")
+    yield server
+    assert server.stop() == "stopped\n"
+
+
+@pytest.fixture(scope="module")
+def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random int8 model of one layer."""
+    folder = tmp_path_factory.mktemp("models")
+    sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 96}
+    write_random(folder / "classifier", "bert", **sizes)
+    shutil.copytree(folder / "classifier", folder / "int8", ignore=shutil.ignore_patterns("*.safetensors"))
+    onnx_export.write_int8(load_weights(folder / "classifier"), folder / "int8/model.onnx")
+    return folder / "int8"
+
+
+@pytest.fixture(scope="module")
+def served_int8(ran: Clone, int8: Path) -> Iterator[Server]:
+    """A server of the int8 model."""
+    server = Server(ran, f"--model {int8} --port {free_port()}")
+    yield server
+    assert server.stop() == "stopped\n"
+
+
+def predicted(clone: Clone, model: str | Path, texts: list[str]) -> list[tuple[str, float]]:
+    """Label and probability of POSITIVE of each text, by `sentiment predict`."""
+    (clone.folder.parent / "reviews.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    printed = clone.run(f"sentiment predict --model {model} --input ../reviews.jsonl --format jsonl 2> {os.devnull}")
+    scores = [json.loads(line) for line in printed.splitlines()]
+    return [(score["label"], score["probability"]) for score in scores]
+
+
+def answered(ranking: list[dict[str, Any]]) -> tuple[str, float]:
+    """The likelier label of a text, and the score of POSITIVE."""
+    scores = {each["label"]: each["score"] for each in ranking}
+    assert sum(scores.values()) == 1
+    assert list(scores.values()) == sorted(scores.values(), reverse=True)
+    return ranking[0]["label"], scores["POSITIVE"]
+
+
+def test_the_client_of_hugging_face_gets_the_scores_of_predict(ran: Clone, served: Server) -> None:
+    client = InferenceClient(served.address)
+    expected = predicted(ran, "models/classifier", REVIEWS)
+    assert [answered([dict(each) for each in client.text_classification(text)]) for text in REVIEWS] == expected
+    together = [*REVIEWS, *LONG[len(REVIEWS) :]]
+    assert [answered(each) for each in served.post({"inputs": together}).json()][: len(REVIEWS)] == expected
+    assert [answered(each) for each in served.post({"inputs": LONG}).json()] == predicted(
+        ran, "models/classifier", LONG
+    )
+
+
+def test_int8_gives_the_scores_of_predict(ran: Clone, int8: Path, served_int8: Server) -> None:
+    client = InferenceClient(served_int8.address)
+    expected = predicted(ran, int8, REVIEWS)
+    assert [answered([dict(each) for each in client.text_classification(text)]) for text in REVIEWS] == expected
+    assert [answered(each) for each in served_int8.post({"inputs": REVIEWS}).json()] == expected
+
+
+def test_many_clients_at_once_get_the_same_scores(served: Server) -> None:
+    alone = [served.post({"inputs": text}).json() for text in LONG]
+    with ThreadPoolExecutor(len(LONG)) as clients:
+        assert list(clients.map(lambda text: served.post({"inputs": text}).json(), LONG)) == alone
+
+
+def test_a_text_and_several_are_answered_in_the_shapes_of_both_apis(served: Server) -> None:
+    one, two = (served.post({"inputs": text}, "/predict").json() for text in REVIEWS[:2])
+    assert [set(each) for each in one] == [{"label", "score"}] * 2
+    assert served.post({"inputs": REVIEWS[0]}).json() == [one]  # Hugging Face's inference API
+    for path in ("/", "/predict"):
+        assert served.post({"inputs": REVIEWS[:2]}, path).json() == [one, two]
+        assert served.post({"inputs": [[text] for text in REVIEWS[:2]]}, path).json() == [one, two]
+        assert served.post({"inputs": REVIEWS[:1]}, path).json() == [one]
+    plain = {"truncate": True, "raw_scores": False, "parameters": {"function_to_apply": "softmax", "top_k": 7}}
+    assert served.post({"inputs": REVIEWS[0], **plain}, "/predict").json() == one
+
+
+def test_parameters_are_answered_or_refused(served: Server) -> None:
+    client = InferenceClient(served.address)
+    both = client.text_classification("Dull.")
+    assert client.text_classification("Dull.", top_k=1) == both[:1]
+    with pytest.raises(HfHubHTTPError, match="parameters.function_to_apply: 'sigmoid' is not allowed"):
+        client.text_classification("Dull.", function_to_apply="sigmoid")
+
+
+def test_info_says_what_the_run_says(ran: Clone, served: Server, served_int8: Server, int8: Path) -> None:
+    info = httpx2.get(f"{served.address}/info").json()
+    assert info["commit"] == ran.run("git rev-parse --short HEAD").strip()
+    assert info["stale"] == []
+    measured = ran.details("test")
+    assert info["test_accuracy"] == {key: measured[key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
+    assert (info["model"], info["max_length"], info["truncation"]) == ("models/classifier", 64, "head_tail")
+    copy = httpx2.get(f"{served_int8.address}/info").json()
+    assert (copy["model"], copy["commit"], copy["test_accuracy"]) == (str(int8), None, None)
+
+
+def test_the_pages_for_programs_are_there(served: Server) -> None:
+    assert httpx2.get(f"{served.address}/health").json() == {"status": "ok"}
+    described = httpx2.get(f"{served.address}/openapi.json").json()
+    assert set(described["paths"]) == {"/", "/predict", "/health", "/info"}
+    body = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(body["properties"]) == {"inputs", "parameters", "truncate", "raw_scores"}
+    assert "/openapi.json" in httpx2.get(f"{served.address}/docs").text
+
+
+def test_metrics_count_what_was_scored(served: Server, ran: Clone) -> None:
+    def counts() -> dict[str, float]:
+        names = ("sentiment_text_tokens_count", "sentiment_text_tokens_sum", "sentiment_unknown_tokens_total")
+        labels = {label: served.metric("sentiment_texts_total", label=label) for label in ("NEGATIVE", "POSITIVE")}
+        requests = served.metric("http_requests_total", handler="/predict", status="200")
+        waited = served.metric("sentiment_queue_seconds_count")
+        return {name: served.metric(name) for name in names} | labels | {"requests": requests, "waited": waited}
+
+    encoder = load_classifier(ran.folder / "models/classifier").encoder  # type: ignore[attr-defined]
+    texts = [*LONG[:3], "film 映画 \u16a0\u16a1"]
+    encoder(texts)
+    assert encoder.unknown > 0
+    before = counts()
+    labels = [ranking[0]["label"] for ranking in served.post({"inputs": texts}, "/predict").json()]
+    change = {name: value - before[name] for name, value in counts().items()}
+    assert change == {
+        "sentiment_text_tokens_count": 4, "sentiment_text_tokens_sum": encoder.tokens, "waited": 4, "requests": 1,
+        "sentiment_unknown_tokens_total": encoder.unknown,
+        "POSITIVE": labels.count("POSITIVE"), "NEGATIVE": labels.count("NEGATIVE"),
+    }  # fmt: skip
+    assert served.metric("sentiment_queue_texts") == 0
+    assert served.metric("http_request_duration_seconds_count", handler="/predict") >= 1
+
+
+LIMITS = "body: more than 2,097,152 bytes"
+ALLOWED = "allowed: a text, or a list of texts"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "line"),
+    [
+        (b"x" * 100_000_000, 413, LIMITS),
+        (b'{"inputs": "' + b"x" * 2**21 + b'"}', 413, LIMITS),
+        ({"inputs": "x" * 50_001}, 413, "inputs.0: 50,001 characters; at most 50,000 are taken"),
+        ({"inputs": ["x"] * 33}, 413, "inputs: 33 texts; at most 32 are taken in a request"),
+        (b"", 422, "Invalid JSON: EOF"),
+        (b"inputs=x", 422, "Invalid JSON: expected value"),
+        (b"[" * 1_000_000, 422, "Invalid JSON: recursion limit exceeded"),
+        (b'{"inputs":' * 100_000, 422, "Invalid JSON: recursion limit exceeded"),
+        (b'{"inputs": "\xff"}', 422, "Invalid JSON: invalid unicode"),
+        (rb'{"inputs": "half \ud83d"}', 422, "Invalid JSON: "),
+        (rb'{"inputs": "half \udc4d"}', 422, "Invalid JSON: "),
+        (b'{"inputs": ' + b"9" * 1_000_000 + b"}", 422, "Invalid JSON: number out of range"),
+        (b'{"inputs": 1e999}', 422, f"inputs: inf is not allowed; {ALLOWED}"),
+        (b'{"inputs": NaN}', 422, f"inputs: nan is not allowed; {ALLOWED}"),
+        ({"inputs": [1] * 500_000}, 422, f"inputs.0: 1 is not allowed; {ALLOWED}"),
+        ({f"key {number}": 1 for number in range(50_000)}, 422, f"inputs is missing; {ALLOWED}"),
+        ({}, 422, f"inputs is missing; {ALLOWED}"),
+        ([], 422, "Input should be an object"),
+        (None, 422, "Input should be an object"),
+        ({"inputs": None}, 422, f"inputs: None is not allowed; {ALLOWED}"),
+        ({"inputs": {"text": "x"}}, 422, f"is not allowed; {ALLOWED}"),
+        ({"inputs": ["x", 5]}, 422, f"inputs.1: 5 is not allowed; {ALLOWED}"),
+        ({"inputs": [["x", "y"]]}, 422, f"inputs.0: ['x', 'y'] is not allowed; {ALLOWED}"),
+        ({"inputs": []}, 422, f"inputs: is empty; {ALLOWED}"),
+        ({"inputs": ""}, 422, "inputs.0: the text is empty"),
+        ({"inputs": ["x", " <br />\u3000"]}, 422, "inputs.1: the text is empty"),
+        ({"inputs": "x", "options": {}}, 422, "unknown key 'options'; allowed: inputs, parameters, raw_scores, truncate"),
+        ({"inputs": "x", "truncate": False}, 422, "truncate: False is not allowed"),
+        ({"inputs": "x", "raw_scores": True}, 422, "raw_scores: True is not allowed"),
+        ({"inputs": "x", "parameters": {"top_k": 0}}, 422, "parameters.top_k: 0 is not allowed"),
+        ({"inputs": "x", "parameters": {"top_k": True}}, 422, "parameters.top_k: True is not allowed"),
+        ({"inputs": "x", "parameters": {"topk": 1}}, 422, "parameters.topk: 1 is not allowed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_hostile_body_is_answered_in_a_line(served_int8: Server, body: Any, status: int, line: str) -> None:
+    answer = served_int8.post(body)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert line in error
+    assert "\n" not in error
+    assert len(error) < 300
+    assert served_int8.post({"inputs": "still \x00 up"}).status_code == 200
+
+
+def test_other_addresses_and_methods_are_refused(served_int8: Server) -> None:
+    assert httpx2.get(f"{served_int8.address}/nosuch").json() == {"error": "Not Found"}
+    answer = httpx2.get(f"{served_int8.address}/predict")
+    assert (answer.status_code, answer.json()) == (405, {"error": "Method Not Allowed"})
+
+
+def ask(server: Server, texts: list[str]) -> socket.socket:
+    """Send a request and leave the answer unread."""
+    host, port = server.address.removeprefix("http://").split(":")
+    body = json.dumps({"inputs": texts}).encode()
+    client = socket.create_connection((host, int(port)))
+    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+    return client
+
+
+def test_a_full_queue_refuses_and_clients_that_go_away_empty_it(served: Server) -> None:
+    before = served.metric("sentiment_texts_total")
+    clients = [ask(served, LONG) for _ in range(60)]  # 1,920 texts, of which 1,024 may wait
+    while not served.metric("http_requests_total", status="503"):
+        pass
+    refused = served.post({"inputs": LONG})
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert refused.json() == {"error": "1024 texts are waiting already; try again later"}
+    for client in clients:
+        client.close()
+    while served.metric("sentiment_queue_texts"):
+        pass
+    assert served.metric("sentiment_texts_total") - before < 60 * len(LONG)  # most were never begun
+    assert served.metric("http_requests_total", status="499") >= 1
+    assert served.post({"inputs": LONG}).status_code == 200
+
+
+def test_half_a_request_takes_nothing_along(served_int8: Server) -> None:
+    host, port = served_int8.address.removeprefix("http://").split(":")
+    for piece in (b"", b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{", b"\x16\x03\x01\x00"):
+        with socket.create_connection((host, int(port))) as client:
+            client.sendall(piece)
+    assert served_int8.post({"inputs": "x"}).status_code == 200
+
+
+def test_it_is_killed_under_load_and_comes_back_and_ends_as_asked(ran: Clone, int8: Path) -> None:
+    options = f"--model {int8} --port {free_port()}"
+    server = Server(ran, options)
+    expected = server.post({"inputs": REVIEWS}).json()
+    clients = [ask(server, LONG) for _ in range(20)]
+    server.process.kill()
+    server.process.wait()
+    for client in clients:
+        client.close()
+
+    again = Server(ran, options)
+    assert again.post({"inputs": REVIEWS}).json() == expected
+    with ThreadPoolExecutor(20) as threads:
+        answers = [threads.submit(again.post, {"inputs": LONG}) for _ in range(20)]
+        while again.metric("http_requests_total", handler="/", status="200") < 2:  # the first was `expected`
+            pass
+        assert again.stop() == "stopped\n"
+        ended = [answer.exception() or answer.result().status_code for answer in answers]
+    assert 200 in ended
+    assert all(isinstance(end, httpx2.TransportError) or end in (200, 503) for end in ended), ended
+
+
+def test_what_is_under_way_is_finished_and_the_rest_refused(ran: Clone, int8: Path) -> None:
+    server = Server(ran, f"--model {int8} --port {free_port()}")
+    with ask(server, LONG) as begun, ask(server, LONG) as waiting:
+        while server.metric("sentiment_queue_texts") + server.metric("sentiment_texts_total") < 2 * len(LONG):
+            pass  # until both are there
+        assert server.stop() == "stopped\n"
+        for client in (begun, waiting):
+            assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
+    with pytest.raises(ConnectionRefusedError):
+        ask(server, LONG)
+
+
+def test_a_port_that_is_taken_is_one_line(ran: Clone, served: Server) -> None:
+    port = served.address.rsplit(":", 1)[1]
+    printed = ran.run(f"python -m sentiment serve --port {port}", fails=True)
+    assert printed == f"error: --port {port}: Address already in use; another one: sentiment serve --port 8001\n"
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "256.1.1.1", "nosuch.invalid", "a..b", "x" * 300, "::ffff:192.0.2.1"])
+def test_a_host_that_is_not_this_machine_is_one_line(host: str) -> None:
+    allowed = "; allowed: an address of this machine, 0.0.0.0 for all of them"
+    with pytest.raises(InputError, match=f"^--host {re.escape(host)}: .*{re.escape(allowed)}$"):
+        listen(host, 0, "")
+
+
+def test_it_listens_on_this_machine_alone(served: Server) -> None:
+    port = int(served.address.rsplit(":", 1)[1])
+    with socket.socket() as probe:  # 127.0.0.2 is this machine too, and what listens on every address answers there
+        assert probe.connect_ex(("127.0.0.2", port)) != 0
+
+
+def test_a_model_that_cannot_be_served_is_one_line(ran: Clone) -> None:
+    printed = ran.run("python -m sentiment serve --port 0 --model models/baseline.npz", fails=True)
+    assert printed == (
+        "error: models/baseline.npz: cannot be served; allowed: models/classifier, models/int8, or a copy of one\n"
+    )
+
+
+def test_no_fastapi_is_one_line_before_anything_is_read(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['fastapi'] = None; sys.argv[1:] = ['serve']; from sentiment.cli import main; main()"
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert process.stderr == "error: fastapi is not installed: pip install -e '.[serve]'\n"
+    assert process.returncode == 1
