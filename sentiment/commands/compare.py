@@ -31,7 +31,7 @@ def main(
     new: Annotated[str, typer.Argument(help="the run to judge")] = WORKSPACE,
     number: Annotated[int | None, typer.Argument(metavar="[SEEDS]", min=2, max=100, help="with --seeds: queue the runs that are missing to so many seeds of each")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="exit with status 1 if NEW is worse")] = False,
+    fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="exit with status 1 if NEW is worse, on the test split or on the challenge set")] = False,
     seeds: Annotated[bool, typer.Option("--seeds", help="compare the parameters of OLD and NEW over all seeds that were run; without OLD: mean and spread over experiments that differ in the seed alone")] = False,
 ) -> None:
 # fmt: on
@@ -56,11 +56,26 @@ def main(
             return
         comparison = compare_recipes(before, after, others)
     else:
-        comparison = compare_runs(before, after)
+        comparison = compare_runs(before, after) | {"challenge": challenge(before, after, fail_if_worse)}
     words = seeds_in_words if seeds else in_words
     print(json.dumps(comparison, indent=2) if as_json else words(comparison))
-    if fail_if_worse and comparison["verdict"] == "worse":
+    if fail_if_worse and "worse" in (comparison["verdict"], comparison.get("challenge", {}).get("verdict")):
         sys.exit(1)
+
+
+def challenge(old: Run, new: Run, required: bool) -> dict[str, Any]:
+    """The comparison of two runs on the challenge set, or `not_compared`: why there is none.
+
+    Raises:
+        InputError: it is required, and they cannot be compared.
+    """
+    try:
+        comparison = compare_runs(old, new, "challenge")
+    except InputError as error:
+        if required:
+            raise
+        return {"not_compared": str(error)}
+    return {key: comparison[key] for key in ("reviews", "groups", "verdict", "metrics", "mcnemar", "flips")}
 
 
 def queue_missing(old: Run, new: Run, others: list[Run], number: int) -> list[str]:
@@ -159,6 +174,8 @@ def in_words(comparison: dict[str, Any]) -> str:
         f"{test['only_new_right']} reviews came right, {test['only_old_right']} went wrong; "
         f"exact McNemar test of accuracy: p = {test['p']:.2g}",
         f"Verdict: {comparison['verdict']}",
+        "",
+        *_challenge_in_words(comparison["challenge"]),
     ]
     if comparison["params"]:
         lines += ["", "parameters that differ"]
@@ -167,3 +184,14 @@ def in_words(comparison: dict[str, Any]) -> str:
         lines += ["", "reviews that flipped, the largest changes first"]
         lines += [f"  now {flip['now']}, {flip['id']}: {flip['text']}" for flip in comparison["flips"]]
     return "\n".join(lines)
+
+
+def _challenge_in_words(comparison: dict[str, Any]) -> list[str]:
+    if "not_compared" in comparison:
+        return [f"challenge: {comparison['not_compared']}"]
+    row = comparison["metrics"]["accuracy"]
+    return [
+        f"{comparison['reviews']:,} challenge reviews: accuracy {row['old']:.4f} -> {row['new']:.4f}, "
+        f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})",
+        f"Verdict on challenge: {comparison['verdict']}",
+    ]

@@ -1,4 +1,4 @@
-"""Comparison of two runs on the same test split, and of runs that differ in the seed alone: better, worse, or luck."""
+"""Comparison of two runs on the same reviews, and of runs that differ in the seed alone: better, worse, or luck."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,17 +21,17 @@ TEST = PREPARED.format("test")
 _FLIPS = 6  # reviews whose label flipped that a comparison shows
 
 
-def compare_runs(old: Run, new: Run) -> dict[str, Any]:
-    """The comparison of two runs on the same test split, as JSON.
+def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
+    """The comparison of two runs on the same `test` split or `challenge` set, as JSON.
 
     The verdict on a metric is its paired-bootstrap interval: within noise if 0 is in it. The verdict on the whole is
     that of accuracy, and only if McNemar's exact test agrees (p < 0.05).
 
     Raises:
-        InputError: the test splits differ, or the predictions of one are not to be had.
+        InputError: the reviews differ, or the predictions of one are not to be had.
     """
-    reviews = old.scored("test")
-    scored = _on_the_same_reviews(old, reviews, new)
+    reviews = old.scored(split)
+    scored = _on_the_same_reviews(old, reviews, new, split)
     truth, group = reviews["label"].to_numpy(), group_of(reviews)
     before, after = reviews["probability"].to_numpy(), scored["probability"].to_numpy()
     values = compute(truth, before), compute(truth, after)
@@ -57,12 +57,12 @@ def compare_runs(old: Run, new: Run) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run) -> pd.DataFrame:
-    """The scored test reviews of `new`, after a check that they are those of `old`."""
-    scored = new.scored("test")
-    if old.locked_hash(TEST) != new.locked_hash(TEST) or not reviews["id"].equals(scored["id"]):
+def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run, split: str = "test") -> pd.DataFrame:
+    """The scored reviews of `new`, after a check that they are those of `old`."""
+    scored, path = new.scored(split), PREPARED.format(split)
+    if old.locked_hash(path) != new.locked_hash(path) or not reviews["id"].equals(scored["id"]):
         raise InputError(
-            f"{old.name} and {new.name} were evaluated on different test splits "
+            f"{old.name} and {new.name} were evaluated on different {split} splits "
             f"({len(reviews):,} and {len(scored):,} reviews); only runs on the same one compare"
         )
     return scored

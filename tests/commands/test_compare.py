@@ -1,6 +1,7 @@
 """Comparing runs: a real experiment, runs from the cache and the remote, and what cannot be compared."""
 
 import json
+import re
 import shutil
 import time
 from typing import Any
@@ -42,16 +43,40 @@ def test_an_experiment_is_compared_by_its_name(tried: Clone) -> None:
     assert back["metrics"]["accuracy"]["difference"] == pytest.approx(-row["difference"])
 
 
-def test_a_worse_run_fails_if_asked_to(copy: Clone) -> None:
-    path = copy.folder / "metrics/predictions/test.parquet"
+def spoil(clone: Clone, split: str) -> None:
+    """Make every prediction of a split wrong."""
+    path = clone.folder / f"metrics/predictions/{split}.parquet"
     predictions = pd.read_parquet(path)
     path.unlink()  # a link into the cache, maybe
-    predictions["probability"] = 1.0 - predictions["label"]  # every review wrong
+    predictions["probability"] = 1.0 - predictions["label"]
     predictions.to_parquet(path)
+
+
+def test_a_worse_run_fails_if_asked_to(copy: Clone) -> None:
+    spoil(copy, "test")
     words = copy.run(f"{COMPARE} --fail-if-worse", fails=True)
     assert "Verdict: worse" in words
     assert "now wrong, test-" in words
     copy.run(f"{COMPARE} workspace HEAD --fail-if-worse")
+
+
+def test_a_run_that_is_worse_on_the_challenge_set_alone_fails_too(copy: Clone) -> None:
+    spoil(copy, "challenge")
+    words = copy.run(f"{COMPARE} --fail-if-worse", fails=True)
+    assert "Verdict: within noise" in words
+    assert "Verdict on challenge: worse" in words
+    result = json.loads(copy.run(f"{COMPARE} workspace HEAD --fail-if-worse --json"))["challenge"]
+    assert (result["verdict"], result["metrics"]["accuracy"]["old"]) == ("better", 0)
+    assert result["metrics"]["accuracy"]["new"] == pytest.approx(copy.details("challenge")["accuracy"], abs=1e-6)
+
+
+def test_another_challenge_set_is_told_and_refused_where_it_decides(copy: Clone) -> None:
+    lock = copy.folder / "dvc.lock"
+    (digest,) = set(re.findall(r"path: data/prepared/challenge.parquet\n *hash: md5\n *md5: (\w+)", lock.read_text()))
+    lock.write_text(lock.read_text().replace(digest, digest[::-1]))
+    line = "HEAD and workspace were evaluated on different challenge splits ("
+    assert f"challenge: {line}" in copy.run(COMPARE)
+    assert copy.run(f"{COMPARE} --fail-if-worse", fails=True).startswith(f"error: {line}")
 
 
 def test_seeds_are_summed_up(tried: Clone) -> None:
