@@ -209,7 +209,7 @@ def test_cheap_commands_and_programs_run(copy: Clone) -> None:
     assert (copy.folder / "scores.parquet").exists()
     assert (copy.folder / "scores.jsonl").read_text().count("\n") == 2
     for page in PAGES:
-        for program in blocks(page, "python"):
+        for program in blocks(page, "python") if page != "docs/serving.md" else []:  # test_serve.py has its server
             # The same, of a review that is longer than the model reads
             (copy.folder / "program.py").write_text(program.replace("A film I", "A film " * 600 + "I"))
             assert "'label':" in copy.run(f"{sys.executable} program.py")

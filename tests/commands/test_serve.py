@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -26,6 +27,7 @@ from sentiment.model.transformer import load_weights
 from tests.conftest import ROOT, Clone
 from tests.helpers.servers import free_port
 from tests.pipeline.test_export import write_random
+from tests.test_docs import blocks, commands
 
 pytest.importorskip("prometheus_fastapi_instrumentator", reason="pip install '.[serve]'")
 pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
@@ -154,6 +156,16 @@ def test_parameters_are_answered_or_refused(served: Server) -> None:
     assert client.text_classification("Dull.", top_k=1) == both[:1]
     with pytest.raises(HfHubHTTPError, match="parameters.function_to_apply: 'sigmoid' is not allowed"):
         client.text_classification("Dull.", function_to_apply="sigmoid")
+
+
+def test_the_program_and_the_request_of_the_page_are_answered(served: Server) -> None:
+    (program,) = blocks("docs/serving.md", "python")
+    program = program.replace("http://127.0.0.1:8000", served.address)
+    run = [sys.executable, "-c", program]
+    assert subprocess.run(run, text=True, stdout=subprocess.PIPE, check=True).stdout.count("label=") == 2
+    (curl,) = (shlex.split(command) for command in commands("docs/serving.md") if command.startswith("curl "))
+    assert curl[1:3] == ["http://127.0.0.1:8000/predict", "--json"]
+    assert len(served.post(curl[3].encode(), "/predict").json()) == 2
 
 
 def test_info_says_what_the_run_says(ran: Clone, served: Server, served_int8: Server, int8: Path) -> None:
