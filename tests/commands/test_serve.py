@@ -185,6 +185,10 @@ def test_the_pages_for_programs_are_there(served: Server) -> None:
     assert set(described["paths"]) == {"/", "/predict", "/health", "/info"}
     body = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {"inputs", "parameters", "truncate", "raw_scores"}
+    for reference in re.findall(r'"\$ref": "#/(.*?)"', json.dumps(described)):
+        part = described
+        for key in reference.split("/"):
+            part = part[key.replace("~1", "/")]
     assert "/openapi.json" in httpx2.get(f"{served.address}/docs").text
 
 

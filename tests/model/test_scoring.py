@@ -68,6 +68,23 @@ def test_a_score_is_the_same_to_the_bit_whatever_is_scored_beside_it() -> None:
         assert printed.stdout.split()[-1] == together.tobytes().hex(), threads
 
 
+def test_threads_that_score_one_batch_each_come_to_the_same_bits() -> None:
+    classifier, threads = minilm(), torch.get_num_threads()
+    texts = TEXTS * 3
+    expected = classifier.probabilities(texts)
+    waiting, found = dict(enumerate(classifier.encoder(texts)[0])), np.zeros(len(texts))
+    try:
+        assert classifier.share_threads() == threads
+        while waiting:
+            rows = [list(waiting)[row] for row in classifier.next_batch([len(ids) for ids in waiting.values()])]
+            assert rows[0] == next(iter(waiting))  # who has waited longest
+            assert len(rows) * len(waiting[rows[0]]) <= scoring.ALONE
+            found[rows] = classifier.probabilities_of_batch([waiting.pop(row) for row in rows])
+    finally:
+        torch.set_num_threads(threads)
+    np.testing.assert_array_equal(found, expected)
+
+
 @pytest.mark.parametrize("kind", ["bert", "fnet", "xlnet", "convbert", "gpt2"])
 def test_a_score_depends_on_its_own_text_in_other_architectures(tmp_path: Path, kind: str) -> None:
     base = pretrained.fetch(str(write_pretrained(tmp_path, kind, head=True, id2label={0: "neg", 1: "pos"})))

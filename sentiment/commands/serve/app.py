@@ -16,8 +16,18 @@ from sentiment.errors import InputError
 from sentiment.labels import LABELS
 
 GONE = 499  # as nginx counts clients that went away; nobody reads the answer
-SCHEMA = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": PredictRequest.model_json_schema()}}}
+# Where the description of the requests has the schema, whose parts name each other by their place.
+PLACE = "#/paths/~1predict/post/requestBody/content/application~1json/schema/$defs/{model}"
+BODY = {"application/json": {"schema": PredictRequest.model_json_schema(ref_template=PLACE)}}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    408: {"description": "The body did not come in time"},
+    413: {"description": "The body, the number of texts, or a text is too large"},
+    422: {"description": "The body is no such request"},
+    503: {"description": "Too many texts are waiting; Retry-After says when to try again"},
+}
+DESCRIBED: dict[str, Any] = {
+    "openapi_extra": {"requestBody": {"required": True, "content": BODY}},
+    "responses": REFUSALS,
 }
 Ranking = list[dict[str, str | float]]
 
@@ -44,12 +54,12 @@ def build(queue: ScoringQueue, info: dict[str, Any]) -> FastAPI:
     async def refuse_address(_: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
-    @app.post("/", openapi_extra=SCHEMA)
+    @app.post("/", **DESCRIBED)
     async def infer(request: Request) -> list[Ranking]:
         """The labels of each text and their probabilities, as the Hugging Face inference API answers."""
         return await answer(request, queue, nested=True)
 
-    @app.post("/predict", openapi_extra=SCHEMA)
+    @app.post("/predict", **DESCRIBED)
     async def predict(request: Request) -> list[Ranking] | Ranking:
         """The same as text-embeddings-inference answers: of a text alone, its labels without a list around them."""
         return await answer(request, queue, nested=False)
