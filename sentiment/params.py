@@ -84,8 +84,8 @@ class ZeroShotParams(EvaluateParams):
     )  # fmt: skip
 
 
-class TeachParams(ZeroShotParams):
-    """The parameters of teach: those of train, but for the seed, which `teachers` has."""
+class _TrainingParams(ZeroShotParams):
+    """The parameters that a teacher and the model itself share."""
 
     train_max_length: int | None = _parameter(
         "tokens a review in training; `null` is `max_length`. Fewer are faster",
@@ -97,9 +97,6 @@ class TeachParams(ZeroShotParams):
     batch_size: int = _parameter(
         "reviews an optimizer step, on any hardware", "a whole number from 1 to 1000000", ge=1, le=10**6
     )
-    epochs: int = _parameter(
-        "passes over the training reviews, in whole batches", "a whole number from 1 to 10000", ge=1, le=10**4
-    )
     warmup_ratio: float = _parameter("share of the steps that warm up", "a share from 0 to below 1", ge=0, lt=1)
     weight_decay: float = _parameter("of AdamW", "a number from 0 to 1", ge=0, le=1)
     dropout: float | None = _parameter(
@@ -108,9 +105,20 @@ class TeachParams(ZeroShotParams):
     )  # fmt: skip
 
 
-class TrainParams(TeachParams):
+class TeachParams(_TrainingParams):
+    """The parameters of teach; `teachers` has the seed."""
+
+    teacher_epochs: int = _parameter(
+        "passes of each teacher over the labelled reviews", "a whole number from 1 to 10000", ge=1, le=10**4
+    )
+
+
+class TrainParams(_TrainingParams):
     """The parameters of train."""
 
+    epochs: int = _parameter(
+        "passes over the training reviews, in whole batches", "a whole number from 1 to 10000", ge=1, le=10**4
+    )
     seed: int = _parameter("of training: new head, order of batches, dropout", _SEED, ge=0, lt=2**32)
     teachers: list[Annotated[int, Field(ge=0, lt=2**32)]] = _parameter(
         "seeds, such as `[1]`, each of a model that labels the reviews without labels, which training then reads too",
@@ -125,7 +133,7 @@ class TrainParams(TeachParams):
         return seeds
 
 
-class Params(PrepareParams, TrainParams):
+class Params(PrepareParams, TrainParams, TeachParams):
     """The whole of params.yaml: the parameters of check."""
 
     launch: str = _parameter(

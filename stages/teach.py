@@ -25,15 +25,17 @@ BASELINE = Path("models/baseline.npz")
 def main() -> None:
     """Train on the labelled reviews, blend with the baseline by validation, and write the soft labels."""
     seed = int(sys.argv[1])
-    params = TrainParams(**TeachParams.load().model_dump(), seed=seed, teachers=[])
+    params = TeachParams.load()
+    shared = params.model_dump(exclude={"teacher_epochs"})
+    training = TrainParams(**shared, epochs=params.teacher_epochs, seed=seed, teachers=[])
     train, validation, unlabelled = (pd.read_parquet(path) for path in PREPARED.values())
     if unlabelled.empty:
         raise InputError("params.yaml: teachers: no review without a label is left that stands in no other split")
     baseline = load_classifier(BASELINE)
-    trained = session.fine_tune(params, train, validation, [Path(__file__), *PREPARED.values(), BASELINE])
+    trained = session.fine_tune(training, train, validation, [Path(__file__), *PREPARED.values(), BASELINE])
 
     if trained.is_main:
-        model = TransformerClassifier(trained.trainer.model, trained.encoder, params.precision)
+        model = TransformerClassifier(trained.trainer.classifier.model, trained.encoder, params.precision)
         known = trained.validation, baseline.probabilities(validation["text"].tolist())
         blend = Blend(*known, validation["label"].to_numpy())
         texts = unlabelled["text"].tolist()

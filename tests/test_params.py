@@ -62,7 +62,7 @@ def test_a_stage_sees_only_its_own_parameters() -> None:
     ],
 )
 def test_a_bad_value_is_named(key: str, value: str, said: str) -> None:
-    Path("params.yaml").write_text(GOOD.replace(line(key), f"{key}: {value}"))
+    Path("params.yaml").write_text(GOOD.replace(f"\n{line(key)}", f"\n{key}: {value}"))
     with pytest.raises(InputError) as error:
         TrainParams.load()
     assert str(error.value).startswith(f"params.yaml: {key}: ")

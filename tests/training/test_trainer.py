@@ -102,17 +102,20 @@ def test_attention_is_in_float32_where_there_is_a_gradient() -> None:
     mask[0, ..., 20:] = False
     module = torch.nn.Module()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output, _ = attention.attend(module, *values, mask, is_causal=False)
+        query, key, value = values
+        output, _ = attention.attend(module, query, key, value, mask, is_causal=False)
         output.square().sum().backward()
         with torch.no_grad():
-            scored, _ = attention.attend(module, *values, mask, is_causal=False)
-        stock = torch.nn.functional.scaled_dot_product_attention(*values.detach(), mask).transpose(1, 2)
+            scored, _ = attention.attend(module, query, key, value, mask, is_causal=False)
+        stock = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2)
     exact = values.detach().float().requires_grad_()
-    expected = torch.nn.functional.scaled_dot_product_attention(*exact, mask).transpose(1, 2)
+    query, key, value = exact
+    expected = torch.nn.functional.scaled_dot_product_attention(query, key, value, mask).transpose(1, 2)
     rounded = expected.bfloat16()
     rounded.square().sum().backward()
     assert output.equal(rounded)
     assert values.grad is not None
+    assert exact.grad is not None
     assert values.grad.equal(exact.grad.bfloat16())
     assert scored.equal(stock)
     assert not scored.equal(output)
