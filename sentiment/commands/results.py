@@ -1,30 +1,20 @@
-"""Writes tables of README.md and docs/: the results, from the metrics that Git holds, and the parameters, from their schema."""
+"""Writes tables of README.md and docs/: the results, from the metrics of this run and of earlier commits, and the parameters."""
 
-import shutil
+import re
 from pathlib import Path
-from typing import Annotated
-
-import networkx as nx
-import typer
 
 from sentiment.atomic import replacing
 from sentiment.errors import InputError
 from sentiment.evaluation.report import with_interval
-from sentiment.evaluation.run import KeptRun, Run, repository
+from sentiment.evaluation.run import Run
 from sentiment.params import FILE, Params
 
-METRICS = Path("metrics")
 MODELS = {"baseline": "TF-IDF baseline", "zero_shot": "before fine-tuning", "test": "fine-tuned"}
+PAGES = {"README.md": "results", "docs/imdb.md": "results", "docs/parameters.md": "parameters"}
 
 
-# fmt: off
-def main(
-    keep: Annotated[str | None, typer.Option(metavar="NAME", help="first keep this workspace's metrics and params.yaml as metrics/NAME/")] = None,
-) -> None:
-# fmt: on
+def main() -> None:
     """Write the tables of results and parameters in README.md and docs/."""
-    if keep:
-        keep_run(METRICS / keep)
     for page, text in pages().items():
         with replacing(page) as partial:
             partial.write_text(text, encoding="utf-8")
@@ -33,53 +23,27 @@ def main(
 def pages() -> dict[Path, str]:
     """The pages that have tables, by file, with the tables as they are to be now.
 
-    Raises:
-        InputError: a page lacks the two lines between which its table goes.
-    """
-    rows = results()
-    tables = {
-        "README.md": ("results", [[*row[:3], row[-1]] for row in rows]),
-        "docs/imdb.md": ("results", rows),
-        "docs/parameters.md": ("parameters", parameters()),
-    }
-    return {Path(page): with_table(Path(page), name, table) for page, (name, table) in tables.items()}
-
-
-def with_table(page: Path, name: str, rows: list[list[str]]) -> str:
-    """The text of a page with a Markdown table of `rows`, the first of them its header, in the place of its last one."""
-    start, end = f"<!-- {name}: sentiment results -->\n", f"<!-- end of {name} -->\n"
-    text = page.read_text(encoding="utf-8")
-    if start not in text or end not in text:
-        raise InputError(f"{page}: has no {start.strip()} and {end.strip()}; the table goes between them")
-    lines = [f"| {' | '.join(cells)} |\n" for cells in rows]
-    lines.insert(1, "|" + "---|" * len(rows[0]) + "\n")
-    return text.split(start)[0] + start + "".join(lines) + end + text.split(end)[1]
-
-
-def keep_run(target: Path) -> None:
-    """Copy params.yaml and the metrics of every stage that is up to date, as all stages before it are, to `target`.
+    A page has its table between two lines, of which the first may name commits: `<!-- results: sentiment results COMMIT -->`.
 
     Raises:
-        InputError: no stage is up to date, or there is something else in its place.
+        InputError: a page lacks these lines, or names what is no run.
     """
-    if target.exists() and not (target / FILE).exists():
-        raise InputError(f"--keep {target.name}: {target} is there already and no kept run; choose another name")
-    with repository() as repo:
-        changed = set(repo.status()) - {"check"}  # which decides no result
-        graph = repo.index.graph
-        kept = [
-            out.def_path
-            for stage in repo.index.stages
-            if not changed & {before.addressing for before in {stage} | nx.descendants(graph, stage)}
-            for out in stage.outs
-            if out.is_metric
-        ]
-    if not kept:
-        raise InputError(f"--keep {target.name}: no metrics are up to date; `dvc repro` first")
-    with replacing(target) as folder:
-        folder.mkdir()
-        for path in [FILE, *kept]:
-            shutil.copy(path, folder)
+    texts = {}
+    for page, name in PAGES.items():
+        text = Path(page).read_text(encoding="utf-8")
+        between = re.search(
+            rf"<!-- {name}: sentiment results((?: \S+)*) -->\n(.*?)<!-- end of {name} -->", text, re.DOTALL
+        )
+        if not between:
+            frame = f"<!-- {name}: sentiment results --> and <!-- end of {name} -->"
+            raise InputError(f"{page}: has no {frame}; the table goes between them")
+        rows = parameters() if name == "parameters" else results(between[1].split())
+        if page == "README.md":
+            rows = [[*row[:3], row[-1]] for row in rows]
+        lines = [f"| {' | '.join(cells)} |\n" for cells in rows]
+        lines.insert(1, "|" + "---|" * len(rows[0]) + "\n")
+        texts[Path(page)] = text[: between.start(2)] + "".join(lines) + text[between.end(2) :]
+    return texts
 
 
 def parameters() -> list[list[str]]:
@@ -93,10 +57,13 @@ def parameters() -> list[list[str]]:
     return rows
 
 
-def results() -> list[list[str]]:
-    """Rows of the results, after a header: one for each model of each run, its 95 % interval behind its accuracy."""
+def results(commits: list[str]) -> list[list[str]]:
+    """Rows of the results, after a header: one for each model of the workspace's run and of those of earlier commits.
+
+    A 95 % interval stands behind each accuracy.
+    """
     rows = [["dataset", "model", "test accuracy", "macro F1", "F1 negative, positive", "challenge accuracy"]]
-    for run in [Run(), *(KeptRun(path.parent.name) for path in sorted(METRICS.glob(f"*/{FILE}")))]:
+    for run in [Run(), *map(Run, commits)]:
         rows += [row(run, name) for name in MODELS if run.has(f"metrics/{name}.json")]
     return rows
 
@@ -108,6 +75,8 @@ def row(run: Run, name: str) -> list[str]:
         model += f": {run.params['model'].split('/')[-1].split('@')[0]}"
     if name == "test":
         model += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
+        if run.params.get("teachers"):
+            model += f", `teachers={run.params['teachers']}`"
     start = [run.params["dataset"], model]
     if isinstance(metrics["accuracy"], str):
         return [*start, metrics["accuracy"], "", "", ""]

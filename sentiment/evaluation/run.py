@@ -82,7 +82,7 @@ class Run:
 
     def has(self, path: str) -> bool:
         """Whether the run has this file."""
-        return bool(self._files.exists(self._place(path)))
+        return bool(self._files.exists(path))
 
     def table(self, path: str) -> pd.DataFrame:
         """A .csv, .tsv or .parquet file that a stage wrote."""
@@ -126,7 +126,7 @@ class Run:
             InputError: it is neither here nor in DVC's cache or remote.
         """
         try:
-            return bytes(self._files.read_bytes(self._place(path)))
+            return bytes(self._files.read_bytes(path))
         except (DvcException, DataIndexDirError, OSError) as error:
             raise InputError(
                 f"{self._called(path)} is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed"
@@ -136,28 +136,8 @@ class Run:
         """The content of a YAML file of the run."""
         return parse_yaml(self.content(path).decode(errors="replace"), self._called(path))
 
-    def _place(self, path: str) -> str:
-        """Where the file is, which the pipeline wrote to `path`."""
-        return path
-
     def _called(self, path: str) -> str:
-        return self._place(path) if self._files is localfs else f"{self.name}: {path}"
-
-
-class KeptRun(Run):
-    """A run of which only params.yaml and metrics were kept, in the folder metrics/<name>/ (`sentiment results --keep`)."""
-
-    def __init__(self, name: str):
-        super().__init__()
-        self.name = name
-
-    @cached_property
-    def params(self) -> dict[str, Any]:
-        """The parameters that the stages ran with."""
-        return self.yaml(FILE)
-
-    def _place(self, path: str) -> str:
-        return f"metrics/{self.name}/{Path(path).name}"
+        return path if self._files is localfs else f"{self.name}: {path}"
 
 
 def previous_run() -> Run | None:

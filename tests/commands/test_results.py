@@ -1,5 +1,6 @@
-"""The results table, of the workspace's run and of those that were kept."""
+"""The results table, of the workspace's run and of those of earlier commits."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,49 +10,48 @@ from sentiment.errors import InputError
 from sentiment.evaluation.run import Run
 from tests.conftest import Clone
 
+PAGES = [Path("README.md"), Path("docs/imdb.md")]
 
-def test_a_kept_run_stays_in_the_table(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+
+def name_commits(*commits: str) -> None:
+    """Let both pages name these commits."""
+    for page in PAGES:
+        line = " ".join(["<!-- results: sentiment results", *commits, "-->"])
+        page.write_text(re.sub("<!-- results: .* -->", line, page.read_text()))
+
+
+def test_the_runs_of_earlier_commits_are_in_the_table(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.folder)
-    config = Path("models/classifier/config.json")
-    content = config.read_bytes()
-    config.unlink()  # so that training is not up to date
-    results.main(keep="mine")
-    kept = Path("metrics/mine")
-    assert sorted(path.name for path in kept.iterdir()) == [
-        "baseline.json", "params.yaml", "zero_shot.json"
-    ]  # fmt: skip
-    config.write_bytes(content)
-    results.main(keep="mine")
-    assert {path.name for path in kept.iterdir()} > {"challenge.json", "test.json", "train.json", "validation.json"}
-
-    page = Path("docs/imdb.md").read_text()
-    table = page.split("<!-- results: sentiment results -->\n")[1].split("<!-- end of results -->")[0].splitlines()
+    (copy.folder / "metrics/test.json").write_text(
+        (copy.folder / "metrics/test.json").read_text().replace('"macro_f1": 0.', '"macro_f1": 1.')
+    )  # in the workspace alone
+    name_commits("HEAD")
+    results.main()
+    readme, page = (path.read_text() for path in PAGES)
+    table = page.split("<!-- results: sentiment results HEAD -->\n")[1].split("<!-- end of results -->")[0].splitlines()
     sample = [line for line in table if line.startswith("| sample |")]
-    assert len(sample) == 6
-    assert sample[:3] == sample[3:]
-    metrics = Run().metrics("test")
+    assert len(table) == 2 + len(sample) == 8
+    assert sample[:2] == sample[3:5]
+    metrics = Run("HEAD").metrics("test")
     accuracy = f"| fine-tuned: all-MiniLM-L6-v2, `lr=0.0002`, `epochs=1` | {metrics['accuracy']:.4f} ("
     assert accuracy in sample[2]
-    assert f" | {metrics['macro_f1']:.4f} | " in sample[2]
-    assert sum(line.startswith("| imdb |") for line in table) == 2
-    readme = Path("README.md").read_text()
+    assert f" | {metrics['macro_f1']:.4f} | " in sample[5]
+    assert f" | {metrics['macro_f1'] + 1:.4f} | " in sample[2]
     assert readme.count(accuracy) == 2
     results.main()
-    assert (Path("README.md").read_text(), Path("docs/imdb.md").read_text()) == (readme, page)
+    assert [path.read_text() for path in PAGES] == [readme, page]
 
 
 def test_what_cannot_be_written_is_one_line(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.folder)
-    with pytest.raises(InputError, match="^--keep plots: metrics/plots is there already and no kept run; choose"):
-        results.main(keep="plots")
-    assert Path("metrics/plots/roc.csv").exists()
-    copy.set(validation_size="0.3")  # all follow from it
-    with pytest.raises(InputError, match="^--keep mine: no metrics are up to date; `dvc repro` first$"):
-        results.main(keep="mine")
     before = Path("README.md").read_text()
+    name_commits("0123abc")
+    with pytest.raises(InputError, match="^0123abc: no such run; allowed: a commit"):
+        results.main()
+    name_commits()
     Path("docs/parameters.md").write_text("# Films\n")
     with pytest.raises(
         InputError, match="^docs/parameters.md: has no <!-- parameters: sentiment results --> and <!-- end"
     ):
         results.main()
-    assert Path("README.md").read_text() == before
+    assert re.sub("<!-- results.*", "", before) == re.sub("<!-- results.*", "", Path("README.md").read_text())

@@ -8,7 +8,7 @@ import pytest
 
 from sentiment.errors import InputError
 from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
-from sentiment.evaluation.run import KeptRun, Run, experiments, previous_run, provenance
+from sentiment.evaluation.run import Run, experiments, previous_run, provenance
 from tests.conftest import SMALL, Clone
 
 MISSING = "is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed"
@@ -80,16 +80,6 @@ def test_experiments_are_those_of_head_and_of_named_commits(copy: Clone, monkeyp
     copy.commit()
     assert experiments() == []
     assert experiments("HEAD~1", "before") == ["before"]
-
-
-def test_a_kept_run_is_read_from_its_folder_alone(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(copy.folder)
-    kept = KeptRun("imdb")
-    assert kept.params["dataset"] == "imdb"
-    assert kept.metrics("test")["accuracy"] == 0.92792
-    assert not kept.has("metrics/zero_shot.json")
-    with pytest.raises(InputError, match=f"^metrics/imdb/test.parquet {MISSING}$"):
-        kept.scored("test")
 
 
 def test_the_previous_run_has_other_predictions(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,17 +91,6 @@ def test_the_baseline_on_disk_is_the_one_that_was_scored(ran: Clone) -> None:
     assert accuracy > 0.65  # of 64 training reviews
 
 
-def test_a_run_is_kept_for_the_readme_without_what_is_stale(copy: Clone) -> None:
-    rows = (copy.folder / "README.md").read_text().count("TF-IDF baseline")
-    copy.run("sentiment results --keep first")
-    assert "first/test.json" in str(sorted((copy.folder / "metrics").rglob("*.json")))
-    copy.set(lr="1e-5")  # now what train and evaluate made is of another run
-    copy.run("sentiment results --keep second")
-    kept = {path.name for path in (copy.folder / "metrics/second").iterdir()}
-    assert kept == {"params.yaml", "baseline.json", "zero_shot.json"}
-    assert (copy.folder / "README.md").read_text().count("TF-IDF baseline") == rows + 2
-
-
 def test_metrics_are_there_before_anything_has_run(clone: Clone) -> None:
     assert "metrics/test.json" in clone.run("dvc metrics show")
     assert "zero_shot" in clone.run("dvc dag")
