@@ -23,10 +23,9 @@ def main() -> None:
     source = dataset.read_source(params.dataset)
     if params.teachers and not source.names_unlabelled:
         raise InputError(
-            f"params.yaml: teachers: data/{params.dataset}/dataset.yaml names no reviews for them to label; `unlabelled` "
-            "there does; allowed without: []"
+            f"params.yaml: teachers: data/{params.dataset}/dataset.yaml names no reviews for them to label; name some there "
+            "by `unlabelled`, or let teachers be []"
         )
-    soft_labels.remove_others(params.teachers)
     if params.exports:
         with extra("onnx"):
             import onnxruntime  # noqa: F401
@@ -50,6 +49,7 @@ def main() -> None:
     if model.local and not model.inside:
         print(f"{params.model} lies outside the repository; others need it inside, with `dvc add`, to train the same")
     pretrained.point_to(model)
+    soft_labels.remove_others(params.teachers)
     with atomic.replacing(CHECKED) as path:
         path.write_text("The stage `check` accepts params.yaml and the pretrained model.\n", encoding="utf-8")
 
