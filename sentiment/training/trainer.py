@@ -133,7 +133,6 @@ def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> Tra
         InputError: the processes cannot share a batch evenly.
     """
     cuda = torch.cuda.is_available()
-    tokens = scoring.TOKENS_A_BATCH["cuda" if cuda else "cpu"]
     args = TrainingArguments(
         output_dir=str(folder),
         learning_rate=params.lr,
@@ -159,6 +158,7 @@ def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> Tra
             f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"
         )
     share = params.batch_size // args.world_size
+    tokens = scoring.TOKENS_A_BATCH["cpu"] * (2 if args.bf16 else 1)  # half the bytes each
     most = share if cuda else min(share, tokens // lengths(params)["train_max_length"])
     args.per_device_train_batch_size = micro_batch_size(share, most // parts)
     args.gradient_accumulation_steps = share // args.per_device_train_batch_size
