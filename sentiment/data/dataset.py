@@ -233,18 +233,20 @@ def load_unlabelled(name: str) -> pd.DataFrame:
         InputError: the first fault found, with its file and row.
     """
     source, folder = read_source(name), DATA / name
+    if not source.names_unlabelled:
+        return pd.DataFrame(columns=["id", "text"], dtype="str")
     counts: dict[str, Counter[str]] = {"rows": Counter(), "text_bytes": Counter()}
+    blocks: list[pd.DataFrame] = []
     readers = [(reader, False) for reader in _unlabelled_readers(folder, source)]
     if source.spellings()["unlabelled"]:
         readers += [(reader, True) for _, reader in _readers(folder, source, needed=[])]
-    blocks = [pd.DataFrame(columns=["text"], dtype="str")]
     with Progress(f"reading {folder}, unlabelled", sum(reader.size for reader, _ in readers), "B") as bar:
         for reader, by_label in readers:
             columns = [*source.texts, *([source.group] if source.group else []), *([source.label] if by_label else [])]
             reader.require(*columns)
             blocks += _frames(_unlabelled_records(source, _watched(reader, bar.update), by_label, counts))
     _check_counts(folder, source, counts, ["unlabelled"])
-    if readers and not counts["rows"]["unlabelled"]:
+    if not counts["rows"]["unlabelled"]:
         raise InputError(f"{folder}: there are no unlabelled reviews")
     reviews = pd.concat(blocks, ignore_index=True)
     reviews.insert(0, "id", "unlabelled-" + (reviews.index + 1).astype("str"))
