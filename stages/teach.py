@@ -39,10 +39,10 @@ def main() -> None:
         known = trained.validation, baseline.probabilities(validation["text"].tolist())
         blend = Blend(*known, validation["label"].to_numpy())
         texts = unlabelled["text"].tolist()
-        with Progress("labelling", 2 * len(texts)) as bar:
-            probability = blend.probabilities(
-                model.probabilities(texts, bar.update), baseline.probabilities(texts, bar.update)
-            )
+        with Progress("labelling", len(texts)) as bar:
+            by_model = model.probabilities(texts, bar.update)
+        with Progress("labelling by n-grams", len(texts)) as bar:
+            probability = blend.probabilities(by_model, baseline.probabilities(texts, bar.update))
         path = soft_labels.path(seed)
         with atomic.replacing(path) as target:
             unlabelled[["id"]].assign(probability=probability).to_parquet(target, index=False)
