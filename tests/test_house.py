@@ -210,6 +210,9 @@ def test_the_lock_installs_cuda_where_there_is_a_gpu() -> None:
 
 def test_the_pages_have_the_tables_that_the_command_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
+    named = re.findall(r"<!-- results: sentiment results (\w+)", (ROOT / "README.md").read_text())
+    if any(subprocess.run(["git", "cat-file", "-e", commit], check=False).returncode for commit in named):
+        pytest.skip("a clone without the whole history")
     of_workspace = results.pages()
     monkeypatch.setattr(results, "Run", lambda name="HEAD": Run(name))  # on AMX or CUDA, a run has other figures
     for page, text in results.pages().items():
