@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -58,3 +59,14 @@ def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False)
     assert ended.stderr == "error: interrupted; nothing half-written was kept\n"
     assert ended.returncode != 0
+
+
+@pytest.mark.parametrize(("command", "package"), [("demo", "gradio"), ("serve", "fastapi")])
+def test_a_missing_extra_is_one_line_before_anything_is_read(command: str, package: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules['{package}'] = None; from sentiment.cli import main; main()"
+    process = subprocess.run(
+        [sys.executable, "-c", code, command], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert process.stderr == f"error: {package} is not installed: pip install -e '.[{command}]'\n"
+    assert process.returncode == 1

@@ -134,36 +134,19 @@ def test_no_stage_depends_on_a_part_of_an_output() -> None:
 
 
 # What each may not load: `evaluate` and `datasets` take seconds, torch more.
+MODELS = ["torch", "evaluate", "datasets", "transformers", "sklearn"]
 LIGHT = {
     "stages.check": ["torch", "evaluate", "datasets", "sklearn"],
     "stages.prepare": ["torch", "evaluate", "datasets", "transformers"],
     "stages.baseline": ["torch", "evaluate", "datasets", "transformers"],
     "stages.zero_shot": ["torch", "evaluate", "datasets", "sklearn"],
     "sentiment.cli": ["torch", "pandas", "numpy", "pydantic", "dvc"],
-    "sentiment.commands.best": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
-    "sentiment.commands.compare": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
-    "sentiment.commands.report": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
-    "sentiment.commands.results": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
-    "sentiment.commands.predict": [
-        "torch",
-        "evaluate",
-        "datasets",
-        "transformers",
-        "sklearn",
-        "pandas",
-        "scipy",
-        "ray",
-    ],
-    "sentiment.commands.serve": [
-        "torch",
-        "evaluate",
-        "datasets",
-        "transformers",
-        "sklearn",
-        "pandas",
-        "dvc",
-        "fastapi",
-    ],
+    "sentiment.commands.best": MODELS,
+    "sentiment.commands.compare": MODELS,
+    "sentiment.commands.report": MODELS,
+    "sentiment.commands.results": MODELS,
+    "sentiment.commands.predict": [*MODELS, "pandas", "scipy", "ray"],
+    "sentiment.commands.serve": [*MODELS, "pandas", "dvc", "fastapi"],
     "sentiment.commands.share": ["torch", "pandas", "sklearn"],
     "sentiment.commands.verify": ["torch", "pandas", "sklearn"],
 }

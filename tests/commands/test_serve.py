@@ -24,7 +24,7 @@ from sentiment.listening import listen
 from sentiment.model import onnx_export
 from sentiment.model.classifier import load_classifier
 from sentiment.model.transformer import load_weights
-from tests.conftest import ROOT, Clone
+from tests.conftest import Clone
 from tests.helpers.servers import free_port
 from tests.pipeline.test_export import write_random
 from tests.test_docs import blocks, commands
@@ -367,13 +367,3 @@ def test_a_model_that_cannot_be_served_is_one_line(ran: Clone) -> None:
     assert printed == (
         "error: models/baseline.npz: cannot be served; allowed: models/classifier, models/int8, or a copy of one\n"
     )
-
-
-def test_no_fastapi_is_one_line_before_anything_is_read(tmp_path: Path) -> None:
-    code = "import sys; sys.modules['fastapi'] = None; sys.argv[1:] = ['serve']; from sentiment.cli import main; main()"
-    process = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
-        capture_output=True, check=False,
-    )  # fmt: skip
-    assert process.stderr == "error: fastapi is not installed: pip install -e '.[serve]'\n"
-    assert process.returncode == 1
