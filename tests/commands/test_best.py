@@ -16,7 +16,7 @@ def tried(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A copy of `ran` with an experiment that was trained alone, which is in the workspace too, and one on other data."""
     clone = copy_into(tmp_path_factory.mktemp("tried"), ran)
     clone.run("dvc exp run --temp --name other-data -S validation_size=0.2 train")
-    clone.run("dvc exp run --name trained-alone -S lr=1e-3 -S max_length=32 train")
+    clone.run("dvc exp run --name trained-alone -S lr=1e-3 -S max_length=16 train")
     return clone
 
 
@@ -33,7 +33,7 @@ def test_runs_are_ranked_by_validation(tried: Clone) -> None:
     assert row["validation"]["accuracy"] == pytest.approx(accuracy)
     assert row["validation"]["accuracy_low"] <= accuracy <= row["validation"]["accuracy_high"]
     # Neither params.yaml of HEAD nor stages that have not run since, such as zero_shot, have a say.
-    assert (row["params"]["lr"], row["params"]["max_length"]) == (1e-3, 32)
+    assert (row["params"]["lr"], row["params"]["max_length"]) == (1e-3, 16)
     assert sum(row["probability_best"] for row in ranking["runs"]) == pytest.approx(1)
     assert ranking["runs"][0]["in_set"]
     assert list(ranking["left_out"]) == ["other-data"]

@@ -116,13 +116,13 @@ def test_what_has_no_seeds_to_compare_is_one_line(tried: Clone) -> None:
 
 @pytest.mark.slow
 def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone) -> None:
-    tried.run("dvc exp run --temp --name fast -S lr=1e-3 -S max_length=32 -S seed=3")
+    tried.run("dvc exp run --temp --name fast -S lr=1e-3 -S max_length=16 -S seed=3")
     assert tried.run(f"{COMPARE} HEAD fast --seeds", fails=True) == (
         "error: fast: one seed was run and evaluated with its parameters, and two are the least; "
         "`sentiment compare HEAD fast --seeds 3` queues what is missing\n"
     )
     # HEAD's parameters have the seeds 42 and 7, the other's 3: each lacks those of the other.
-    missing = ["seed=3", "max_length=32 lr=0.001 seed=7", "max_length=32 lr=0.001 seed=42"]
+    missing = ["seed=3", "max_length=16 lr=0.001 seed=7", "max_length=16 lr=0.001 seed=42"]
     then = "`dvc queue start` runs them, then `sentiment compare HEAD fast --seeds`"
     for _ in range(2):  # what waits already is not queued again
         words = tried.run(f"{COMPARE} HEAD fast --seeds 3")
@@ -134,7 +134,7 @@ def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone
     assert status.count("Success") == 3, status
 
     result = json.loads(tried.run(f"{COMPARE} HEAD fast --seeds 3 --json"))
-    assert result["params"] == {"max_length": {"old": 64, "new": 32}, "lr": {"old": 0.0002, "new": 0.001}}
+    assert result["params"] == {"max_length": {"old": 32, "new": 16}, "lr": {"old": 0.0002, "new": 0.001}}
     for side in ("old", "new"):
         runs = result[side]["seeds"]
         assert list(runs) == ["3", "7", "42"]

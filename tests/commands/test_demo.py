@@ -139,7 +139,7 @@ def test_a_review_gets_the_probability_that_evaluate_gives_it(
 
 
 def test_what_was_not_read_is_shown_as_such(page: "Page") -> None:
-    read = ["film"] * 16, ["film"] * 46  # max_length is 64 here, two of which are special
+    read = ["film"] * 8, ["film"] * 22  # max_length is 32 here, two of which are special
     classified(page, " ".join([*read[0], *["boat"] * 138, *read[1]]))
     pieces = highlighted(page)
     (cut,) = (number for number, (_, label) in enumerate(pieces) if label.startswith("not read"))

@@ -252,4 +252,4 @@ def test_reviews_can_be_shorter_in_training_than_in_use(tiny: Clone) -> None:
     tiny.set(train_max_length="16")
     tiny.run("python -m stages.train")
     assert 15 < tiny.details("train")["tokens_per_review"] <= 16
-    assert json.loads((tiny.folder / "models/classifier/config.json").read_text())["review_max_length"] == 64
+    assert json.loads((tiny.folder / "models/classifier/config.json").read_text())["review_max_length"] == 32
