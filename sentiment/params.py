@@ -125,12 +125,12 @@ class TrainParams(_TrainingParams):
         "[] or a list of different whole numbers from 0 to 4294967295, such as [1]",
     )  # fmt: skip
 
-    @field_validator("teachers")
+    @field_validator("teachers", "exports", check_fields=False)
     @classmethod
-    def _different(cls, seeds: list[int]) -> list[int]:
-        if len(set(seeds)) < len(seeds):
+    def _different(cls, values: list[Any]) -> list[Any]:
+        if len(set(values)) < len(values):
             raise ValueError("twice the same")
-        return seeds
+        return values
 
 
 class Params(PrepareParams, TrainParams, TeachParams):
@@ -140,4 +140,7 @@ class Params(PrepareParams, TrainParams, TeachParams):
         "what starts training: `python`, or `torchrun --standalone --nproc-per-node 8` for eight GPUs",
         "python, or a launcher such as torchrun --standalone --nproc-per-node 8", min_length=1,
     )  # fmt: skip
-    exports: list[Literal["int8"]] = _parameter("`[int8]` also makes `models/int8/`", "[] or [int8]", max_length=1)
+    exports: list[Literal["fp32", "int8"]] = _parameter(
+        "`[int8]` also makes `models/int8/`, `[fp32]` `models/fp32/`, in ONNX for CPUs",
+        "[], [int8], [fp32] or [int8, fp32]",
+    )

@@ -1,9 +1,10 @@
-"""Exports models/classifier/ to int8 for CPUs, in ONNX, and measures what that costs: models/int8/, metrics/int8.json.
+"""Exports models/classifier/ to ONNX for CPUs, and measures what that costs: models/int8/ and metrics/int8.json, or fp32.
 
-Not part of the default run: `dvc exp run -S 'exports=[int8]'`.
+Not part of the default run: `dvc exp run -S 'exports=[int8]'`. What follows -m stages.export is the precision.
 """
 
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -17,12 +18,14 @@ from sentiment.model.transformer import load_weights
 from sentiment.params import Params
 from sentiment.progress import Progress
 
-SOURCE, TARGET = Path("models/classifier"), Path("models/int8")
+SOURCE = Path("models/classifier")
 TIMED = 128  # reviews that both models score, for the ratio of their speeds
 
 
 def main() -> None:
-    """Write the int8 model, score the test split with it, and compare with the predictions of evaluate."""
+    """Write the model in ONNX, score the test split with it, and compare with the predictions of evaluate."""
+    precision = sys.argv[1]
+    target = Path("models", precision)
     Params.load()
     fine_tuned = load_classifier(SOURCE)
     test = pd.read_parquet("data/prepared/test.parquet")
@@ -30,24 +33,24 @@ def main() -> None:
     sampled = test["text"].sample(min(TIMED, len(test)), random_state=0).tolist()
     before = seconds_to_score(fine_tuned, sampled)
 
-    with atomic.replacing(TARGET) as folder:
+    with atomic.replacing(target) as folder:
         shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("*.safetensors*"))
-        onnx_export.write_int8(load_weights(SOURCE), folder / "model.onnx")
-    int8 = load_classifier(TARGET)
-    ratio = before / seconds_to_score(int8, sampled)
+        onnx_export.write(load_weights(SOURCE), folder / "model.onnx", precision)
+    exported = load_classifier(target)
+    ratio = before / seconds_to_score(exported, sampled)
     started = time.perf_counter()
-    with Progress("scoring in int8", len(test)) as bar:
-        probability = int8.probabilities(test["text"].tolist(), bar.update)
+    with Progress(f"scoring in {precision}", len(test)) as bar:
+        probability = exported.probabilities(test["text"].tolist(), bar.update)
     seconds = time.perf_counter() - started
 
     metrics = accuracy_change(test, evaluated, probability)
-    for name, path in {"megabytes": TARGET, "megabytes_fine_tuned": SOURCE}.items():
+    for name, path in {"megabytes": target, "megabytes_fine_tuned": SOURCE}.items():
         metrics[name] = round(sum(file.stat().st_size for file in path.iterdir()) / 1e6, 1)
-    atomic.write_json("metrics/int8.json", {"accuracy": metrics["accuracy"], "details": [metrics]})
+    atomic.write_json(f"metrics/{precision}.json", {"accuracy": metrics["accuracy"], "details": [metrics]})
     speed = {"seconds": seconds, "reviews_per_second": len(test) / seconds, "times_fine_tuned": ratio}
-    atomic.write_json("metrics/speed/int8.json", speed)
+    atomic.write_json(f"metrics/speed/{precision}.json", speed)
     print(
-        f"int8: test accuracy {metrics['accuracy']:.4f}, {metrics['accuracy_change']:+.4f} "
+        f"{precision}: test accuracy {metrics['accuracy']:.4f}, {metrics['accuracy_change']:+.4f} "
         f"({metrics['accuracy_change_low']:+.4f} to {metrics['accuracy_change_high']:+.4f}); {metrics['flipped']} of "
         f"{len(test):,} predictions flipped; {metrics['megabytes']} MB instead of {metrics['megabytes_fine_tuned']}, "
         f"{ratio:.1f} times the speed"
@@ -62,4 +65,4 @@ def seconds_to_score(classifier: Classifier, texts: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    stage.run(main, "export@int8")
+    stage.run(main, f"export@{sys.argv[1]}")

@@ -123,7 +123,7 @@ def row(kind: str, folder: Path) -> str:
 
     def export() -> None:
         shutil.copytree(folder / "classifier", folder / "int8", ignore=shutil.ignore_patterns("*.safetensors"))
-        onnx_export.write_int8(load_weights(folder / "classifier"), folder / "int8/model.onnx")
+        onnx_export.write(load_weights(folder / "classifier"), folder / "int8/model.onnx", "int8")
         np.testing.assert_allclose(load_classifier(folder / "int8").probabilities(texts), score(), rtol=0, atol=0.05)
 
     cells = [cell(train), cell(score), cell(export)]

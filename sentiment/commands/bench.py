@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import date
@@ -34,7 +34,7 @@ from sentiment.data.dataset import load
 from sentiment.model import onnx_export, pretrained, scoring
 from sentiment.model.classifier import save_transformer
 from sentiment.model.encoding import Encoder
-from sentiment.model.int8 import Int8Classifier
+from sentiment.model.onnx_classifier import OnnxClassifier
 from sentiment.model.scoring import TransformerClassifier
 from sentiment.model.transformer import build_classifier, set_dropout
 from sentiment.params import TrainParams
@@ -44,6 +44,7 @@ MAX_LENGTH, BATCH_SIZE = 512, 16
 TO_TRAIN, TO_SCORE = 480, 256  # reviews
 # The words of IMDb's reviews are about log-normal.
 MEDIAN_WORDS, P95_WORDS = 173, 593
+PEAK_SIZE = {"cuda": 8192, "cpu": 1536}  # of the matrices whose product shows what a machine can do
 INSTRUCTION_SETS = ("avx2", "avx_vnni", "avx512_f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 
 
@@ -156,7 +157,8 @@ def matmul_peak() -> float:
 
     A processor without bf16 products takes minutes for them, and is not asked.
     """
-    device, size = ("cuda", 8192) if torch.cuda.is_available() else ("cpu", 1536)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    size = PEAK_SIZE[device]
     best = 0.0
     for dtype in (torch.float32, torch.bfloat16) if scoring.multiplies_bf16() else (torch.float32,):
         left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
@@ -313,50 +315,22 @@ def fp32(texts: list[str], labels: list[int], seconds: float, turn: int) -> Meas
     return timed(TransformerClassifier(model, encoder).probabilities, model, encoder, texts, peak)
 
 
-def int8(texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
-    """The same with the int8 model that export writes."""
+def exported(precision: str, texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
+    """ONNX Runtime with the model that export writes; each review alone, by one thread, on all cores."""
     peak = matmul_peak()
     model, encoder = new_model()
-    return timed(int8_classifier().probabilities, model, encoder, texts, peak)
+    return timed(onnx_classifier(precision).probabilities, model, encoder, texts, peak)
 
 
 @cache
-def int8_classifier() -> Int8Classifier:
-    """The int8 model that export writes."""
+def onnx_classifier(precision: str) -> OnnxClassifier:
+    """The model that export writes."""
     model, encoder = new_model()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_transformer(folder, model, encoder, "")
-        onnx_export.write_int8(model, folder / "model.onnx")
-        return Int8Classifier(folder)
-
-
-def onnx(texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
-    """ONNX Runtime in fp32, attention as its own operator; each review alone, by one thread, on all cores."""
-    peak = matmul_peak()
-    model, encoder = new_model()
-    session = onnx_session()
-
-    def score(texts: list[str]) -> None:
-        with ThreadPoolExecutor(torch.get_num_threads()) as threads:
-            for _ in threads.map(lambda ids: session.run(None, {"input_ids": [ids]}), encoder(texts)[0]):
-                pass
-
-    return timed(score, model, encoder, texts, peak)
-
-
-@cache
-def onnx_session() -> Any:
-    """The model in ONNX Runtime."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    graph = onnx_export.onnx_graph(new_model()[0]).SerializeToString()
-    # The fusion is left out here too: with it, fewer reviews a second.
-    return onnxruntime.InferenceSession(
-        graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=["SkipLayerNormFusion"]
-    )
+        onnx_export.write(model, folder / "model.onnx", precision)
+        return OnnxClassifier(folder)
 
 
 def openvino(bits: int, texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
@@ -436,10 +410,10 @@ SCORING: dict[str, Recipe] = {
 }
 # Of CPUs: a package that is needed, and the recipe.
 _RUNTIMES: dict[str, tuple[str, Recipe]] = {
-    "ONNX Runtime, fp32": ("onnxruntime", onnx),
     "OpenVINO, fp32": ("openvino", partial(openvino, 32)),
     "OpenVINO, int8 by NNCF": ("nncf", partial(openvino, 8)),
-    "this evaluate stage, int8": ("onnxruntime", int8),
+    "ONNX Runtime, models/fp32": ("onnxruntime", partial(exported, "fp32")),
+    "ONNX Runtime, models/int8": ("onnxruntime", partial(exported, "int8")),
 }
 MISSING: dict[str, str] = {}  # what is left out, and the package that it lacks
 if not torch.cuda.is_available():

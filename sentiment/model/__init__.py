@@ -1,1 +1,1 @@
-"""Models: pretrained ones, encoding, scoring, the n-gram baseline, and int8."""
+"""Models: pretrained ones, encoding, scoring, the n-gram baseline, and ONNX."""

@@ -49,7 +49,7 @@ def load_classifier(path: str | Path, precision: str = "auto") -> Classifier:
     """The classifier that train, export or baseline wrote.
 
     Args:
-        path: models/classifier, models/int8, models/baseline.npz, or a copy of one.
+        path: models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one.
         precision: `auto`, `bf16` or `fp32`, of a transformer in PyTorch.
 
     Raises:
@@ -63,10 +63,10 @@ def load_classifier(path: str | Path, precision: str = "auto") -> Classifier:
         with loading(str(path)):
             return baseline.load(path)
     if (path / "model.onnx").is_file():
-        from sentiment.model.int8 import Int8Classifier
+        from sentiment.model.onnx_classifier import OnnxClassifier
 
         with loading(str(path)):
-            return Int8Classifier(path)
+            return OnnxClassifier(path)
     return load_transformer(path, precision)
 
 

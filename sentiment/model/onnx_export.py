@@ -1,4 +1,4 @@
-"""ONNX export of a fine-tuned transformer, with int8 weights."""
+"""ONNX export of a fine-tuned transformer, in fp32 or with int8 weights."""
 
 import io
 import logging
@@ -17,8 +17,13 @@ from sentiment.errors import extra
 ATTENTION = "onnxruntime"
 
 
-def write_int8(model: PreTrainedModel, file: Path) -> None:
-    """Write a classifier as ONNX with int8 weights, a scale for each output; activations are quantised as they come.
+def write(model: PreTrainedModel, file: Path, precision: str) -> None:
+    """Write a classifier as ONNX.
+
+    Args:
+        model: a two-label sequence classifier.
+        file: to be written.
+        precision: `fp32`; or `int8`: weights with a scale for each output, and activations quantised as they come.
 
     Raises:
         InputError: the extra `onnx` is not installed.
@@ -27,6 +32,9 @@ def write_int8(model: PreTrainedModel, file: Path) -> None:
         from onnx import TensorProto
         from onnxruntime.quantization import QuantType, quantize_dynamic
     graph = onnx_graph(model)
+    if precision == "fp32":
+        file.write_bytes(graph.SerializeToString())
+        return
     flat = {tensor.name for tensor in graph.graph.initializer if len(tensor.dims) == 2}
     products = [node for node in graph.graph.node if node.op_type == "MatMul" and node.input[1] not in flat]
     logging.disable(logging.WARNING)  # the advice to optimise beforehand: ONNX Runtime does when it loads

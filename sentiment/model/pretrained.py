@@ -127,7 +127,7 @@ def fetch(model: str) -> Pretrained:
         folder, source = _from_package(), f"{PACKAGED}@sha256:{PACKAGED_SHA256[:12]}"
     elif local:
         folder, source = Path(model), Path(model).absolute().name
-        if folder.resolve() in (Path("models", name).resolve() for name in ("classifier", "int8")):
+        if folder.resolve() in (Path("models", name).resolve() for name in ("classifier", "fp32", "int8")):
             raise InputError(
                 f"params.yaml: model: {model} is what the pipeline writes; copy it to another folder first"
             )

@@ -8,11 +8,10 @@ from torch.nn.functional import cross_entropy
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
 from sentiment.errors import InputError, loading
-from sentiment.model import scoring
+from sentiment.model import onnx_export, scoring
 from sentiment.model.classifier import save_transformer
 from sentiment.model.encoding import SHORTEST, Encoder
-from sentiment.model.int8 import Int8Classifier
-from sentiment.model.onnx_export import write_int8
+from sentiment.model.onnx_classifier import OnnxClassifier
 from sentiment.model.pretrained import Pretrained
 from sentiment.model.transformer import build_classifier, check_lengths, logits_of
 from sentiment.params import Params
@@ -42,8 +41,8 @@ def try_model(pretrained: Pretrained, params: Params) -> None:
                 f"params.yaml: dropout: {params.dropout} is not allowed: {pretrained.source} draws random numbers in training "
                 "all the same; allowed: null (its own dropout), or a share above 0"
             )
-    if params.exports:
-        check_export(model, encoder, pretrained.source)
+    for precision in params.exports:
+        check_export(model, encoder, pretrained.source, precision)
 
 
 def order_matters(model: PreTrainedModel, encoder: Encoder) -> bool:
@@ -70,16 +69,16 @@ def two_steps(model: PreTrainedModel, encoder: Encoder, length: int) -> tuple[to
     return logits[0], logits[1]
 
 
-def check_export(model: PreTrainedModel, encoder: Encoder, source: str) -> None:
-    """Raise InputError unless a model can be exported to int8 and then scores a review."""
+def check_export(model: PreTrainedModel, encoder: Encoder, source: str, precision: str) -> None:
+    """Raise InputError unless a model can be exported to `fp32` or `int8` and then scores a review."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_transformer(folder, model, encoder, source)
         try:
-            write_int8(model, folder / "model.onnx")
-            Int8Classifier(folder).probabilities(["A review."])
+            onnx_export.write(model, folder / "model.onnx", precision)
+            OnnxClassifier(folder).probabilities(["A review."])
         except InputError:
             raise
         except Exception as error:  # PyTorch's exporter and ONNX Runtime have many
             fault = f"{source} cannot be exported ({type(error).__name__})"
-            raise InputError(f"params.yaml: exports: int8 is not allowed: {fault}; allowed: []") from error
+            raise InputError(f"params.yaml: exports: {precision} is not allowed: {fault}; allowed: []") from error

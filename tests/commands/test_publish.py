@@ -185,7 +185,7 @@ def test_a_card_of_hub_data_and_of_another_pretrained_model(copy: Clone, monkeyp
         f"test/tiny at revision `{hub.COMMIT}`",
         f"at revision `{source.revision}`",
         "of <https://example.org/somebody/films>",
-        "up to 64 tokens, as the lines above do it",
+        "up to 32 tokens, as the lines above do it",
         "0.9877",
     ):
         assert words in card.text

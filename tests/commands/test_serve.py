@@ -86,7 +86,7 @@ def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 96}
     write_random(folder / "classifier", "bert", **sizes)
     shutil.copytree(folder / "classifier", folder / "int8", ignore=shutil.ignore_patterns("*.safetensors"))
-    onnx_export.write_int8(load_weights(folder / "classifier"), folder / "int8/model.onnx")
+    onnx_export.write(load_weights(folder / "classifier"), folder / "int8/model.onnx", "int8")
     return folder / "int8"
 
 
@@ -174,7 +174,7 @@ def test_info_says_what_the_run_says(ran: Clone, served: Server, served_int8: Se
     assert info["stale"] == []
     measured = ran.details("test")
     assert info["test_accuracy"] == {key: measured[key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
-    assert (info["model"], info["max_length"], info["truncation"]) == ("models/classifier", 64, "head_tail")
+    assert (info["model"], info["max_length"], info["truncation"]) == ("models/classifier", 32, "head_tail")
     copy = httpx2.get(f"{served_int8.address}/info").json()
     assert (copy["model"], copy["commit"], copy["test_accuracy"]) == (str(int8), None, None)
 
@@ -365,5 +365,5 @@ def test_it_listens_on_this_machine_alone(served: Server) -> None:
 def test_a_model_that_cannot_be_served_is_one_line(ran: Clone) -> None:
     printed = ran.run("python -m sentiment serve --port 0 --model models/baseline.npz", fails=True)
     assert printed == (
-        "error: models/baseline.npz: cannot be served; allowed: models/classifier, models/int8, or a copy of one\n"
+        "error: models/baseline.npz: cannot be served; allowed: models/classifier, models/fp32, models/int8, or a copy of one\n"
     )

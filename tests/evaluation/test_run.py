@@ -27,7 +27,7 @@ def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytes
     shutil.rmtree("metrics")
     shutil.rmtree("data/prepared")
     pd.testing.assert_frame_equal(commit.scored("test"), test)
-    assert len(commit.scored("challenge")) == 85
+    assert len(commit.scored("challenge")) == 30
     validation = commit.scored("validation")
     right = ((validation["probability"] >= 0.5) == validation["label"]).mean()
     assert right == pytest.approx(commit.metrics("train")["validation_accuracy"], abs=1e-6)

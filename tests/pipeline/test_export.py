@@ -1,4 +1,4 @@
-"""The int8 model: the optional stage by its DVC command, and scores beside PyTorch's."""
+"""Exports: the optional stage by its DVC command, and scores beside PyTorch's."""
 
 import json
 import re
@@ -15,7 +15,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.errors import InputError
-from sentiment.model import onnx_export, pretrained
+from sentiment.model import onnx_export, pretrained, scoring
 from sentiment.model.classifier import load_classifier
 from sentiment.model.transformer import load_weights
 from stages import export
@@ -24,6 +24,7 @@ from tests.pipeline.test_pipeline import executed
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
 EXPORT = "dvc exp run -S 'exports=[int8]'"
+BOTH = "dvc exp run -S 'exports=[int8,fp32]'"
 
 
 def test_without_the_extra_nobody_meets_it(ran: Clone) -> None:
@@ -31,8 +32,8 @@ def test_without_the_extra_nobody_meets_it(ran: Clone) -> None:
     assert not (ran.folder / "models/int8").exists()
 
 
-def test_an_experiment_adds_the_int8_model(copy: Clone) -> None:
-    assert executed(copy.run(EXPORT)) == {"check", "export@int8"}
+def test_an_experiment_adds_what_is_exported(copy: Clone) -> None:
+    assert executed(copy.run(BOTH)) == {"check", "export@int8", "export@fp32"}
     assert "up to date" in copy.run("dvc status")
 
     test = pd.read_parquet(copy.folder / "data/prepared/test.parquet")
@@ -48,6 +49,13 @@ def test_an_experiment_adds_the_int8_model(copy: Clone) -> None:
     assert metrics["accuracy_change_low"] <= metrics["accuracy_change"] <= metrics["accuracy_change_high"]
     assert metrics["flipped"] == ((old >= 0.5) != (new >= 0.5)).sum()
     assert metrics["megabytes"] < metrics["megabytes_fine_tuned"] / 3
+
+    fp32 = load_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist())
+    np.testing.assert_allclose(fp32, old, atol=1e-2 if scoring.uses_bf16("auto") else 1e-5)
+    metrics = copy.details("fp32")
+    assert metrics["accuracy"] == pytest.approx(((fp32 >= 0.5) == test["label"]).mean(), abs=1e-6)
+    assert metrics["flipped"] == ((old >= 0.5) != (fp32 >= 0.5)).sum()
+    assert not load_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist()[7:8]) - fp32[7]
 
     # A score depends on its review alone, and on the labels as config.json has them.
     assert int8.probabilities(test["text"].tolist()[7:8]) == new[7]
@@ -86,7 +94,7 @@ def write_random(folder: Path, kind: str, **sizes: Any) -> None:
 def small_int8(small: Path) -> Path:
     """The same in int8, as export would write it."""
     folder = shutil.copytree(small, small.with_name("int8"), ignore=shutil.ignore_patterns("*.safetensors"))
-    onnx_export.write_int8(load_weights(small), folder / "model.onnx")
+    onnx_export.write(load_weights(small), folder / "model.onnx", "int8")
     return folder
 
 
@@ -133,6 +141,7 @@ def test_what_the_extra_lacks_is_one_line_before_anything_is_lost(copy: Clone, t
 def test_without_a_classifier_it_says_so(tmp_path: Path, ran: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ran.folder / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["stages.export", "int8"])
     with pytest.raises(InputError, match=re.escape("models/classifier: no classifier there; `dvc repro` trains one")):
         export.main()
 

@@ -167,6 +167,7 @@ def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(bench, "MAX_LENGTH", 16)
     monkeypatch.setattr(bench, "TO_SCORE", 33)
+    monkeypatch.setattr(bench, "PEAK_SIZE", {"cuda": 512, "cpu": 128})
     texts, labels = bench.synthetic_reviews()
     words = pd.Series(texts).str.split().str.len()
     assert words.median() == pytest.approx(bench.MEDIAN_WORDS, rel=0.1)
@@ -226,7 +227,7 @@ def test_a_training_that_is_ended_gives_the_last_curves_back(copy: Clone, how: s
 
 def test_the_epoch_with_the_highest_validation_accuracy_is_kept(tiny: Clone) -> None:
     # So high that the loss goes up again; and dropout, which scoring has to be without.
-    tiny.set(epochs="6", lr="3e-3", batch_size="4", dropout="0.1")
+    tiny.set(epochs="6", lr="3e-3", batch_size="4", dropout="0.1", max_length="64")
     tiny.run("python -m stages.train")
     accuracy = curve(tiny, "validation/accuracy")
     assert accuracy[curve(tiny, "validation/loss").idxmin()] < accuracy.max()  # the loss would pick another epoch

@@ -34,17 +34,19 @@ def test_a_model_is_tried(tmp_path: Path, kind: str, update: dict[str, Any], lin
     assert str(refused.value) == line
 
 
-@pytest.mark.parametrize(("kind", "works"), [("distilbert", True), ("gemma2", False)])
-def test_a_model_that_cannot_be_exported_is_refused_if_it_is_to_be(tmp_path: Path, kind: str, works: bool) -> None:
+@pytest.mark.parametrize(("kind", "precision", "works"), [("distilbert", "int8", True), ("gemma2", "fp32", False)])
+def test_a_model_that_cannot_be_exported_is_refused_if_it_is_to_be(
+    tmp_path: Path, kind: str, precision: str, works: bool
+) -> None:
     pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
     base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind)))
     trial.try_model(base, PARAMS)
-    params = PARAMS.model_copy(update={"exports": ["int8"]})
+    params = PARAMS.model_copy(update={"exports": [precision]})
     if works:
         trial.try_model(base, params)
         return
     with pytest.raises(InputError) as refused:
         trial.try_model(base, params)
     assert str(refused.value) == (
-        "params.yaml: exports: int8 is not allowed: gemma2 cannot be exported (TorchExportError); allowed: []"
+        "params.yaml: exports: fp32 is not allowed: gemma2 cannot be exported (TorchExportError); allowed: []"
     )

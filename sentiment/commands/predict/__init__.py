@@ -33,7 +33,7 @@ def main(  # an option a line
     format: Annotated[Literal["csv", "jsonl"], typer.Option(help="of standard output")] = "csv",
     on_error: Annotated[Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")] = "stop",
     resume: Annotated[bool, typer.Option("--resume", help="go on with what an interrupted run has kept of --output")] = False,
-    model: Annotated[Path, typer.Option(help="models/classifier, models/int8, models/baseline.npz, or a copy of one")] = Path("models/classifier"),
+    model: Annotated[Path, typer.Option(help="models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one")] = Path("models/classifier"),
     window: Annotated[int | None, typer.Option(metavar="ROWS", min=1, help="rows read, scored and written at a time; on a terminal 1")] = None,
     ray: Annotated[bool, typer.Option("--ray", help="score Parquet files, local or s3://, into a new folder, on every core or a Ray cluster")] = False,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="with --ray: processes that score (the cores, or GPUs, there are)")] = None,

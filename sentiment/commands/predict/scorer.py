@@ -30,7 +30,7 @@ class Scorer:
     """Rows in, a Score of each out. Workers of a cluster run it too.
 
     Args:
-        model: models/classifier, models/int8, models/baseline.npz, or a copy of one.
+        model: models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one.
         precision: `auto`, `bf16` or `fp32`.
         text: columns with the review.
         id: column with its id; None is `id`, or the row's number where there is no such column.

@@ -15,7 +15,7 @@ from sentiment.params import EvaluateParams
 
 # fmt: off
 def main(  # an option a line
-    model: Annotated[Path, typer.Option(help="models/classifier, models/int8, or a copy of one")] = Path("models/classifier"),
+    model: Annotated[Path, typer.Option(help="models/classifier, models/fp32, models/int8, or a copy of one")] = Path("models/classifier"),
     host: Annotated[str, typer.Option(help="the address to listen on; 0.0.0.0: all of this machine, for whoever reaches it")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="its port; 0: any that is free")] = 8000,
 ) -> None:
@@ -34,7 +34,7 @@ def main(  # an option a line
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as good as Ctrl-C, with exit status 0
         classifier = load_classifier(model, precision)
         if not isinstance(classifier, TokenClassifier):
-            raise errors.InputError(f"{model}: cannot be served; allowed: models/classifier, models/int8, or a copy of one")
+            raise errors.InputError(f"{model}: cannot be served; allowed: models/classifier, models/fp32, models/int8, or a copy of one")
         with ScoringQueue(classifier) as queue:
             server.serve(app.build(queue, describe(model)), queue, listening)
     print("stopped")

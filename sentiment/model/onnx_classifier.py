@@ -1,4 +1,4 @@
-"""The int8 classifier: quantised weights in ONNX, run by ONNX Runtime on the CPU, without PyTorch or transformers."""
+"""Classifiers in ONNX, in fp32 or with int8 weights, run by ONNX Runtime on the CPU, without PyTorch or transformers."""
 
 import json
 import os
@@ -15,11 +15,11 @@ from sentiment.model.probability import positive_probability
 from sentiment.progress import Advance
 
 
-class Int8Classifier:
+class OnnxClassifier:
     """A classifier that export wrote.
 
     Args:
-        folder: models/int8, or a copy of it.
+        folder: models/fp32, models/int8, or a copy of one.
 
     Raises:
         InputError: the extra `onnx` is not installed.
