@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -307,6 +308,21 @@ def test_half_a_request_takes_nothing_along(served_int8: Server) -> None:
         with socket.create_connection((host, int(port))) as client:
             client.sendall(piece)
     assert served_int8.post({"inputs": "x"}).status_code == 200
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only on Linux")
+def test_connections_that_the_system_has_no_room_for_take_nothing_along(ran: Clone, int8: Path) -> None:
+    server = Server(ran, f"--model {int8} --port {free_port()}")
+    host, port = server.address.removeprefix("http://").split(":")
+    resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (64, 64))
+    idle = [socket.create_connection((host, int(port))) for _ in range(100)]
+    for client in idle[-10:]:
+        client.settimeout(60)
+        assert client.recv(1) == b""  # closed
+    for client in idle:
+        client.close()
+    assert server.post({"inputs": "A joy."}).status_code == 200
+    assert server.stop() == "stopped\n"
 
 
 def test_it_is_killed_under_load_and_comes_back_and_ends_as_asked(ran: Clone, int8: Path) -> None:
