@@ -159,9 +159,9 @@ def test_a_byte_flipped_in_the_cache_is_noticed_and_not_used(copy: Clone, other:
 
 
 def flip(path: Path) -> None:
-    path.chmod(0o644)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
+    path.unlink()  # other clones have the same file
     path.write_bytes(content)
 
 
