@@ -8,6 +8,7 @@ import subprocess
 import sys
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import typer
@@ -92,7 +93,9 @@ def outputs() -> set[str]:
     stages = [stage.get("do", stage) for stage in read_yaml(ROOT / "dvc.yaml")["stages"].values()]
     listed = [out for stage in stages for out in [*stage.get("outs", []), *stage.get("metrics", [])]]
     ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")]
-    return {*(out if isinstance(out, str) else next(iter(out)) for out in listed), *ignored}
+    names = {out if isinstance(out, str) else next(iter(out)) for out in listed}
+    (exports,) = get_args(Params.model_fields["exports"].annotation)
+    return {*(name.replace("${item}", item) for name in names for item in get_args(exports)), *ignored}
 
 
 def test_the_readme_is_read_in_five_minutes() -> None:
