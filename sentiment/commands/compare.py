@@ -140,6 +140,7 @@ def seeds_in_words(comparison: dict[str, Any]) -> str:
         lines.append(_what_would_settle(comparison))
     lines += ["", "parameters that differ"]
     lines += [f"  {key}: {value['old']} -> {value['new']}" for key, value in comparison["params"].items()]
+    lines += [f"left out: {why}" for why in comparison["left_out"].values()]
     return "\n".join(lines)
 
 

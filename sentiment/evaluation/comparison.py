@@ -94,9 +94,14 @@ def runs_by_seed(runs: Sequence[Run], wanted: dict[str, Any]) -> dict[int, Run]:
     """The first run of each seed, in their order, among those that were trained and evaluated by a recipe."""
     found: dict[int, Run] = {}
     for run in runs:
-        if run.has("dvc.lock") and not run.outdated("evaluate") and recipe(run.params) == wanted:
+        if _evaluated(run) and recipe(run.params) == wanted:
             found.setdefault(run.params["seed"], run)
     return dict(sorted(found.items()))
+
+
+def _evaluated(run: Run) -> bool:
+    """Whether a run has gone up to evaluate."""
+    return run.has("dvc.lock") and not run.outdated("evaluate")
 
 
 def refuse_incomparable(old: Run, new: Run) -> None:
@@ -115,25 +120,35 @@ def compare_recipes(old: Run, new: Run, others: Sequence[Run]) -> dict[str, Any]
     Args:
         old: a run with the one set of parameters.
         new: a run with the other.
-        others: where to look for runs that differ from one of them in the seed alone.
+        others: where to look for runs that differ from one of them in the seed alone. Those whose predictions are not to
+            be had, such as HEAD in a clone where it has not run, are left out.
 
     Raises:
-        InputError: the parameters are the same, a side has a single seed, the test splits differ, or predictions are not to
-            be had.
+        InputError: the parameters are the same, a side has a single seed, the test splits of the two differ, or their
+            predictions are not to be had.
     """
     refuse_incomparable(old, new)
     reviews = old.scored("test")
+    scored = {old: reviews, new: _on_the_same_reviews(old, reviews, new)}
+    left_out = {}
+    for run in others:
+        if not _evaluated(run) or recipe(run.params) not in (recipe(old.params), recipe(new.params)):
+            continue
+        try:
+            scored[run] = _on_the_same_reviews(old, reviews, run)
+        except InputError as error:
+            left_out[run.name] = str(error)
     sides: list[dict[str, Any]] = []
     right = []
     for run in (old, new):
-        runs = runs_by_seed([old, new, *others], recipe(run.params))
+        runs = runs_by_seed(list(scored), recipe(run.params))
         if len(runs) < 2:
             raise InputError(
                 f"{run.name}: {'one seed' if runs else 'no seed'} was run and evaluated with its parameters, and two are the "
                 f"least; `sentiment compare {old.name} {new.name} --seeds 3` queues what is missing"
             )
-        scored = [_on_the_same_reviews(old, reviews, each)["probability"] for each in runs.values()]
-        right.append((np.stack(scored) >= 0.5) == reviews["label"].to_numpy())
+        probabilities = np.stack([scored[each]["probability"] for each in runs.values()])
+        right.append((probabilities >= 0.5) == reviews["label"].to_numpy())
         sides.append({"run": run.name, "seeds": {str(seed): each.name for seed, each in runs.items()}})
     group = group_of(reviews)
     found = seed_difference(right[0], right[1], group)
@@ -144,7 +159,7 @@ def compare_recipes(old: Run, new: Run, others: Sequence[Run]) -> dict[str, Any]
         "difference": found.difference, "low": found.low, "high": found.high,
         "verdict": WITHIN_NOISE if found.low <= 0 <= found.high else "better" if found.low > 0 else "worse",
         "reviews_sd": found.reviews_sd, "seeds_needed": found.seeds_needed,
-        "params": _differing(recipe(old.params), recipe(new.params)),
+        "params": _differing(recipe(old.params), recipe(new.params)), "left_out": left_out,
     }  # fmt: skip
 
 

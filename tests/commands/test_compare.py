@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from sentiment.commands.compare import override
 from sentiment.errors import InputError
 from sentiment.evaluation.comparison import summarise_seeds
 from sentiment.params import Params
-from tests.conftest import Clone
+from sentiment.schema import parse_yaml
+from tests.conftest import Clone, copy_into
 
 COMPARE = "sentiment compare"
 
@@ -115,7 +117,7 @@ def test_what_has_no_seeds_to_compare_is_one_line(tried: Clone) -> None:
 
 
 @pytest.mark.slow
-def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone) -> None:
+def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone, tmp_path: Path) -> None:
     tried.run("dvc exp run --temp --name fast -S lr=1e-3 -S max_length=16 -S seed=3")
     assert tried.run(f"{COMPARE} HEAD fast --seeds", fails=True) == (
         "error: fast: one seed was run and evaluated with its parameters, and two are the least; "
@@ -146,6 +148,15 @@ def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone
         assert result[side]["accuracy_sd"] == pytest.approx(np.std(each, ddof=1))
     assert result["low"] < result["difference"] < result["high"]
     assert f"Verdict: {result['verdict']}" in tried.run(f"{COMPARE} HEAD fast --seeds")
+
+    # In a clone where HEAD has not run, its seed is left out.
+    elsewhere = copy_into(tmp_path, tried)
+    lock = parse_yaml(elsewhere.run("git show HEAD:dvc.lock"), "dvc.lock")["stages"]["evaluate"]["outs"]
+    (hashed,) = (out["md5"] for out in lock if out["path"] == "metrics/predictions")
+    (elsewhere.folder / f".dvc/cache/files/md5/{hashed[:2]}/{hashed[2:]}").unlink()
+    left = json.loads(elsewhere.run(f"{COMPARE} other fast --seeds --json"))
+    assert list(left["old"]["seeds"]) == ["3", "7"]
+    assert list(left["left_out"]) == ["HEAD"]
 
 
 @pytest.mark.slow
