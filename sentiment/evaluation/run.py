@@ -155,7 +155,7 @@ def previous_run() -> Run | None:
 
 
 def experiments(*revisions: str) -> list[str]:
-    """Names of the experiments that started from HEAD or from one of these commits.
+    """Names of the experiments that started from HEAD, from one of these commits, or where one of these experiments did.
 
     Those that are queued, run, or failed are not among them.
 
@@ -163,8 +163,9 @@ def experiments(*revisions: str) -> list[str]:
         InputError: there is no commit.
     """
     with repository() as repo:
-        found = repo.experiments.ls(rev=["HEAD", *revisions])
-    return sorted({name for started in found.values() for name, _ in started})
+        started = [repo.experiments.get_baseline(name) or name for name in revisions]
+        found = repo.experiments.ls(rev=["HEAD", *started])
+    return sorted({name for names in found.values() for name, _ in names})
 
 
 def override(key: str, value: Any) -> str:

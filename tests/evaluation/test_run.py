@@ -79,7 +79,7 @@ def test_experiments_are_those_of_head_and_of_named_commits(copy: Clone, monkeyp
     copy.run("dvc exp save --name before")
     copy.commit()
     assert experiments() == []
-    assert experiments("HEAD~1", "before") == ["before"]
+    assert experiments("HEAD~1") == experiments("before") == ["before"]
 
 
 def test_the_previous_run_has_other_predictions(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
