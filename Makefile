@@ -61,7 +61,7 @@ verify: $(INSTALLED) ## check every file in DVC's cache against its hash
 imdb: $(INSTALLED) ## run IMDb with DistilBERT as an experiment (downloads both; wants a GPU)
 	dvc exp run -S dataset=imdb -S model=distilbert/distilbert-base-uncased-finetuned-sst-2-english -S lr=2e-5 -S epochs=1
 
-bench: $(INSTALLED) ## measure training and scoring beside the usual recipes (under 10 minutes on two cores)
+bench: $(INSTALLED) ## measure training and scoring beside the usual recipes (10 to 14 minutes on two cores)
 	sentiment bench
 
 demo: $(VENV)/extra-demo ## try the model in the browser: a review, its label, and the words that speak for it
