@@ -8,11 +8,8 @@ from typing import Any
 from sentiment import progress
 from sentiment.errors import InputError, loading
 
-MEASURED = {
-    "models/classifier": "test",
-    "models/fp32": "fp32",
-    "models/int8": "int8",
-}  # metrics/<name>.json is about it
+# metrics/<name>.json is about it
+MEASURED = {"models/classifier": "test", "models/fp32": "fp32", "models/int8": "int8"}
 
 
 def describe(model: Path) -> dict[str, Any]:

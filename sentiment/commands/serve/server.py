@@ -36,6 +36,6 @@ def serve(app: FastAPI, queue: ScoringQueue, listening: socket.socket) -> None:
     """Answer requests until Ctrl-C or SIGTERM, which come again as KeyboardInterrupt once all is answered."""
     host, port = listening.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
-    # With uvloop, where there is one: asyncio says of each connection for which the system has no room a stack trace.
+    # uvicorn takes uvloop where it is installed; asyncio prints a stack trace for each connection that the system has no room for.
     settings = uvicorn.Config(app, http="h11", log_level="error", access_log=False)
     Server(settings, queue).run(sockets=[listening])
