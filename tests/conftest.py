@@ -28,6 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 SMALL = {"max_train_reviews": "64", "epochs": "1", "max_length": "32"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that share one real run first: one worker makes it while the others have tests without it."""
+    items.sort(key=lambda item: "ran" not in getattr(item, "fixturenames", ()))
+
+
 class Clone:
     """A Git clone with DVC in it, and a way to run commands there."""
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import pandas as pd
@@ -11,12 +12,12 @@ from dvc.api import exp_show
 from sentiment.errors import InputError
 from sentiment.evaluation.comparison import (
     WITHIN_NOISE,
+    by_seed,
     compare_recipes,
     compare_runs,
     recipe,
-    refuse_incomparable,
-    runs_by_seed,
     summarise_seeds,
+    usable_runs,
 )
 from sentiment.evaluation.run import WORKSPACE, Run, experiments, override, repository
 from sentiment.params import FILE, Params
@@ -46,15 +47,15 @@ def main(
     if seeds:
         commits = [name for name in (before.name, new) if name != WORKSPACE]
         others = [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
-        if number and (waiting := queue_missing(before, after, others, number)):
+        scored, left_out = usable_runs(before, after, others)
+        if number and (waiting := queue_missing(before, after, scored, number)):
             if as_json:
-                print(json.dumps({"queued": waiting}, indent=2))
+                print(json.dumps({"queued": waiting, "left_out": left_out}, indent=2))
                 return
-            for overrides in waiting:
-                print(f"in the queue: {overrides}")
+            print(*(f"left out: {why}" for why in left_out.values()), *(f"in the queue: {each}" for each in waiting), sep="\n")
             print(f"`dvc queue start` runs them, then `sentiment compare {before.name} {new} --seeds`")
             return
-        comparison = compare_recipes(before, after, others)
+        comparison = compare_recipes(before, after, scored, left_out)
     else:
         comparison = compare_runs(before, after) | {"challenge": challenge(before, after, fail_if_worse)}
     words = seeds_in_words if seeds else in_words
@@ -78,24 +79,23 @@ def challenge(old: Run, new: Run, required: bool) -> dict[str, Any]:
     return {key: comparison[key] for key in ("reviews", "groups", "verdict", "metrics", "mcnemar", "flips")}
 
 
-def queue_missing(old: Run, new: Run, others: list[Run], number: int) -> list[str]:
+def queue_missing(old: Run, new: Run, usable: Iterable[Run], number: int) -> list[str]:
     """Queue runs with the parameters of `old` and `new` until each has so many seeds.
 
-    What is queued or running already counts. Seeds that the other side has come first.
+    What is `usable`, queued or running already counts. Seeds that the other side has come first.
 
     Returns:
         What was missing, as `-S` would have it, whether it is queued now or was before.
 
     Raises:
-        InputError: the two cannot be compared, a run has parameters that params.yaml no longer has, or DVC cannot queue.
+        InputError: a run has parameters that params.yaml no longer has, or DVC cannot queue.
     """
-    refuse_incomparable(old, new)
     current = read_yaml(FILE)
     recipes = [recipe(run.params) for run in (old, new)]
     for run, wanted in zip((old, new), recipes, strict=True):
         if unknown := set(wanted) - set(Params.model_fields):
             raise InputError(f"{run.name} ran with {', '.join(sorted(unknown))}, which {FILE} no longer has; it cannot run again")
-    seeds = [set(runs_by_seed([old, new, *others], wanted)) for wanted in recipes]
+    seeds = [set(by_seed(usable, wanted)) for wanted in recipes]
     waiting = []
     with repository() as repo:
         queue = repo.experiments.celery_queue

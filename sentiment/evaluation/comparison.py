@@ -1,6 +1,6 @@
 """Comparison of two runs on the same reviews, and of runs that differ in the seed alone: better, worse, or luck."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -90,61 +90,74 @@ def recipe(params: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if key not in ("seed", "exports")}
 
 
-def runs_by_seed(runs: Sequence[Run], wanted: dict[str, Any]) -> dict[int, Run]:
-    """The first run of each seed, in their order, among those that were trained and evaluated by a recipe."""
-    found: dict[int, Run] = {}
-    for run in runs:
-        if _evaluated(run) and recipe(run.params) == wanted:
-            found.setdefault(run.params["seed"], run)
-    return dict(sorted(found.items()))
+def usable_runs(old: Run, new: Run, others: Sequence[Run]) -> tuple[dict[Run, pd.DataFrame], dict[str, str]]:
+    """What there is to compare the parameters of two runs over seeds.
 
+    Args:
+        old: a run with the one set of parameters.
+        new: a run with the other.
+        others: where to look for runs that differ from one of them in the seed alone.
 
-def _evaluated(run: Run) -> bool:
-    """Whether a run has gone up to evaluate."""
-    return run.has("dvc.lock") and not run.outdated("evaluate")
+    Returns:
+        The scored test reviews of each run that was trained and evaluated with one of the two sets of parameters, old and
+        new first; and why others are left out, by name: predictions that are not to be had, such as those of HEAD in a
+        clone where it has not run, or that are of another test split.
 
-
-def refuse_incomparable(old: Run, new: Run) -> None:
-    """Raise InputError if two runs have no parameters to compare over seeds, or not the same test split."""
-    if recipe(old.params) == recipe(new.params):
+    Raises:
+        InputError: the parameters are the same, or the test splits of the two differ.
+    """
+    recipes = [recipe(run.params) for run in (old, new)]
+    if recipes[0] == recipes[1]:
         raise InputError(
             f"{old.name} and {new.name} differ in the seed at most; `sentiment compare --seeds` sums such up"
         )
     if old.locked_hash(TEST) != new.locked_hash(TEST):
         raise InputError(f"{old.name} and {new.name} have different test splits; only runs on the same one compare")
+    scored: dict[Run, pd.DataFrame] = {}
+    left_out = {}
+    for run in (old, new, *others):
+        if run.has("dvc.lock") and not run.outdated("evaluate") and recipe(run.params) in recipes:
+            try:
+                if scored:
+                    first, reviews = next(iter(scored.items()))
+                    scored[run] = _on_the_same_reviews(first, reviews, run)
+                else:
+                    scored[run] = run.scored("test")
+            except InputError as error:
+                left_out[run.name] = str(error)
+    return scored, left_out
 
 
-def compare_recipes(old: Run, new: Run, others: Sequence[Run]) -> dict[str, Any]:
+def by_seed(runs: Iterable[Run], wanted: dict[str, Any]) -> dict[int, Run]:
+    """The first run of each seed with a recipe, by seed."""
+    found: dict[int, Run] = {}
+    for run in runs:
+        if recipe(run.params) == wanted:
+            found.setdefault(run.params["seed"], run)
+    return dict(sorted(found.items()))
+
+
+def compare_recipes(old: Run, new: Run, scored: dict[Run, pd.DataFrame], left_out: dict[str, str]) -> dict[str, Any]:
     """The comparison of the parameters of two runs over all seeds that were run with each, as JSON.
 
     Args:
         old: a run with the one set of parameters.
         new: a run with the other.
-        others: where to look for runs that differ from one of them in the seed alone. Those whose predictions are not to
-            be had, such as HEAD in a clone where it has not run, are left out.
+        scored: the runs with either, as `usable_runs` gives them.
+        left_out: why others are not among them, by name.
 
     Raises:
-        InputError: the parameters are the same, a side has a single seed, the test splits of the two differ, or their
-            predictions are not to be had.
+        InputError: a side has a single seed.
     """
-    refuse_incomparable(old, new)
-    reviews = old.scored("test")
-    scored = {old: reviews, new: _on_the_same_reviews(old, reviews, new)}
-    left_out = {}
-    for run in others:
-        if not _evaluated(run) or recipe(run.params) not in (recipe(old.params), recipe(new.params)):
-            continue
-        try:
-            scored[run] = _on_the_same_reviews(old, reviews, run)
-        except InputError as error:
-            left_out[run.name] = str(error)
     sides: list[dict[str, Any]] = []
     right = []
+    reviews = next(iter(scored.values()), pd.DataFrame())
     for run in (old, new):
-        runs = runs_by_seed(list(scored), recipe(run.params))
+        runs = by_seed(scored, recipe(run.params))
         if len(runs) < 2:
             raise InputError(
-                f"{run.name}: {'one seed' if runs else 'no seed'} was run and evaluated with its parameters, and two are the "
+                left_out.get(run.name)
+                or f"{run.name}: {'one seed' if runs else 'no seed'} was run and evaluated with its parameters, and two are the "
                 f"least; `sentiment compare {old.name} {new.name} --seeds 3` queues what is missing"
             )
         probabilities = np.stack([scored[each]["probability"] for each in runs.values()])

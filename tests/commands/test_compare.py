@@ -157,6 +157,8 @@ def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone
     left = json.loads(elsewhere.run(f"{COMPARE} other fast --seeds --json"))
     assert list(left["old"]["seeds"]) == ["3", "7"]
     assert list(left["left_out"]) == ["HEAD"]
+    asked = json.loads(elsewhere.run(f"{COMPARE} other fast --seeds 3 --json"))
+    assert (asked["queued"], list(asked["left_out"])) == (["seed=42"], ["HEAD"])
 
 
 @pytest.mark.slow

@@ -143,7 +143,10 @@ def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
     before = copy.bytes_of("data/prepared", "models/classifier", "metrics")
     copy.dataset("tiny", DATASET)
     copy.set(**setting)
-    output = copy.run("dvc repro", fails=True, HF_ENDPOINT="http://127.0.0.1:9", HF_HOME=str(tmp_path / "hf"))
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep = lambda seconds: None\n")  # 20 s of retries
+    paths = f"{tmp_path}{os.pathsep}{copy.folder}"
+    where = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": paths}
+    output = copy.run("dvc repro", fails=True, **where)
     assert message in output
     assert "Traceback" not in output
     assert copy.bytes_of("data/prepared", "models/classifier", "metrics") == before
