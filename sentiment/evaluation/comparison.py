@@ -91,7 +91,7 @@ def recipe(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def usable_runs(old: Run, new: Run, others: Sequence[Run]) -> tuple[dict[Run, pd.DataFrame], dict[str, str]]:
-    """What there is to compare the parameters of two runs over seeds.
+    """The runs whose predictions compare the parameters of two runs over seeds.
 
     Args:
         old: a run with the one set of parameters.
