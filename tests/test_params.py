@@ -1,12 +1,14 @@
 """params.yaml: what is read, and what each refusal says."""
 
 import os
+from itertools import permutations
 from pathlib import Path
 
 import pytest
+from dvc.utils.hydra import apply_overrides
 
 from sentiment.errors import InputError
-from sentiment.params import PrepareParams, TrainParams
+from sentiment.params import Params, PrepareParams, TrainParams
 from tests.conftest import ROOT
 
 GOOD = (ROOT / "params.yaml").read_text()
@@ -25,6 +27,23 @@ def line(key: str) -> str:
 def test_numbers_are_read_as_dvc_reads_them(text: str) -> None:
     Path("params.yaml").write_text(GOOD.replace(line("lr"), f"lr: {text}"))
     assert TrainParams.load().lr == 2e-5
+
+
+LISTS = {"head": "[LABEL_0,LABEL_1]", "teachers": "[1,2]", "exports": "[int8]"}
+
+
+@pytest.mark.parametrize("keys", permutations(LISTS))
+def test_dvc_sets_lists_and_empties_them_again(keys: tuple[str, ...]) -> None:
+    # It loses the line break after the key that follows a list, unless that key has a comment of its own.
+    Path("params.yaml").write_text(GOOD)
+    before = Params.load()
+    for key in keys:
+        apply_overrides("params.yaml", [f"{key}={LISTS[key]}"])
+    assert {key: str(getattr(Params.load(), key)).replace("'", "").replace(" ", "") for key in keys} == LISTS
+    for key in keys:
+        apply_overrides("params.yaml", [f"{key}={getattr(before, key)}"])
+        assert getattr(Params.load(), key) == getattr(before, key)
+    assert Params.load() == before
 
 
 def test_a_stage_sees_only_its_own_parameters() -> None:
