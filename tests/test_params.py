@@ -8,6 +8,7 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from sentiment.errors import InputError
+from sentiment.evaluation.run import override
 from sentiment.params import Params, PrepareParams, TrainParams
 from tests.conftest import ROOT
 
@@ -29,7 +30,7 @@ def test_numbers_are_read_as_dvc_reads_them(text: str) -> None:
     assert TrainParams.load().lr == 2e-5
 
 
-LISTS = {"head": "[LABEL_0,LABEL_1]", "teachers": "[1,2]", "exports": "[int8]"}
+LISTS = {"head": ["LABEL_0", "LABEL_1"], "teachers": [1, 2], "exports": ["int8"]}
 
 
 @pytest.mark.parametrize("keys", permutations(LISTS))
@@ -37,12 +38,10 @@ def test_dvc_sets_lists_and_empties_them_again(keys: tuple[str, ...]) -> None:
     # It loses the line break after the key that follows a list, unless that key has a comment of its own.
     Path("params.yaml").write_text(GOOD)
     before = Params.load()
-    for key in keys:
-        apply_overrides("params.yaml", [f"{key}={LISTS[key]}"])
-    assert {key: str(getattr(Params.load(), key)).replace("'", "").replace(" ", "") for key in keys} == LISTS
-    for key in keys:
-        apply_overrides("params.yaml", [f"{key}={getattr(before, key)}"])
-        assert getattr(Params.load(), key) == getattr(before, key)
+    for values in (LISTS, before.model_dump()):
+        for key in keys:
+            apply_overrides("params.yaml", [override(key, values[key])])
+            assert getattr(Params.load(), key) == values[key]
     assert Params.load() == before
 
 
