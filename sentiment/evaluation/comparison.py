@@ -151,7 +151,6 @@ def compare_recipes(old: Run, new: Run, scored: dict[Run, pd.DataFrame], left_ou
     """
     sides: list[dict[str, Any]] = []
     right = []
-    reviews = next(iter(scored.values()), pd.DataFrame())
     for run in (old, new):
         runs = by_seed(scored, recipe(run.params))
         if len(runs) < 2:
@@ -160,6 +159,7 @@ def compare_recipes(old: Run, new: Run, scored: dict[Run, pd.DataFrame], left_ou
                 or f"{run.name}: {'one seed' if runs else 'no seed'} was run and evaluated with its parameters, and two are the "
                 f"least; `sentiment compare {old.name} {new.name} --seeds 3` queues what is missing"
             )
+        reviews = next(iter(scored.values()))
         probabilities = np.stack([scored[each]["probability"] for each in runs.values()])
         right.append((probabilities >= 0.5) == reviews["label"].to_numpy())
         sides.append({"run": run.name, "seeds": {str(seed): each.name for seed, each in runs.items()}})
