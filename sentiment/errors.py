@@ -1,10 +1,14 @@
 """Errors that a user can put right, as one clear line instead of a stack trace."""
 
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# As CUDA, PyTorch and ONNX Runtime on CPUs, cuBLAS, C++ and oneDNN say it.
+_MEMORY = re.compile("out of memory|allocate memory|ALLOC_FAILED|bad_alloc|could not create a primitive$")
 
 
 class InputError(Exception):
@@ -27,12 +31,17 @@ def run(main: Callable[[], object]) -> None:
         where = error.filename or ("input/output" if error.strerror else error)  # pyarrow names the file alone
         line = f"{where}: {error.strerror or 'no such file; `dvc repro` makes it'}"
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate memory" not in str(error):  # PyTorch's words for it
+        if not memory_ran_out(error):
             raise
         line = "there is not enough memory"
     except KeyboardInterrupt:
         line = "interrupted; nothing half-written was kept"
     sys.exit(f"error: {without_home(line)}")
+
+
+def memory_ran_out(error: Exception) -> bool:
+    """Whether this error, of Python, PyTorch or what lies beneath, says that there is too little memory."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_MEMORY.search(str(error))))
 
 
 def without_home(text: str) -> str:
@@ -46,12 +55,17 @@ def without_home(text: str) -> str:
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """Turn whatever a library raises in this block, on files that it cannot read, into an InputError of one line."""
+    """Turn whatever a library raises in this block, on files that it cannot read, into an InputError of one line.
+
+    Too little memory is no fault of the files.
+    """
     try:
         yield
     except InputError:
         raise
     except Exception as error:  # damaged files make transformers, tokenizers and safetensors raise nearly any kind
+        if memory_ran_out(error):
+            raise
         raise InputError(f"{what}: cannot be loaded: {reason(error)}") from error
 
 

@@ -33,7 +33,7 @@ def test_numbers_are_read_as_dvc_reads_them(text: str) -> None:
 LISTS = {"head": ["LABEL_0", "LABEL_1"], "teachers": [1, 2], "exports": ["int8"]}
 
 
-@pytest.mark.parametrize("keys", permutations(LISTS))
+@pytest.mark.parametrize("keys", list(permutations(LISTS)))
 def test_dvc_sets_lists_and_empties_them_again(keys: tuple[str, ...]) -> None:
     # It loses the line break after the key that follows a list, unless that key has a comment of its own.
     Path("params.yaml").write_text(GOOD)

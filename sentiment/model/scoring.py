@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
+from accelerate.utils.memory import clear_device_cache
 from transformers import PreTrainedModel
 
 from sentiment import progress
-from sentiment.errors import InputError
+from sentiment.errors import InputError, memory_ran_out
 from sentiment.model.encoding import SHORTEST, Encoder
 from sentiment.model.probability import positive_probability
 from sentiment.progress import Advance
@@ -88,8 +88,8 @@ class TransformerClassifier:
             return self.probabilities_of_ids(encoded)
         try:
             logits = self._of_one_length(encoded).float().numpy()
-        except RuntimeError as error:
-            if not should_reduce_batch_size(error):
+        except Exception as error:
+            if not memory_ran_out(error):
                 raise
             raise InputError(f"too little memory to score a review of {len(encoded[0])} tokens") from error
         return positive_probability(logits, self.model.config.id2label or {})
@@ -112,11 +112,11 @@ class TransformerClassifier:
             InputError: there is too little memory for even one review.
         """
         lengths = [len(ids) for ids in encoded]
-        while True:  # accelerate's find_executable_batch_size collects garbage at every call: as long as a review takes
+        while True:
             try:
                 return self._logits(encoded, lengths, advance)
-            except RuntimeError as error:
-                if not should_reduce_batch_size(error):
+            except Exception as error:
+                if not memory_ran_out(error):
                     raise
             longest = max(lengths)
             if self._at_once <= (1 if self._on_cpu else longest):

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import torch
 import transformers
-from accelerate.utils.memory import should_reduce_batch_size
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
-from sentiment.errors import InputError, loading, one_line
+from sentiment.errors import InputError, loading, memory_ran_out, one_line
 from sentiment.labels import LABELS
 from sentiment.model.encoding import SHORTEST, Encoder
 from sentiment.model.pretrained import Pretrained
@@ -104,7 +103,7 @@ def longest_read(model: PreTrainedModel, encoder: Encoder, length: int) -> int:
         try:
             logits_of(model, encoder.filled(tokens))
         except (IndexError, RuntimeError, ValueError) as error:
-            if should_reduce_batch_size(error):
+            if memory_ran_out(error):
                 raise InputError(f"too little memory for a review of {tokens} tokens") from None
             return True
         return False

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from sentiment.model import pretrained, scoring
 from sentiment.model.encoding import Encoder
 from sentiment.params import TrainParams
-from sentiment.training import attention, checkpoints, trainer
+from sentiment.training import checkpoints, trainer
 
 
 @dataclass(frozen=True)
@@ -71,8 +70,6 @@ def fine_tune(
     """
     trainer.quiet_libraries()
     scoring.make_deterministic()
-    if scoring.uses_bf16(params.precision) and not torch.cuda.is_available():
-        attention.use_float32_in_training()
     base = pretrained.fetch(params.model)
     encoder = Encoder(base.folder, params.max_length, params.truncation)
     for_training = Encoder(base.folder, trainer.lengths(params)["train_max_length"], params.truncation)

