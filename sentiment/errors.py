@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# As CUDA, PyTorch and ONNX Runtime on CPUs, cuBLAS, C++ and oneDNN say it.
-_MEMORY = re.compile("out of memory|allocate memory|ALLOC_FAILED|bad_alloc|could not create a primitive$")
+# As CUDA and tokenizers say it, PyTorch and ONNX Runtime on CPUs, cuBLAS, C++, oneDNN, and the loader of shared libraries.
+_MEMORY = re.compile(
+    "out of memory|allocate memory|ALLOC_FAILED|bad_alloc|could not create a primitive$|failed to map segment"
+)
 
 
 class InputError(Exception):
@@ -30,7 +32,7 @@ def run(main: Callable[[], object]) -> None:
             raise
         where = error.filename or ("input/output" if error.strerror else error)  # pyarrow names the file alone
         line = f"{where}: {error.strerror or 'no such file; `dvc repro` makes it'}"
-    except (MemoryError, RuntimeError) as error:
+    except Exception as error:
         if not memory_ran_out(error):
             raise
         line = "there is not enough memory"
@@ -40,8 +42,8 @@ def run(main: Callable[[], object]) -> None:
 
 
 def memory_ran_out(error: Exception) -> bool:
-    """Whether this error, of Python, PyTorch or what lies beneath, says that there is too little memory."""
-    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_MEMORY.search(str(error))))
+    """Whether this error, of Python or of a library, says that there is too little memory."""
+    return isinstance(error, MemoryError) or bool(_MEMORY.search(str(error)))
 
 
 def without_home(text: str) -> str:
@@ -75,6 +77,8 @@ def extra(name: str) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
+        if memory_ran_out(error):
+            raise
         raise InputError(f"{error.name} is not installed: pip install -e '.[{name}]'") from None
 
 
