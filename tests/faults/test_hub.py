@@ -319,8 +319,8 @@ def test_a_dataset_with_another_content_is_refused_and_fetched_anew(user: User) 
 
 @SLOW
 def test_a_dataset_that_cannot_be_read_is_one_line(user: User) -> None:
-    error = user.load(DATASET.replace("test/reviews", "test/broken"), fails=True)
-    assert error.startswith("error: test/broken: cannot be read: ArrowInvalid: ")
+    error = user.load(f"{DATASET.replace('test/reviews', 'test/broken')}test_size: 0.2\n", fails=True)
+    assert error.startswith("error: test/broken train.parquet: cannot be loaded: ArrowInvalid: ")
 
 
 def test_no_error_shows_the_token_or_the_home_folder(user: User) -> None:
