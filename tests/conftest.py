@@ -1,5 +1,6 @@
 """Real runs in temporary clones of this repository."""
 
+import gc
 import json
 import os
 import re
@@ -31,6 +32,11 @@ SMALL = {"max_train_reviews": "64", "epochs": "1", "max_length": "32"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests that share one real run first: one worker makes it while the others have tests without it."""
     items.sort(key=lambda item: "ran" not in getattr(item, "fixturenames", ()))
+
+
+def pytest_collection_finish() -> None:
+    """Look no more for garbage in what imports made: Trainer and accelerate ask for it again and again."""
+    gc.freeze()
 
 
 class Clone:
