@@ -1,6 +1,6 @@
 # `make repro` and `make test` set up everything they need in .venv. Needs Python 3.11 or newer, Git and make.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-all extras lint report share verify imdb bench demo serve clean
+.PHONY: help setup repository repro test test-all extras lint report share verify imdb bench demo serve clean
 
 VENV := .venv
 PYTHON ?= $(firstword $(foreach name,python3 python3.14 python3.13 python3.12 python3.11,$(shell \
@@ -25,7 +25,10 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . # the command sentiment
 	@touch $@
 
-repro: $(INSTALLED) ## run the pipeline, or what changed of it, and show the test metrics beside the last commit's
+repository:
+	@git rev-parse || { echo 'DVC needs a Git repository; in an unpacked archive: git init && git add -A && git commit -m Start'; exit 1; }
+
+repro: repository $(INSTALLED) ## run the pipeline, or what changed of it, and show the test metrics beside the last commit's
 	dvc repro
 	dvc metrics diff --all --targets metrics/test.json
 

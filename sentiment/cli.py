@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from sentiment import errors
+from sentiment import errors, project
 
 COMMANDS = {
     "compare": "Say whether one run is better than another, worse, or within noise.",
@@ -22,6 +22,7 @@ COMMANDS = {
     "results": "Write the tables of results and parameters in README.md and docs/.",
     "bench": "Measure training and scoring beside the usual recipes.",
 }
+ANYWHERE = {"predict", "serve"}  # with a model that was copied to where there is no project
 
 
 class _Commands(TyperGroup):
@@ -38,7 +39,8 @@ class _Commands(TyperGroup):
         """The command itself, to run it or to complete its options."""
         name, _, rest = super().resolve_command(ctx, args)
         app = typer.Typer(add_completion=False)
-        app.command(name)(importlib.import_module(f"sentiment.commands.{name}").main)
+        main = importlib.import_module(f"sentiment.commands.{name}").main
+        app.command(name)(main if name in ANYWHERE else project.required(main))
         return name, typer.main.get_command(app), rest
 
 
@@ -46,7 +48,7 @@ app = typer.Typer(
     cls=_Commands, help="Compare, use, show and share what the pipeline made.", no_args_is_help=True,
     pretty_exceptions_enable=False,
 )  # fmt: skip
-app.callback()(lambda: None)
+app.callback()(project.enter)
 
 
 def main() -> None:

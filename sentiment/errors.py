@@ -20,7 +20,7 @@ class InputError(Exception):
 def run(main: Callable[[], object]) -> None:
     """Run the main() of a program; what its surroundings do to it ends it with one line and exit status 1.
 
-    That is an InputError, a full disk, too little memory, or Ctrl-C. The home folder is shown as ~.
+    That is an InputError, an error of DVC's, a full disk, too little memory, or Ctrl-C. The home folder is shown as ~.
     """
     try:
         main()
@@ -33,9 +33,12 @@ def run(main: Callable[[], object]) -> None:
         where = error.filename or ("input/output" if error.strerror else error)  # pyarrow names the file alone
         line = f"{where}: {error.strerror or 'no such file; `dvc repro` makes it'}"
     except Exception as error:
-        if not memory_ran_out(error):
+        if memory_ran_out(error):
+            line = "there is not enough memory"
+        elif type(error).__module__.split(".")[0] in ("dvc", "scmrepo"):  # which would take half a second to import
+            line = reason(error)
+        else:
             raise
-        line = "there is not enough memory"
     except KeyboardInterrupt:
         line = "interrupted; nothing half-written was kept"
     sys.exit(f"error: {without_home(line)}")

@@ -3,6 +3,7 @@
 Each class holds the parameters of one stage, exactly those that dvc.yaml declares for it.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -144,3 +145,12 @@ class Params(PrepareParams, TrainParams, TeachParams):
         "`[int8]` also makes `models/int8/`, `[fp32]` `models/fp32/`, in ONNX for CPUs",
         "[], [int8], [fp32] or [int8, fp32]",
     )
+
+
+def precision_of_scores() -> str:
+    """`precision` of params.yaml, or `auto` where there is none, as beside a copy of a model elsewhere.
+
+    Raises:
+        InputError: params.yaml has a fault.
+    """
+    return EvaluateParams.load().precision if Path(FILE).exists() else "auto"

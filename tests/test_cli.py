@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -62,10 +61,10 @@ def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
 
 
 @pytest.mark.parametrize(("command", "package"), [("demo", "gradio"), ("serve", "fastapi")])
-def test_a_missing_extra_is_one_line_before_anything_is_read(command: str, package: str, tmp_path: Path) -> None:
+def test_a_missing_extra_is_one_line_before_anything_is_read(command: str, package: str) -> None:
     code = f"import sys; sys.modules['{package}'] = None; from sentiment.cli import main; main()"
     process = subprocess.run(
-        [sys.executable, "-c", code, command], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        [sys.executable, "-c", code, command], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
         capture_output=True, check=False,
     )  # fmt: skip
     assert process.stderr == f"error: {package} is not installed: pip install -e '.[{command}]'\n"

@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 
 import typer
 
+from sentiment import project
 from sentiment.commands.predict.scorer import BLOCK, Scorer
 from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_format, header, lines
 from sentiment.data.reader import Reader
 from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.model.classifier import check_exists
-from sentiment.params import EvaluateParams
+from sentiment.params import precision_of_scores
 from sentiment.progress import Progress
 from sentiment.schema import shortened
 
@@ -24,16 +25,16 @@ from sentiment.schema import shortened
 # fmt: off
 def main(  # an option a line
     text: Annotated[list[str] | None, typer.Argument(help="reviews; without any, and without --input, standard input is read")] = None,
-    input: Annotated[str, typer.Option(metavar="PATH", help="a .csv, .tsv, .json, .jsonl or .parquet file, a folder of such or of .txt files, or a pattern of their names in quotes")] = "",
+    input: Annotated[str, typer.Option(parser=project.typed, metavar="PATH", help="a .csv, .tsv, .json, .jsonl or .parquet file, a folder of such or of .txt files, or a pattern of their names in quotes")] = "",
     column: Annotated[list[str] | None, typer.Option("--text", metavar="COLUMN", help="column with the review (text); once more for each that is joined to it")] = None,
     id: Annotated[str | None, typer.Option(metavar="COLUMN", help="column with its id (id; without one, the number of the row)")] = None,
     columns: Annotated[str, typer.Option(metavar="NAMES", help="names of the columns, with commas between, of a CSV file without a header")] = "",
     delimiter: Annotated[str | None, typer.Option(metavar="CHARACTER", help="between the fields of CSV (found by its first line)")] = None,
-    output: Annotated[str, typer.Option(metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)")] = "",
+    output: Annotated[str, typer.Option(parser=project.typed, metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)")] = "",
     format: Annotated[Literal["csv", "jsonl"], typer.Option(help="of standard output")] = "csv",
     on_error: Annotated[Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")] = "stop",
     resume: Annotated[bool, typer.Option("--resume", help="go on with what an interrupted run has kept of --output")] = False,
-    model: Annotated[Path, typer.Option(help="models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one")] = Path("models/classifier"),
+    model: Annotated[Path, typer.Option(parser=project.typed_path, metavar="PATH", help="models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one")] = Path("models/classifier"),
     window: Annotated[int | None, typer.Option(metavar="ROWS", min=1, help="rows read, scored and written at a time; on a terminal 1")] = None,
     ray: Annotated[bool, typer.Option("--ray", help="score Parquet files, local or s3://, into a new folder, on every core or a Ray cluster")] = False,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="with --ray: processes that score (the cores, or GPUs, there are)")] = None,
@@ -45,7 +46,7 @@ def main(  # an option a line
     """
     texts, column = text or [], column or ["text"]
     check_arguments(texts, input, output, resume, ray, workers, delimiter)
-    precision = EvaluateParams.load().precision
+    precision = precision_of_scores()
     if ray:
         from sentiment.commands.predict.on_ray import score_on_ray
 
@@ -84,7 +85,7 @@ def check_arguments(
     if texts and input:
         raise InputError("give either texts or --input")
     for text in texts:
-        if len(text) < 200 and Path(text).exists():
+        if len(text) < 200 and Path(project.typed(text)).exists():
             raise InputError(f"{text} is a file or a folder: --input {text}")
     if resume and not (input and output):
         raise InputError("--resume needs --input and --output")

@@ -14,7 +14,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from scmrepo.exceptions import SCMError
 
-from sentiment import hub
+from sentiment import hub, project
 from sentiment.atomic import replacing
 from sentiment.data.dataset import CHALLENGE, Source, read_source
 from sentiment.errors import InputError, one_line
@@ -35,7 +35,7 @@ def main(
     repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="where to; created if it is not there")],
     private: Annotated[bool, typer.Option("--private", help="make it private")] = False,
     tag: Annotated[str | None, typer.Option(help="tag what goes up, as v1.0.0 for instance")] = None,
-    dry_run: Annotated[Path | None, typer.Option(metavar="FOLDER", help="only write what would go up, as a new folder")] = None,
+    dry_run: Annotated[Path | None, typer.Option(parser=project.typed_path, metavar="FOLDER", help="only write what would go up, as a new folder")] = None,
 ) -> None:
 # fmt: on
     """Publish models/classifier/ on the Hugging Face Hub."""

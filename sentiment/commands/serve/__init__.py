@@ -7,15 +7,15 @@ from typing import Annotated
 
 import typer
 
-from sentiment import errors
+from sentiment import errors, project
 from sentiment.listening import listen
 from sentiment.model.classifier import TokenClassifier, load_classifier
-from sentiment.params import EvaluateParams
+from sentiment.params import precision_of_scores
 
 
 # fmt: off
 def main(  # an option a line
-    model: Annotated[Path, typer.Option(help="models/classifier, models/fp32, models/int8, or a copy of one")] = Path("models/classifier"),
+    model: Annotated[Path, typer.Option(parser=project.typed_path, metavar="PATH", help="models/classifier, models/fp32, models/int8, or a copy of one")] = Path("models/classifier"),
     host: Annotated[str, typer.Option(help="the address to listen on; 0.0.0.0: all of this machine, for whoever reaches it")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="its port; 0: any that is free")] = 8000,
 ) -> None:
@@ -29,7 +29,7 @@ def main(  # an option a line
         from sentiment.commands.serve.scoring import ScoringQueue
     from sentiment.commands.serve.info import describe
 
-    precision = EvaluateParams.load().precision
+    precision = precision_of_scores()
     with contextlib.suppress(KeyboardInterrupt), listen(host, port, "sentiment serve --port 8001") as listening:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as good as Ctrl-C, with exit status 0
         classifier = load_classifier(model, precision)

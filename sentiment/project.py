@@ -1,0 +1,52 @@
+"""The project's top folder, which commands go to from any folder below it, as git and dvc do."""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sentiment.errors import InputError
+
+MARKS = ("dvc.yaml", "stages/check.py")  # files of the top folder
+
+_below = "."  # the folder in which the command was typed, seen from the top folder
+
+
+def enter() -> None:
+    """Go to the project's top folder, if the working directory is in one."""
+    global _below
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if _is_top(folder):
+            _below = os.path.relpath(here, folder)
+            os.chdir(folder)
+            return
+
+
+def typed(path: str | Path) -> Any:
+    """A path that somebody typed, seen from the top folder; addresses such as s3://, and the defaults of options, stay."""
+    if isinstance(path, Path) or _below == "." or not path or "://" in path:
+        return path
+    return os.path.normpath(os.path.join(_below, path))  # noqa: PTH118  it may be a pattern
+
+
+def typed_path(path: str | Path) -> Path:
+    """The same, as a Path."""
+    return Path(typed(path))
+
+
+def required(main: Callable[..., None]) -> Callable[..., None]:
+    """Let the main() of a command raise an InputError where there is no project."""
+
+    @functools.wraps(main)
+    def checked(*args: Any, **options: Any) -> None:
+        if not _is_top(Path()):
+            raise InputError(f"no {' and '.join(MARKS)} here or in a folder above; run this in a folder of the project")
+        main(*args, **options)
+
+    return checked
+
+
+def _is_top(folder: Path) -> bool:
+    return all((folder / mark).is_file() for mark in MARKS)

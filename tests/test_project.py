@@ -1,0 +1,91 @@
+"""Where commands run: in any folder of the project as at its top, and with a copied model where there is no project."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from sentiment import cli, project
+from tests.conftest import Clone
+
+ARGUMENTS = {"publish": ["owner/name"], "search": ["lr=1e-4,2e-4"]}
+
+
+@pytest.fixture
+def below(copy: Clone) -> Clone:
+    """The copy of `ran`, for commands in a folder of it that holds two reviews and a model."""
+    folder = copy.folder / "notes/more"
+    folder.mkdir(parents=True)
+    (folder / "reviews.csv").write_text("id,text\n7,A warm and funny film.\n8,Dull.\n")
+    shutil.copy(copy.folder / "models/baseline.npz", folder / "own.npz")
+    return copy
+
+
+def test_a_command_does_the_same_in_a_folder_of_the_project(below: Clone) -> None:
+    there = "cd notes/more && "
+    assert below.run(f"{there}sentiment compare --json") == below.run("sentiment compare --json")
+    below.run(f"{there}sentiment report")
+    assert (below.folder / "metrics/report.html").exists()
+
+
+def test_paths_are_those_of_the_folder_they_are_typed_in(below: Clone) -> None:
+    folder = below.folder / "notes/more"
+    expected = below.run("sentiment predict --input notes/more/reviews.csv --model models/baseline.npz")
+    there = "cd notes/more && sentiment predict"
+    assert below.run(f"{there} --input '../m*/rev*.csv' --model {folder}/own.npz") == expected
+    below.run(f"{there} --input reviews.csv --model own.npz --output scores.csv")
+    assert (folder / "scores.csv").read_text() == expected
+    said = below.run(f"{there} reviews.csv", fails=True)
+    assert said == "error: reviews.csv is a file or a folder: --input reviews.csv\n"
+    said = below.run(f"{there} --model none.npz Dull.", fails=True)
+    assert said.startswith("error: notes/more/none.npz: no classifier there")
+
+
+def test_a_copied_model_scores_where_there_is_no_project(below: Clone, tmp_path: Path) -> None:
+    elsewhere = shutil.copytree(below.folder / "notes/more", tmp_path / "elsewhere")
+    expected = below.run("sentiment predict Dull. --model models/baseline.npz")
+    assert below.run(f"cd {elsewhere} && sentiment predict Dull. --model own.npz") == expected
+    said = below.run(f"cd {elsewhere} && sentiment predict Dull.", fails=True)
+    assert said.startswith("error: models/classifier: no classifier there")
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - cli.ANYWHERE))
+def test_a_command_that_needs_the_project_says_so_elsewhere(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["sentiment", name, *ARGUMENTS.get(name, [])])
+    with pytest.raises(
+        SystemExit, match=r"^error: no dvc.yaml and stages/check.py here or in a folder above; run this "
+    ):
+        cli.main()
+    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(sys, "argv", ["sentiment", name, "--help"])
+    with pytest.raises(SystemExit, match="^0$"):
+        cli.main()
+
+
+def test_a_project_without_git_is_one_line(copy: Clone) -> None:
+    shutil.rmtree(copy.folder / ".git")  # as in an archive of it
+    for command in ("sentiment verify", "sentiment compare --seeds", "sentiment share"):
+        said = copy.run(command, fails=True)
+        assert said.startswith("error: ")
+        assert said.endswith("is not a git repository\n") or "is not a git repository; " in said
+        assert said.count("\n") == 1
+
+
+def test_addresses_and_whole_paths_stay_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "project/notes"
+    for mark in project.MARKS:
+        (tmp_path / "project" / mark).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "project" / mark).touch()
+    folder.mkdir()
+    monkeypatch.setattr(project, "_below", ".")
+    monkeypatch.chdir(folder)
+    project.enter()
+    assert Path.cwd() == tmp_path / "project"
+    typed = {"": "", "a.csv": "notes/a.csv", "../a*.csv": "a*.csv", "s3://bucket/a": "s3://bucket/a"}
+    assert {path: project.typed(path) for path in typed} == typed
+    assert project.typed(str(tmp_path)) == str(tmp_path)
+    assert project.typed_path(Path("models/classifier")) == Path("models/classifier")  # the default of an option
