@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -23,11 +24,12 @@ def colleague(clone: Clone, folder: Path) -> Clone:
     return other
 
 
-def share(remote: servers.Remote, *clones: Clone) -> None:
-    """Let these clones use the remote as README.md says it."""
-    for clone in clones:
-        for option, value in remote.items():
-            clone.run(f"dvc remote modify --local shared {option} '{value}'")
+def share(remote: servers.Remote, clone: Clone, *others: Clone) -> None:
+    """Let these clones use the remote as docs/sharing.md says it."""
+    for option, value in remote.items():
+        clone.run(f"dvc remote modify --local shared {option} '{value}'")
+    for other in others:
+        shutil.copy(clone.folder / ".dvc/config.local", other.folder / ".dvc")
 
 
 @pytest.fixture
