@@ -24,16 +24,16 @@ def enter() -> None:
             return
 
 
-def typed(path: str | Path) -> Any:
-    """A path that somebody typed, seen from the top folder; addresses such as s3://, and the defaults of options, stay."""
-    if isinstance(path, Path) or _below == "." or not path or "://" in path:
+def typed(path: str) -> str:
+    """A path or pattern that somebody typed, seen from the top folder; addresses such as s3:// stay."""
+    if _below == "." or not path or "://" in path:
         return path
-    return os.path.normpath(os.path.join(_below, path))  # noqa: PTH118  it may be a pattern
+    return os.path.normpath(os.path.join(_below, path))  # noqa: PTH118
 
 
 def typed_path(path: str | Path) -> Path:
-    """The same, as a Path."""
-    return Path(typed(path))
+    """The same as a Path; a Path already is the default of an option, which is of the top folder."""
+    return path if isinstance(path, Path) else Path(typed(path))
 
 
 def required(main: Callable[..., None]) -> Callable[..., None]:
