@@ -3,12 +3,12 @@
 Each class holds the parameters of one stage, exactly those that dvc.yaml declares for it.
 """
 
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sentiment.errors import InputError
+from sentiment.project import is_top
 from sentiment.schema import PRINTABLE, explain, read_yaml
 
 FILE = "params.yaml"
@@ -148,9 +148,9 @@ class Params(PrepareParams, TrainParams, TeachParams):
 
 
 def precision_of_scores() -> str:
-    """`precision` of params.yaml, or `auto` where there is none, as beside a copy of a model elsewhere.
+    """`precision` of params.yaml, or `auto` where there is no project, as beside a copy of a model elsewhere.
 
     Raises:
-        InputError: params.yaml has a fault.
+        InputError: params.yaml is missing or has a fault.
     """
-    return EvaluateParams.load().precision if Path(FILE).exists() else "auto"
+    return EvaluateParams.load().precision if is_top() else "auto"

@@ -10,7 +10,7 @@ from sentiment.errors import InputError
 
 MARKS = ("dvc.yaml", "stages/check.py")  # files of the top folder
 
-_below = "."  # the folder in which the command was typed, seen from the top folder
+_below = ""  # the folder in which the command was typed, seen from the top folder
 
 
 def enter() -> None:
@@ -18,17 +18,15 @@ def enter() -> None:
     global _below
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if _is_top(folder):
-            _below = os.path.relpath(here, folder)
+        if is_top(folder):
+            _below = os.path.join("", *here.relative_to(folder).parts)  # noqa: PTH118
             os.chdir(folder)
             return
 
 
 def typed(path: str) -> str:
     """A path or pattern that somebody typed, seen from the top folder; addresses such as s3:// stay."""
-    if _below == "." or not path or "://" in path:
-        return path
-    return os.path.normpath(os.path.join(_below, path))  # noqa: PTH118
+    return path if not path or "://" in path else os.path.join(_below, path)  # noqa: PTH118
 
 
 def typed_path(path: str | Path) -> Path:
@@ -41,12 +39,13 @@ def required(main: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(main)
     def checked(*args: Any, **options: Any) -> None:
-        if not _is_top(Path()):
+        if not is_top():
             raise InputError(f"no {' and '.join(MARKS)} here or in a folder above; run this in a folder of the project")
         main(*args, **options)
 
     return checked
 
 
-def _is_top(folder: Path) -> bool:
+def is_top(folder: Path = Path()) -> bool:
+    """Whether a folder, or the working directory, is the top folder of a project."""
     return all((folder / mark).is_file() for mark in MARKS)

@@ -44,10 +44,14 @@ def test_paths_are_those_of_the_folder_they_are_typed_in(below: Clone) -> None:
 
 def test_a_copied_model_scores_where_there_is_no_project(below: Clone, tmp_path: Path) -> None:
     elsewhere = shutil.copytree(below.folder / "notes/more", tmp_path / "elsewhere")
+    (elsewhere / "params.yaml").write_text("other: 1\n")  # of some other project
     expected = below.run("sentiment predict Dull. --model models/baseline.npz")
     assert below.run(f"cd {elsewhere} && sentiment predict Dull. --model own.npz") == expected
     said = below.run(f"cd {elsewhere} && sentiment predict Dull.", fails=True)
     assert said.startswith("error: models/classifier: no classifier there")
+    (below.folder / "params.yaml").unlink()
+    said = below.run("sentiment predict Dull. --model models/baseline.npz", fails=True)
+    assert said == "error: params.yaml: no such file\n"
 
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - cli.ANYWHERE))
@@ -81,11 +85,11 @@ def test_addresses_and_whole_paths_stay_as_they_are_typed(tmp_path: Path, monkey
         (tmp_path / "project" / mark).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "project" / mark).touch()
     folder.mkdir()
-    monkeypatch.setattr(project, "_below", ".")
+    monkeypatch.setattr(project, "_below", "")
     monkeypatch.chdir(folder)
     project.enter()
     assert Path.cwd() == tmp_path / "project"
-    typed = {"": "", "a.csv": "notes/a.csv", "../a*.csv": "a*.csv", "s3://bucket/a": "s3://bucket/a"}
+    typed = {"": "", "a.csv": "notes/a.csv", "../a*.csv": "notes/../a*.csv", "s3://bucket/a": "s3://bucket/a"}
     assert {path: project.typed(path) for path in typed} == typed
     assert project.typed(str(tmp_path)) == str(tmp_path)
     assert project.typed_path(Path("models/classifier")) == Path("models/classifier")  # the default of an option
