@@ -103,8 +103,15 @@ def save_transformer(folder: Path, model: Any, encoder: "Encoder", base_model: s
     model.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config.pop("auto_map", None)  # of code that did not come along
+    # Code that did not come along, and settings for other tasks.
+    for key in ("auto_map", "custom_pipelines", "task_specific_params"):
+        config.pop(key, None)
     config["base_model"] = base_model
     config["review_truncation"] = encoder.truncation
     config["review_max_length"] = encoder.max_length
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    # As reviews are scored here: without token types, and as far as transformers can truncate that way.
+    settings["model_input_names"] = ["input_ids", "attention_mask"]
+    settings["truncation_side"] = "left" if encoder.truncation == "tail" else "right"
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassFieldValidationError
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from sentiment.errors import InputError, loading, memory_ran_out, one_line
@@ -54,8 +55,8 @@ def build_classifier(
         model = load_weights(pretrained.folder, config, new_head=kept is None)
         if kept is not None:
             keep_labels(model, kept, pretrained.source)
-        elif pretrained.has_head:
-            renew_head(model)
+    # A file may say that its head was for several labels at once, or for a number: pipelines then compute other scores.
+    model.config.problem_type = "single_label_classification"
     model.config.id2label = dict(enumerate(LABELS))
     model.config.label2id = {name: index for index, name in enumerate(LABELS)}
     return model
@@ -65,14 +66,28 @@ def set_dropout(config: PreTrainedConfig, dropout: float | None) -> None:
     """Set every kind of dropout that an architecture has; None leaves the pretrained model's own.
 
     0.0 also turns off what leaves out whole layers (LayerDrop, stochastic depth).
+
+    Raises:
+        InputError: the architecture does not allow this value.
     """
     if dropout is None:
         return
-    for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+    parts = [config, *(getattr(config, name) for name in config.sub_configs)]
+    for part in parts:
+        if part is None:  # ESM's for folding proteins, which other models lack
+            continue
         for name, value in list(vars(part).items()):
             drops = _DROPOUT.search(name) or (dropout == 0 and "drop" in name)
-            if drops and (value is None or isinstance(value, int | float)) and not isinstance(value, bool):
+            is_share = value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+            if not (drops and is_share) or value == dropout:
+                continue
+            try:
                 setattr(part, name, float(dropout))
+            except StrictDataclassFieldValidationError:  # MPT's attn_pdrop is a whole number
+                raise InputError(
+                    f"params.yaml: dropout: {dropout} is not allowed: transformers takes {value} as {name} of "
+                    f"{config.model_type}, but no share; allowed: null (the pretrained model's own) or 0.0"
+                ) from None
 
 
 def check_lengths(model: PreTrainedModel, encoder: Encoder, source: str, **lengths: int) -> None:
@@ -143,7 +158,7 @@ def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> N
 
 
 def renew_head(model: PreTrainedModel) -> None:
-    """Give a trained head random numbers, as transformers gives a new one."""
+    """Give a head random weights, as transformers initializes a new one."""
     for name, module in reversed([*model.named_modules()]):  # parts first, as what holds them may begin them anew
         if name and not _in_body(model, f"{name}."):
             for part in (module, *module.parameters(recurse=False)):
@@ -176,6 +191,12 @@ def load_weights(folder: str | Path, config: PreTrainedConfig | None = None, new
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise InputError(f"{folder}: weight {name} holds values that are no numbers")
+    if new_head:
+        random = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+        head = {name for name, _ in model.named_parameters() if not _in_body(model, name)}
+        # Whatever head config.json names, or if it names none: the file's weights decide, as of a model that tags words.
+        if head - random:
+            renew_head(model)
     return model
 
 

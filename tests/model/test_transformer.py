@@ -1,5 +1,6 @@
 """Classifiers built from pretrained models: which head they get, which dropout, and how many tokens they read."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from scipy.special import softmax
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
@@ -120,7 +123,25 @@ def test_a_new_head_is_drawn_by_the_seed_whatever_head_there_was(tmp_path: Path,
         assert not first[name].equal(other[name])
 
 
-@pytest.mark.parametrize("kind", ["distilbert", "albert", "xlnet", "funnel", "gpt2", "t5", "bart"])
+@pytest.mark.parametrize("architectures", [None, [], ["BertForTokenClassification"], ["BertForMaskedLM"]])
+def test_a_new_head_is_new_whatever_config_json_says(tmp_path: Path, architectures: list[str] | None) -> None:
+    base = headed(tmp_path, "bert", ["NEGATIVE", "POSITIVE"])
+    file = base.folder / "config.json"
+    config = json.loads(file.read_text()) | {"architectures": architectures}
+    if architectures is None:
+        del config["architectures"]
+    file.write_text(json.dumps(config))
+    base = pretrained.fetch(str(base.folder))
+    original = load_file(base.folder / "model.safetensors")
+    for head in ("new", "auto"):
+        weights = built(base, head)[0].state_dict()
+        assert not weights["classifier.weight"].equal(original["classifier.weight"])
+        assert weights["bert.encoder.layer.0.output.dense.weight"].equal(
+            original["bert.encoder.layer.0.output.dense.weight"]
+        )
+
+
+@pytest.mark.parametrize("kind", ["distilbert", "albert", "xlnet", "funnel", "gpt2", "t5", "bart", "esm"])
 @pytest.mark.parametrize(("dropout", "random"), [(0.0, False), (0.5, True)])
 def test_dropout_is_as_given_in_every_architecture(tmp_path: Path, kind: str, dropout: float, random: bool) -> None:
     drops: dict[str, Any] = {"encoder_layerdrop": 0.5, "decoder_layerdrop": 0.5} if kind == "bart" else {}
@@ -129,6 +150,26 @@ def test_dropout_is_as_given_in_every_architecture(tmp_path: Path, kind: str, dr
     first, second = trial.two_steps(model.train(), encoder, 32)
     assert first.equal(second) != random
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
+
+
+def test_dropout_that_an_architecture_does_not_allow_is_refused(tmp_path: Path) -> None:
+    base = pretrained.fetch(str(write_pretrained(tmp_path / "mpt", "mpt")))
+    model, encoder = built(base, dropout=0.0)
+    first, second = trial.two_steps(model.train(), encoder, 32)
+    assert first.equal(second)
+    with pytest.raises(InputError, match=r"^params.yaml: dropout: 0.2 is not allowed: .* attn_pdrop of mpt"):
+        built(base, dropout=0.2)
+
+
+def test_dropout_can_be_turned_off_in_every_architecture_of_transformers() -> None:
+    for kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
+        config = AutoConfig.for_model(kind)
+        transformer.set_dropout(config, 0.0)
+        read = type(config).from_dict(config.to_dict())
+        parts = [read, *(getattr(read, name) for name in read.sub_configs)]
+        values = {name: value for part in parts if part for name, value in vars(part).items() if "drop" in name}
+        left = {name: value for name, value in values.items() if value and not isinstance(value, bool)}
+        assert not left, kind
 
 
 @pytest.mark.parametrize("kind", ["bert", "bart"])

@@ -1,0 +1,60 @@
+"""Classifiers on disk: other programs score reviews with them as this project does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from transformers import pipeline
+
+from sentiment.labels import LABELS
+from sentiment.model import pretrained
+from sentiment.model.classifier import load_classifier, save_transformer
+from sentiment.model.encoding import Encoder, Truncation
+from sentiment.training import trainer
+from tests.architectures import PARAMS, reviews, write_pretrained
+
+TEXTS = ["Good.", "I loved it, really", *reviews()["text"].head(4)]  # some are longer than a model reads
+SEVERAL, NUMBER = {"problem_type": "multi_label_classification"}, {"problem_type": "regression"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "config", "head", "truncation"),
+    [
+        ("distilbert", ["negative", "positive"], SEVERAL, "auto", "head"),
+        ("bert", ["LABEL_0"], NUMBER, "new", "head"),
+        ("roberta", ["joy", "anger", "fear"], SEVERAL, ["anger", "joy"], "tail"),
+        ("gpt2", ["neg", "pos"], NUMBER, "new", "tail"),
+        ("t5", ["a", "b"], {"task_specific_params": {"text-classification": {"num_labels": 1}}}, "new", "head"),
+    ],
+)
+def test_transformers_pipeline_scores_as_the_classifier_does(
+    tmp_path: Path,
+    kind: str,
+    labels: list[str],
+    config: dict[str, Any],
+    head: str | list[str | int],
+    truncation: Truncation,
+) -> None:
+    names = dict(enumerate(labels))
+    config = config | {"id2label": names, "label2id": {name: index for index, name in names.items()}}
+    base = pretrained.fetch(str(write_pretrained(tmp_path / "base", kind, head=True, **config)))
+    settings = base.folder / "tokenizer_config.json"
+    other_side = {"truncation_side": {"head": "left", "tail": "right"}[truncation]}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | other_side))
+    params = PARAMS.model_copy(update={"head": head, "lr": 1e-2})
+    encoder = Encoder(base.folder, 48, truncation)
+    data = trainer.as_dataset(encoder(reviews()["text"].head(16).tolist())[0], [0, 1] * 8)
+    trained = trainer.fine_tune(tmp_path / "checkpoints", base, encoder, params, data, data)
+    save_transformer(tmp_path / "classifier", trained.model, encoder, kind)
+
+    probabilities = load_classifier(tmp_path / "classifier", "fp32").probabilities(TEXTS)
+    classify: Any = pipeline("text-classification", str(tmp_path / "classifier"), device="cpu")  # type: ignore
+    scores = [{one["label"]: one["score"] for one in classify(text, top_k=None, truncation=True)} for text in TEXTS]
+    assert all(tuple(sorted(each)) == LABELS for each in scores)
+    np.testing.assert_allclose(probabilities, [each["POSITIVE"] for each in scores], rtol=0, atol=1e-6)
+    assert np.ptp(probabilities) > 1e-3
+    written = json.loads((tmp_path / "classifier/config.json").read_text())
+    assert written["problem_type"] == "single_label_classification"
+    assert "task_specific_params" not in written
