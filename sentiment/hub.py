@@ -60,6 +60,14 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
     return folder
 
 
+def file_names(repo: str, commit: str) -> list[str]:
+    """Names of all files that a model repository has at a commit, with their folders, if `snapshot` has listed them."""
+    try:
+        return [file.path for file in get_cached_repo_tree(repo, repo_type="model", revision=commit)]
+    except errors.CachedRepoTreeNotFoundError:
+        return []
+
+
 def upload(
     folder: Path, repo: str, message: str, stale: list[str], private: bool = False, tag: str | None = None
 ) -> tuple[str, bool]:

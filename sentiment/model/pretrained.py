@@ -8,6 +8,8 @@ import importlib.util
 import json
 import os
 import re
+import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -135,6 +137,7 @@ def fetch(model: str) -> Pretrained:
         folder, source = _from_hub(model)
     if (folder / "adapter_config.json").exists():
         raise InputError(f"model {source}: is a PEFT adapter; merge it into its model first: merge_and_unload()")
+    _refuse_parent_folder(model, folder, source, local)
     config = _read_config(folder / "config.json", f"model {source}: config.json")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -144,6 +147,60 @@ def fetch(model: str) -> Pretrained:
         with loading(f"model {source}: {file.name}"), safe_open(file, framework="numpy"):
             pass  # it has compared the header with the size of the file
     return Pretrained(folder, source, config, local)
+
+
+def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) -> None:
+    """Raise InputError if the model is not in the folder itself, but in folders within it.
+
+    So do old models of sentence-transformers (0_Transformer), and Trainer's output before training ends (checkpoint-500).
+    """
+    if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
+        return
+    if local:
+        depths = ("*", "*/*", "*/*/*")
+        names = [file.relative_to(folder).as_posix() for depth in depths for file in folder.glob(depth)]
+    else:
+        from sentiment import hub
+
+        names = hub.file_names(source.partition("@")[0], folder.name)
+    inner = models_within(names)
+    if not inner or {"config.json", "pytorch_model.bin"} <= set(names):  # this one has weights, in another format
+        return
+    listed = one_line(", ".join(inner))
+    if local:
+        use = shlex.quote(f"model={Path(model, inner[-1])}")
+        raise InputError(f"model {source}: the model is in a folder within it: {listed}; use -S {use}")
+    repo, _, commit = source.partition("@")
+    target = Path("models", Path(repo).name)
+    download = f"hf download {repo} --revision {commit} --include {shlex.quote(f'{inner[-1]}/*')} --local-dir {target}"
+    use = shlex.quote(f"model={target / inner[-1]}")
+    raise InputError(
+        f"model {source}: the model is in a folder of its repository: {listed}; download it, `{download}`, "
+        f"and use -S {use}"
+    )
+
+
+def models_within(names: Iterable[str]) -> list[str]:
+    """Folders that hold a model, out of the names of files in a folder and its subfolders; the latest checkpoint is last.
+
+    A model has config.json, weights, and usually a tokenizer, which modules such as 1_Pooling and 2_Dense lack.
+    """
+    files: dict[str, set[str]] = {}
+    for name in names:
+        parent, _, file = name.rpartition("/")
+        files.setdefault(parent, set()).add(file)
+    models = [
+        parent
+        for parent, inside in files.items()
+        if parent and "config.json" in inside and any(file.endswith(".safetensors") for file in inside)
+    ]
+    with_tokenizer = [parent for parent in models if files[parent] & {"tokenizer.json", "tokenizer_config.json"}]
+    return sorted(with_tokenizer or models, key=_by_number)
+
+
+def _by_number(name: str) -> list[tuple[int, str]]:
+    """A key that sorts checkpoint-1000 after checkpoint-500."""
+    return [(int(digits or 0), text) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def point_to(pretrained: Pretrained) -> None:

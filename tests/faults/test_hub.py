@@ -59,12 +59,21 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "pickle": {"config.json": CONFIG, "pytorch_model.bin": b"a pickle"},
         "deberta": {"config.json": CONFIG, "spm.model": b"pieces", "model.safetensors": weights(8)}
         | {f"{folder}/model.safetensors": weights(8) for folder in ("checkpoint-1", "onnx/old")},
+        "nested": {
+            "modules.json": b"[]",
+            "1_Pooling/config.json": b"{}",
+            "2_Dense/config.json": b"{}",
+            "2_Dense/model.safetensors": weights(8),
+            "0_Transformer/config.json": CONFIG,
+            "0_Transformer/tokenizer.json": b"{ }",
+            "0_Transformer/model.safetensors": weights(8),
+        },
         "adapter": {"adapter_config.json": b"{}", "adapter_model.safetensors": weights(8)},
     }.items():
         for file, content in files.items():
             (top / name / file).parent.mkdir(parents=True, exist_ok=True)
             (top / name / file).write_bytes(content)
-    models = {f"models/test/{name}": top / name for name in ("small", "large", "pickle", "deberta", "adapter")}
+    models = {f"models/test/{name}": top / name for name in ("small", "large", "pickle", "deberta", "nested", "adapter")}
     (top / "broken").mkdir()
     (top / "broken/train.parquet").write_bytes(b"PAR1")
     models["datasets/test/broken"] = top / "broken"
@@ -171,6 +180,15 @@ def test_a_model_is_the_files_at_the_top(user: User) -> None:
     assert user.fetch("test/deberta") == f"test/deberta@{hub.COMMIT}"
     fetched = {request.split("/resolve/")[1].split("/", 1)[1] for request in user.hub.asked("GET .*/resolve/")}
     assert fetched == {"config.json", "spm.model", "model.safetensors"}
+
+
+def test_a_model_in_a_folder_of_a_repository_is_named(user: User) -> None:
+    assert user.fetch("test/nested", fails=True) == (
+        f"error: model test/nested@{hub.COMMIT}: the model is in a folder of its repository: 0_Transformer; download it, "
+        f"`hf download test/nested --revision {hub.COMMIT} --include '0_Transformer/*' --local-dir models/nested`, "
+        "and use -S model=models/nested/0_Transformer"
+    )
+    assert not user.hub.asked("safetensors")
 
 
 # A request of each kind: the commit of main, the list of files, one file's hash and size, its content.

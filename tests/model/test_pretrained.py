@@ -1,5 +1,6 @@
 """Pretrained models: which folders are taken, and what models/pretrained says of each."""
 
+import shlex
 import shutil
 from pathlib import Path
 
@@ -27,6 +28,41 @@ def test_only_safetensors_are_loaded(project: Path) -> None:
         pretrained.fetch("models/mine")
     (folder / "config.json").unlink()
     with pytest.raises(InputError, match=r"model mine: has no config\.json"):
+        pretrained.fetch("models/mine")
+
+
+@pytest.mark.parametrize(
+    ("folders", "listed", "used"),
+    [
+        (["0_Transformer"], "0_Transformer", "0_Transformer"),
+        (["checkpoint-1000", "checkpoint-500"], "checkpoint-500, checkpoint-1000", "checkpoint-1000"),
+        (["runs/first try"], "runs/first try", "runs/first try"),
+    ],
+)
+def test_a_model_in_a_subfolder_is_named(project: Path, folders: list[str], listed: str, used: str) -> None:
+    for name in folders:
+        shutil.copytree("models/mine", f"models/outer/{name}")
+    for module in ("1_Pooling", "2_Dense"):  # of sentence-transformers: neither is a model
+        Path("models/outer", module).mkdir()
+        Path("models/outer", module, "config.json").write_text("{}")
+    shutil.copy("models/mine/model.safetensors", "models/outer/2_Dense")
+    setting = shlex.quote(f"model=models/outer/{used}")
+    with pytest.raises(InputError) as refused:
+        pretrained.fetch("models/outer")
+    assert str(refused.value) == f"model outer: the model is in a folder within it: {listed}; use -S {setting}"
+    assert pretrained.fetch(f"models/outer/{used}").config["model_type"] == "bert"
+    Path("models/outer/config.json").write_text("{}")  # as a model that has its weights elsewhere
+    with pytest.raises(InputError, match="the model is in a folder within it"):
+        pretrained.fetch("models/outer")
+    shutil.copytree("models/mine", "models/outer", dirs_exist_ok=True)
+    assert pretrained.fetch("models/outer").has_head is False
+
+
+def test_a_checkpoint_beside_weights_in_another_format_is_not_named(project: Path) -> None:
+    folder = project / "models/mine"
+    shutil.copytree(folder, folder / "checkpoint-1")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"^model mine: has no \*\.safetensors weights"):
         pretrained.fetch("models/mine")
 
 
