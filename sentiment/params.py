@@ -12,6 +12,7 @@ from sentiment.project import is_top
 from sentiment.schema import PRINTABLE, explain, read_yaml
 
 FILE = "params.yaml"
+_LAUNCH = r"^(python( +-[BOu]+)*|(torchrun|python +-m +torch\.distributed\.run)( +[\w.,:=/@%+-]+)*) *$"
 _SEED = "a whole number from 0 to 4294967295"
 
 
@@ -100,6 +101,11 @@ class _TrainingParams(ZeroShotParams):
     )
     warmup_ratio: float = _parameter("share of the steps that warm up", "a share from 0 to below 1", ge=0, lt=1)
     weight_decay: float = _parameter("of AdamW", "a number from 0 to 1", ge=0, le=1)
+    launch: str = _parameter(
+        "how training starts: `python`, or `torchrun --standalone --nproc-per-node 8` for eight GPUs; no shell reads it",
+        "python, or torchrun and its options, such as torchrun --standalone --nproc-per-node 8, without shell syntax",
+        pattern=_LAUNCH,
+    )
     dropout: float | None = _parameter(
         "of attention and hidden layers while training; `null` keeps the pretrained model's own, a third slower on CPU",
         "null (the pretrained model's own) or a share from 0 to below 1", ge=0, lt=1,
@@ -137,10 +143,6 @@ class TrainParams(_TrainingParams):
 class Params(PrepareParams, TrainParams, TeachParams):
     """The whole of params.yaml: the parameters of check."""
 
-    launch: str = _parameter(
-        "what starts training: `python`, or `torchrun --standalone --nproc-per-node 8` for eight GPUs",
-        "python, or a launcher such as torchrun --standalone --nproc-per-node 8", min_length=1,
-    )  # fmt: skip
     exports: list[Literal["fp32", "int8"]] = _parameter(
         "`[int8]` also makes `models/int8/`, `[fp32]` `models/fp32/`, in ONNX for CPUs",
         "[], [int8], [fp32] or [int8, fp32]",

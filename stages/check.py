@@ -6,7 +6,7 @@ which never changes, so that DVC runs this one first.
 
 from pathlib import Path
 
-from sentiment import atomic, stage
+from sentiment import atomic, launch, stage
 from sentiment.data import dataset
 from sentiment.errors import InputError, extra, one_line
 from sentiment.labels import LABELS
@@ -30,12 +30,15 @@ def main() -> None:
         with extra("onnx"):
             import onnxruntime  # noqa: F401
             import onnxscript  # noqa: F401
+    launch.command(params.launch)
     model = pretrained.fetch(params.model)
     if kept := model.kept_labels(params.head):
         names = one_line(" and ".join(model.labels[index] for index in kept))
         print(f"the head of {model.source} is kept: its labels {names} are {' and '.join(LABELS)}")
     elif model.has_head:
         print(f"the head of {model.source} is replaced by a new one")
+    elif not model.config.get("architectures"):
+        print(f"config.json of {model.source} names no architecture: a head that its weights include is replaced")
     longest = max(params.max_length, params.train_max_length or 0)
     if params.model != pretrained.PACKAGED or longest > pretrained.PACKAGED_LENGTH:  # which is known by its SHA-256
         from sentiment.training.trial import try_model  # late: torch takes seconds

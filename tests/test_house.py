@@ -108,7 +108,9 @@ def test_a_stage_declares_exactly_the_parameters_that_it_reads(stage: str) -> No
     declared = STAGES[stage]["params"]
     assert declared == sorted(declared)
     assert set(declared) == set(SCHEMAS[stage].model_fields)
-    code = "".join((ROOT / file).read_text() for file in behind(Path(f"stages/{stage}.py")))
+    # The program that starts the stage, and the stage itself.
+    programs = [MODULES[module] for module in re.findall(r"-m ([\w.]+)", STAGES[stage]["cmd"])]
+    code = "".join((ROOT / file).read_text() for program in programs for file in behind(program))
     read = set(re.findall(r"\bparams\.(\w+)", code)) - {"yaml", "model_dump"} & set(Params.model_fields)
     assert set(declared) <= read | ({"precision"} if "Params.load().precision" in code else set())
 

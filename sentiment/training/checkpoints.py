@@ -44,7 +44,8 @@ def folder_for(params: TrainParams, files: Iterable[Path]) -> Path:
         if name.startswith("sentiment.") and module.__file__
     }
     read = {str(path): _sha256(path) for path in sorted({*files, *modules})}
-    described = [params.model_dump(), facts, read]
+    # Of the launcher, the number of processes counts, which is among the facts.
+    described = [params.model_dump(exclude={"launch"}), facts, read]
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
     for other in FOLDER.glob("*"):
         if other.name != key:

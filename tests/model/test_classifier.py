@@ -50,7 +50,7 @@ def test_transformers_pipeline_scores_as_the_classifier_does(
     save_transformer(tmp_path / "classifier", trained.model, encoder, kind)
 
     probabilities = load_classifier(tmp_path / "classifier", "fp32").probabilities(TEXTS)
-    classify: Any = pipeline("text-classification", str(tmp_path / "classifier"), device="cpu")  # type: ignore
+    classify: Any = pipeline("text-classification", str(tmp_path / "classifier"), device="cpu")
     scores = [{one["label"]: one["score"] for one in classify(text, top_k=None, truncation=True)} for text in TEXTS]
     assert all(tuple(sorted(each)) == LABELS for each in scores)
     np.testing.assert_allclose(probabilities, [each["POSITIVE"] for each in scores], rtol=0, atol=1e-6)
