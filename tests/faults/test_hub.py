@@ -73,7 +73,9 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for file, content in files.items():
             (top / name / file).parent.mkdir(parents=True, exist_ok=True)
             (top / name / file).write_bytes(content)
-    models = {f"models/test/{name}": top / name for name in ("small", "large", "pickle", "deberta", "nested", "adapter")}
+    models = {
+        f"models/test/{name}": top / name for name in ("small", "large", "pickle", "deberta", "nested", "adapter")
+    }
     (top / "broken").mkdir()
     (top / "broken/train.parquet").write_bytes(b"PAR1")
     models["datasets/test/broken"] = top / "broken"

@@ -149,13 +149,20 @@ def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
     copy.set(launch=TWO)
     output = copy.run("dvc repro")
     assert "Running stage 'train'" in output
-    for name in ("train/loss", "validation/loss", "validation/accuracy", "learning_rate"):
+    # Two processes pad and add in another order. In bf16, which `auto` stands for on some processors, a rounding moves a
+    # logit of size 1 by up to this. Near 0.5, a loss moves by half of that, and a probability by a quarter.
+    rounding = torch.finfo(torch.bfloat16).eps
+    for name in ("train/loss", "validation/loss"):
         expected, found = curve(ran, name), curve(copy, name)
         assert found.index.equals(expected.index)
-        np.testing.assert_allclose(found, expected, rtol=1e-3, err_msg=name)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=rounding / 2, err_msg=name)
+    np.testing.assert_array_equal(curve(copy, "learning_rate"), curve(ran, "learning_rate"))
     assert output.count("models/classifier/: validation accuracy") == 1
-    one, two = (clone.details("test") for clone in (ran, copy))
-    assert two["accuracy"] == pytest.approx(one["accuracy"], abs=0.01)
+    for scores in ("validation/predictions", "predictions/test"):  # not accuracies: a label flips by a rounding
+        one, two = (pd.read_parquet(clone.folder / f"metrics/{scores}.parquet") for clone in (ran, copy))
+        assert two["id"].equals(one["id"])
+        np.testing.assert_allclose(two["probability"], one["probability"], rtol=0, atol=rounding / 4)
+        assert np.ptp(one["probability"]) > 2 * rounding
     assert not (copy.folder / "models/checkpoints").exists()
 
 
@@ -242,15 +249,17 @@ def test_a_training_that_is_ended_gives_the_last_curves_back(copy: Clone, how: s
 
 
 def test_the_epoch_with_the_highest_validation_accuracy_is_kept(tiny: Clone) -> None:
-    # So high that the loss goes up again; and dropout, which scoring has to be without.
-    tiny.set(epochs="6", lr="3e-3", batch_size="4", dropout="0.1", max_length="64")
+    # So high that the loss goes up again; and dropout, which scoring has to be without. In fp32, as one review decides
+    # which epoch is the best, and processors differ less there than in bf16.
+    tiny.set(epochs="6", lr="3e-3", batch_size="4", dropout="0.1", max_length="64", precision="fp32")
     tiny.run("python -m stages.train")
     accuracy = curve(tiny, "validation/accuracy")
     assert accuracy[curve(tiny, "validation/loss").idxmin()] < accuracy.max()  # the loss would pick another epoch
     kept = tiny.details("train")
     assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
     validation = pd.read_parquet(tiny.folder / "data/prepared/validation.parquet")
-    probability = load_classifier(tiny.folder / "models/classifier").probabilities(validation["text"].tolist())
+    classifier = load_classifier(tiny.folder / "models/classifier", "fp32")
+    probability = classifier.probabilities(validation["text"].tolist())
     predictions = pd.read_parquet(tiny.folder / "metrics/validation/predictions.parquet")
     assert predictions[["id", "label"]].equals(validation[["id", "label"]])
     np.testing.assert_allclose(predictions["probability"], probability, atol=1e-6)
