@@ -60,6 +60,14 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
     return folder
 
 
+def file_names(kind: Literal["dataset", "model"], repo: str, revision: str | None) -> list[str]:
+    """The files of a repository of which `snapshot` has fetched some, without a request; none if they are not cached."""
+    try:
+        return [file.path for file in get_cached_repo_tree(repo, repo_type=kind, revision=revision)]
+    except errors.CachedRepoTreeNotFoundError:
+        return []
+
+
 def upload(
     folder: Path, repo: str, message: str, stale: list[str], private: bool = False, tag: str | None = None
 ) -> tuple[str, bool]:

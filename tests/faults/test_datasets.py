@@ -296,6 +296,7 @@ def test_prepared_splits_share_no_text_and_no_group(examples: int) -> None:
         source: dict[str, Any] = {"files": "reviews.jsonl"}
         if draw(st.booleans()):
             source["test_size"] = draw(st.sampled_from([0.01, 0.1, 0.3, 0.5, 0.9]))
+            row = st.tuples(texts, st.integers(0, 1), st.just("train"), st.sampled_from("uvwxyz"))
         if draw(st.booleans()):
             source["group"] = "film"
         params = {
