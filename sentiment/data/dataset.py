@@ -412,23 +412,31 @@ def _without_named_splits(source: Source, split: Split | None, rows: Iterable[Ro
         splits = {_SPLIT_NAMES.get(value) for value in those}
         of_known = splits - {None}
         if of_known and splits != {"train"} and (len(splits) > 1 or (name == source.split and split is None)):
+            where, what = row.where, f"column {shortened(name)} says"
+            if where.endswith(".txt"):
+                where, what = str(Path(where).parents[2]), "its folders are"
             raise InputError(
-                f"{row.where}: column {shortened(name)} says {_listed(sorted(those))}, and test_size would mix these splits "
-                f"and cut a new one; {_instead_of_test_size(source, name, those)}"
+                f"{where}: {what} {_listed(sorted(those))}, and test_size would mix these splits and cut a new one; "
+                f"{_instead_of_test_size(source, name, those)}"
             )
 
 
 def _instead_of_test_size(source: Source, column: str, values: Iterable[str]) -> str:
-    """The two ways to keep the splits that a column names."""
+    """The ways to keep the splits that a column names."""
     if source.hub:
         return "download the file and name it by `files`, which reads that column"
-    given = [] if column == "split" else [f"split: {one_line(column, 80)}"]
+    named = {_SPLIT_NAMES[value]: value for value in sorted(values) if value in _SPLIT_NAMES}
+    training = {"train": named.get("train", "train")} | {key: named[key] for key in ("validation",) if key in named}
+    taken = f"splits: {{{', '.join(f'{key}: {value}' for key, value in training.items())}}}"
+    keys = [] if column == "split" else [f"split: {one_line(column, 80)}"]
     if isinstance(source.files, dict):
-        given = ["files: file", *given]
-    training = next((value for value in values if _SPLIT_NAMES.get(value) == "train"), "train")
-    alone = " and ".join(f"`{each}`" for each in [*given, f"splits: {{train: {training}}}"])
-    kept = "".join(f" and write `{each}`" for each in given)
-    return f"leave test_size out{kept} to keep them, or add {alone} to take no others than training"
+        keys = ["files: …", *keys]
+    if "test" not in named:
+        keep = [*keys, f"splits: {{train: {training['train']}, test: name}}"]
+    else:
+        keep = keys
+    kept = "".join(f" and write `{key}`" for key in keep)
+    return f"leave test_size out{kept} to keep them, or add {_listed(f'`{key}`' for key in [*keys, taken])} to take no others"
 
 
 def _file_readers(folder: Path, source: Source, key: str, files: _Files) -> Iterator[Reader]:
@@ -585,7 +593,7 @@ def _unlabelled_records(
             if _lacks_text(row, source):
                 counts["without_text"]["unlabelled"] += 1
                 continue
-            record = {"text": row.text(*source.texts)}
+            record = {"text": _text(row, source)}
             if source.group:
                 record["group"] = str(_given(row, source.group))
         except InputError as error:
@@ -623,7 +631,7 @@ def _records(
             if meaning not in CLASSES:
                 counts["ignored"][of] += meaning == "ignore"
                 continue
-            record: dict[str, Any] = {"split": of, "text": row.text(*source.texts), "label": CLASSES.index(meaning)}
+            record: dict[str, Any] = {"split": of, "text": _text(row, source), "label": CLASSES.index(meaning)}
             if source.group:
                 record["group"] = str(_given(row, source.group))
             for column in row.values:
@@ -634,6 +642,15 @@ def _records(
             raise InputError(f"{row.place}: {error}") from None
         _count(row, source, of, counts)
         yield record
+
+
+def _text(row: Row, source: Source) -> str:
+    try:
+        return row.text(*source.texts)
+    except AbsentError as error:
+        if row.values.keys().isdisjoint(source.texts):  # then the name of the column may be wrong
+            raise
+        raise InputError(f"{error}; `empty_text: ignore` in dataset.yaml leaves such rows out") from None
 
 
 def _lacks_text(row: Row, source: Source) -> bool:
@@ -710,4 +727,6 @@ def _check_presence(folder: Path, source: Source, counts: dict[str, Counter[str]
     for split in (*needed, *named):
         if not counts["rows"][split]:
             cut = f"; {_CUT}" if split == "test" and not named else ""
-            raise InputError(f"{folder}: there are no {split} reviews{cut}")
+            dropped = counts["without_text"].total() + counts["ignored"].total()
+            left_out = f"; {dropped} rows were left out, as dataset.yaml says" if dropped else ""
+            raise InputError(f"{folder}: there are no {split} reviews{cut}{left_out}")

@@ -15,7 +15,28 @@ Meaning = Literal["negative", "positive", "unlabelled", "ignore"]
 CLASSES: tuple[Meaning, Meaning] = ("negative", "positive")  # in the order of LABELS
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
 _PLAIN = re.compile(r"(?!(null|true|false)$)[^\W\d][\w ]*|-?[0-9.]+", re.IGNORECASE)  # what YAML needs no quotes for
-_NEITHER = {"neutral", "mixed", "none", "unknown", "unclear", "irrelevant", "objective"}  # names of a third class
+# Names of a third class, and words for no label. Other words may be another name of a class, as "bad" is.
+_NEITHER = {
+    "neutral",
+    "neu",
+    "mixed",
+    "neither",
+    "none",
+    "null",
+    "nan",
+    "na",
+    "n/a",
+    "unknown",
+    "unclear",
+    "undefined",
+    "unlabelled",
+    "unlabeled",
+    "irrelevant",
+    "objective",
+    "not sure",
+    "no opinion",
+}
+_PAIRS = ({-1, 1}, {1, 2}, {0, 2}, {0, 4}, {1, 3}, {1, 5}, {1, 10})  # two numbers that are usually the classes
 _WRAPPERS = ("choices", "value", "label")  # keys that annotation tools put around a label
 _LONGEST_SCALE = 21  # values: 0 to 10 in halves
 
@@ -111,9 +132,7 @@ class Vocabulary:
         if not value:
             return leaves_out
         if not _NUMBER.fullmatch(value):
-            both = {self._meanings.get(each) for each in found} >= set(CLASSES)
-            of_a_class = "neg" in value or "pos" in value  # such as "very negative"
-            return leaves_out if value in _NEITHER or (both and not of_a_class) else lists
+            return leaves_out if value in _NEITHER else lists
         listed = {each: kind for each, kind in self._given.items() if _NUMBER.fullmatch(each) and kind in CLASSES}
         if not set(listed) <= {"0", "1"}:  # which would say little about a third number
             negative, positive = ([Decimal(each) for each in listed if listed[each] == kind] for kind in CLASSES)
@@ -123,7 +142,8 @@ class Vocabulary:
         words = {self._meanings.get(each) for each in found if not _NUMBER.fullmatch(each)}
         if numbers.isdisjoint({0, 1}) and words >= set(CLASSES):
             return leaves_out
-        return _scale(numbers) if words <= {None} and len(numbers) > 1 else lists
+        certain = len(numbers) > 2 or numbers in (*_PAIRS, {-1, 0}) or not _in_halves(numbers)
+        return _scale(numbers) if words <= {None} and certain else lists
 
     def _of_numbers(self, names: Sequence[str], where: str) -> dict[str, Meaning | None]:
         """What each number with a name means."""
@@ -168,6 +188,8 @@ class LabelColumn:
         Raises:
             InputError: the two contradict each other, or dataset.yaml.
         """
+        if own is None and of_card is None:
+            return
         vocabulary = Vocabulary(self._spellings, self._given, own, where)
         described = Vocabulary(self._spellings, self._given, of_card, card)
         if vocabulary.names is None:
@@ -239,6 +261,8 @@ class LabelColumn:
         """
         value, vocabulary = self.value(row), self.vocabulary(row)
         name, column = vocabulary.name(value), one_line(self.column, 80)
+        if isinstance(value, dict | bytes):
+            return f"{column} {shortened(value)} is not allowed; a label is text, a number, or a list of one"
         advice = advice or vocabulary.advice(name, found)
         if not name and self.column in row.values:
             return f"{column} is missing; every review needs one; {advice}"
@@ -247,7 +271,7 @@ class LabelColumn:
             return f"{fault}; {advice}" if found - {""} else fault
         named = f" ({shortened(name)} by the data's own names)" if name != spelling(value) else ""
         allowed = vocabulary.allowed
-        if named:
+        if named and not _NUMBER.fullmatch(name):
             allowed = [each for each in allowed if not _NUMBER.fullmatch(each)] or allowed
         values = one_line(", ".join(allowed), 100)
         return f"{column} {shortened(value)}{named} is not allowed; allowed: {values}; there are two classes; {advice}"
@@ -266,13 +290,16 @@ def _say_nothing(names: Sequence[str]) -> bool:
     return all(re.fullmatch(rf"(label|class)?[ _-]?{number}", spelling(name)) for number, name in enumerate(names))
 
 
+def _in_halves(numbers: Iterable[Decimal]) -> bool:
+    return all(number * 2 % 1 == 0 for number in numbers)
+
+
 def _scale(numbers: set[Decimal]) -> str:
     """How numbers from worst to best are usually divided, and how to write that."""
     if numbers == {-1, 0}:  # a file sorted by label, of which the beginning was read
         numbers |= {Decimal(1)}
     lowest, highest = min(numbers), max(numbers)
-    in_halves = all(number * 2 % 1 == 0 for number in numbers)
-    if not in_halves or len(numbers) > _LONGEST_SCALE:
+    if not _in_halves(numbers) or len(numbers) > _LONGEST_SCALE:
         return (
             f"the labels here are scores from {lowest:f} to {highest:f}, and there are two classes: add a column that says "
             "negative or positive, such as by a threshold"
@@ -288,8 +315,13 @@ def _scale(numbers: set[Decimal]) -> str:
         "positive": [number for number in sorted(numbers) if number - middle >= width],
     }
     lists = [f"{part}: [{', '.join(f'{number:f}' for number in some)}]" for part, some in parts.items() if some]
-    usual = "negative, neutral and positive" if len(numbers) == 3 else "a scale from negative to positive"
-    return f"such numbers are usually {usual}: if they are here, write `labels: {{{', '.join(lists)}}}` in dataset.yaml"
+    if len(numbers) == 2:
+        usual = f"{lowest:f} and {highest:f} are usually negative and positive"
+    elif len(numbers) == 3 and middle in numbers:
+        usual = f"{lowest:f}, {middle:f} and {highest:f} are usually negative, neutral and positive"
+    else:
+        usual = f"numbers from {lowest:f} to {highest:f} are usually a scale from negative to positive"
+    return f"{usual}; if so here, write `labels: {{{', '.join(lists)}}}` in dataset.yaml"
 
 
 def _yaml(value: str) -> str:

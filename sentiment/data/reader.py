@@ -79,7 +79,6 @@ class Reader:
         for table in self._tables:
             table.require(*names)
 
-    def class_names(self, column: str) -> dict[str, list[str]]:
-        """By the name of each file that names the numbers 0, 1, … in a column: these names."""
-        names = {table.where: table.class_names(column) for table in self._tables}
-        return {where: of_table for where, of_table in names.items() if of_table is not None}
+    def class_names(self, column: str) -> dict[str, list[str] | None]:
+        """By the name of each file: the names that it gives to the numbers 0, 1, … in a column; None if it gives none."""
+        return {table.where: table.class_names(column) for table in self._tables}
