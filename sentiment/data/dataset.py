@@ -31,6 +31,8 @@ _SURVEYED = 100_000  # rows that are read again for advice about their labels
 _BLOCK = 50_000  # reviews that are Python objects at the same time, which take several times the memory of pandas' own
 # Of a Hub dataset: what says how it is read, and data; never code or pickles.
 _HUB_FILES = ["README.md", ".huggingface.yaml", "*.parquet", "*.csv*", "*.tsv*", "*.json*", "*.ndjson*"]
+# Files of JSON that describe a dataset.
+_DESCRIPTIONS = {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json"}
 # `eval` is validation to some, test to others; who has it says which by `splits`.
 _SPLIT_NAMES: dict[str, Split] = dict.fromkeys(["train", "training"], "train")
 _SPLIT_NAMES |= dict.fromkeys(["validation", "valid", "val", "dev", "development"], "validation")
@@ -431,10 +433,7 @@ def _instead_of_test_size(source: Source, column: str, values: Iterable[str]) ->
     keys = [] if column == "split" else [f"split: {one_line(column, 80)}"]
     if isinstance(source.files, dict):
         keys = ["files: …", *keys]
-    if "test" not in named:
-        keep = [*keys, f"splits: {{train: {training['train']}, test: name}}"]
-    else:
-        keep = keys
+    keep = keys if "test" in named else [*keys, f"splits: {{train: {training['train']}, test: name}}"]
     kept = "".join(f" and write `{key}`" for key in keep)
     return f"leave test_size out{kept} to keep them, or add {_listed(f'`{key}`' for key in [*keys, taken])} to take no others"
 
@@ -470,20 +469,32 @@ def _hub_snapshot(source: Source) -> tuple[Path, dict[str, list[Path]], list[str
 
     # Not load_dataset(source.hub): where the Hub does not answer, that takes whichever revision was cached last.
     folder = hub.snapshot("dataset", str(source.hub), source.revision, _HUB_FILES).resolve()
-    if not any(ending(path)[0] in FORMATS for path in folder.rglob("*") if path.name != "dataset_infos.json"):
-        others = hub.file_names("dataset", str(source.hub), source.revision)
-        raise InputError(_no_data(source, others))
+    if not any(_is_data(path) for path in folder.rglob("*")):
+        raise InputError(_no_data(source, _unread_files(source)))
     return folder, *_hub_files(folder, source)
 
 
-def _no_data(source: Source, files: Iterable[str]) -> str:
-    """Why a Hub dataset is refused that has no file in a format that is read."""
-    others = [name for name in files if not name.startswith(".") and not name.endswith(".md")]
-    script = any(name.endswith(".py") for name in others)
+def _is_data(path: Path) -> bool:
+    return ending(path)[0] in FORMATS and path.name not in _DESCRIPTIONS
+
+
+def _unread_files(source: Source) -> list[Path]:
+    """The files of a Hub dataset that are neither data in a format that is read nor a description."""
+    from sentiment import hub
+
+    files = [Path(name) for name in hub.file_names("dataset", str(source.hub), source.revision)]
+    return [path for path in files if not path.name.startswith(".") and ending(path)[0] not in (*FORMATS, ".md")]
+
+
+def _no_data(source: Source, unread: Sequence[Path]) -> str:
+    """Why a Hub dataset is refused whose data is in no format that is read."""
+    if any(path.suffix == ".py" for path in unread):
+        fault = "is a loading script, which is never run"
+    else:
+        fault = f"its data is in no format that is read, which are {', '.join(FORMATS)}"
     return (
-        f"{source.hub}: {'is a loading script, which is never run' if script else 'has no file in a format that is read'}; "
-        f"it has {_listed(others) or 'no data'}; allowed: {', '.join(FORMATS)}. Take a commit of its branch "
-        "refs/convert/parquet as the revision, if it has one, or download the data and name it by `files`"
+        f"{source.hub}: {fault}; it has {_listed(unread) or 'no data'}. Take a commit of its branch refs/convert/parquet "
+        "as the revision, if it has one, or download the data and name it by `files`"
     )
 
 
@@ -542,6 +553,8 @@ def _hub_files(folder: Path, source: Source) -> tuple[dict[str, list[Path]], lis
                     feature = feature.feature
                 return by_split, getattr(feature, "names", None)
         except Exception as error:  # whatever is wrong with its README.md, or the names of its files
+            if isinstance(error, FileNotFoundError) and (unread := _unread_files(source)):
+                raise InputError(_no_data(source, unread)) from error
             raise InputError(f"{source.hub}: its files cannot be told apart: {reason(error)}") from error
     fault = f"has no configuration {config!r}" if config else "has several configurations"
     raise InputError(f"{source.hub}: {fault}: `config` in dataset.yaml names one of: {_listed(configs)}")
