@@ -22,7 +22,7 @@ def main() -> None:
     if (prepared["validation"]["split"] == "validation").all():
         print("validation is the split that the dataset has: validation_size is not used")
     for key, count in shared.items():
-        print(f"warning: {count:,} {key.replace('_', ' ')}: the scores of these reviews may be too high")
+        print(f"warning: {count:,} {key.replace('_', ' ')}; scores on reviews of shared groups may be too high")
 
 
 def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:

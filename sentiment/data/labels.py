@@ -90,7 +90,8 @@ class Vocabulary:
         self.names = None if names is None or _say_nothing(names) else [spelling(name) for name in names]
         self._of_number: dict[str, Meaning | None] = dict(self._meanings)
         if self.names is not None:
-            self._of_number = {**self._given, **self._of_numbers(self.names, where)}
+            others = {value: kind for value, kind in self._given.items() if value not in self.names}
+            self._of_number = others | self._of_numbers(self.names, where)
 
     def meaning(self, value: object) -> Meaning | None:
         """What a value means; None: nothing."""
