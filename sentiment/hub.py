@@ -60,10 +60,10 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
     return folder
 
 
-def file_names(repo: str, commit: str) -> list[str]:
-    """Names of all files that a model repository has at a commit, with their folders, if `snapshot` has listed them."""
+def file_names(kind: Literal["dataset", "model"], repo: str, revision: str | None) -> list[str]:
+    """The files of a repository of which `snapshot` has fetched some, without a request; none if they are not cached."""
     try:
-        return [file.path for file in get_cached_repo_tree(repo, repo_type="model", revision=commit)]
+        return [file.path for file in get_cached_repo_tree(repo, repo_type=kind, revision=revision)]
     except errors.CachedRepoTreeNotFoundError:
         return []
 

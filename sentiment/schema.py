@@ -3,6 +3,7 @@
 import difflib
 import reprlib
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -70,13 +71,22 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
     fields = {field.alias or name: allowed(field) for name, field in schema.model_fields.items()}
     name = str(fault["loc"][0])
     if fault["type"] in ("extra_forbidden", "invalid_key") and len(fault["loc"]) == 1:
-        close = difflib.get_close_matches(name, fields, n=1, cutoff=0.5)
-        hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"{path}: unknown key {shortened(name)}{hint}; allowed: {', '.join(sorted(fields))}"
+        return (
+            f"{path}: unknown key {shortened(name)}{_hint(name, schema, fields)}; allowed: {', '.join(sorted(fields))}"
+        )
     wording = fields.get(name) or fault["msg"]
     if fault["type"] == "missing":
         return f"{path}: {key} is missing; allowed: {wording}"
     return f"{path}: {key}: {shortened(fault['input'])} is not allowed; allowed: {wording}"
+
+
+def _hint(name: str, schema: type[BaseModel], keys: Collection[str]) -> str:
+    """Which key was probably meant: by the schema's `hints` if it has any, else one that is spelled alike."""
+    meant = getattr(schema, "hints", {}).get(name.casefold().replace("-", "_"))
+    if meant and (meant in keys or " " in meant):
+        return f" (did you mean {meant!r}?)" if meant in keys else f" ({meant})"
+    close = difflib.get_close_matches(name, keys, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def _place(kind: Any, place: tuple[int | str, ...]) -> list[str]:

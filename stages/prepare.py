@@ -10,16 +10,19 @@ from sentiment.params import PrepareParams
 def main() -> None:
     """Prepare the dataset and the challenge set, and write metrics/data.json."""
     prepared, dropped = splits.split_dataset(PrepareParams.load())
+    shared = splits.shared_groups(prepared)
     challenge = dataset.load(dataset.CHALLENGE, needed=["test"]).reviews
     with atomic.replacing("data/prepared") as folder:
         folder.mkdir()
         for name, rows in {**prepared, "challenge": challenge}.items():
             rows.drop(columns="split", errors="ignore").to_parquet(folder / f"{name}.parquet", index=False)
-    atomic.write_json("metrics/data.json", summary(prepared) | dropped)
+    atomic.write_json("metrics/data.json", summary(prepared) | dropped | shared)
     sizes = {name: len(rows) for name, rows in prepared.items() if len(rows)}
     print(", ".join(f"{name} {rows:,}" for name, rows in sizes.items()), "reviews in data/prepared/")
     if (prepared["validation"]["split"] == "validation").all():
         print("validation is the split that the dataset has: validation_size is not used")
+    for key, count in shared.items():
+        print(f"warning: {count:,} {key.replace('_', ' ')}; scores on reviews of shared groups may be too high")
 
 
 def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:

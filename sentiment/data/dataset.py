@@ -4,17 +4,19 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
+from contextlib import suppress
 from itertools import combinations, islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sentiment.data.files import advice
+from sentiment.data.files import FORMATS, advice, ending
+from sentiment.data.labels import CLASSES, LabelColumn, spelling
 from sentiment.data.reader import Reader
-from sentiment.data.row import Row, missing
+from sentiment.data.row import AbsentError, Row
+from sentiment.data.text import nfc
 from sentiment.errors import InputError, one_line, reason
 from sentiment.labels import LABELS, SPELLINGS
 from sentiment.progress import Advance, Progress
@@ -24,9 +26,13 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 DATA = Path("data")
 CHALLENGE = "challenge"  # the dataset of hard reviews that every model is scored on
+_MOST_SPLITS = 20  # a column with more values does not name splits
+_SURVEYED = 100_000  # rows that are read again for advice about their labels
 _BLOCK = 50_000  # reviews that are Python objects at the same time, which take several times the memory of pandas' own
 # Of a Hub dataset: what says how it is read, and data; never code or pickles.
 _HUB_FILES = ["README.md", ".huggingface.yaml", "*.parquet", "*.csv*", "*.tsv*", "*.json*", "*.ndjson*"]
+# Files of JSON that describe a dataset.
+_DESCRIPTIONS = {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json"}
 # `eval` is validation to some, test to others; who has it says which by `splits`.
 _SPLIT_NAMES: dict[str, Split] = dict.fromkeys(["train", "training"], "train")
 _SPLIT_NAMES |= dict.fromkeys(["validation", "valid", "val", "dev", "development"], "validation")
@@ -35,8 +41,6 @@ _SPELLINGS = {
     **dict(zip(("negative", "positive"), SPELLINGS, strict=True)),
     "ignore": {"unsup"},  # the folder of aclImdb without labels
 }
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
-_PLAIN = re.compile(r"(?!null$)[A-Za-z][\w ]*|-?[0-9.]+", re.IGNORECASE)  # what YAML needs no quotes for
 _TAKEN = {"id", "group", "probability"}  # columns that only the pipeline itself makes
 _CUT = "`test_size: 0.2` in dataset.yaml cuts a test split off"
 
@@ -44,6 +48,40 @@ _File = Annotated[str, Field(pattern=PRINTABLE, max_length=200)]
 _Files = _File | Annotated[list[_File], Field(min_length=1)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Counts = dict[Split | Literal["unlabelled"], _Count]
+# Names of other tools for keys of dataset.yaml, and where to put what is none of its keys.
+_HINTS = {
+    **dict.fromkeys(["sep", "separator", "delim", "field_separator", "fielddelimiter"], "delimiter"),
+    **dict.fromkeys(["quotechar", "quote", "quotes", "quote_char", "escapechar", "doublequote"], "quoting"),
+    **dict.fromkeys(["charset", "codec", "encoding_errors"], "encoding"),
+    **dict.fromkeys(["names", "column_names", "colnames", "fieldnames"], "columns"),
+    **dict.fromkeys(
+        ["header", "headers", "skiprows"], "the first line is the header, unless `columns` names the columns"
+    ),
+    **dict.fromkeys(["text_column", "text_field", "text_columns", "content", "review", "sentence", "body"], "text"),
+    **dict.fromkeys(["label_column", "label_field", "target", "target_column", "sentiment", "class", "y"], "label"),
+    **dict.fromkeys(
+        ["label_map", "label_mapping", "label_names", "mapping", "classes", "id2label", "label2id"], "labels"
+    ),
+    **dict.fromkeys(["negative", "positive"], "it goes within labels: {negative: [values], positive: [values]}"),
+    **dict.fromkeys(
+        ["ignore", "skip", "drop"], "labels: {ignore: [values]} leaves rows out, and empty_text: ignore does"
+    ),
+    **dict.fromkeys(["dropna", "drop_empty", "skip_empty", "ignore_empty", "empty", "empty_texts"], "empty_text"),
+    **dict.fromkeys(["split_column", "split_field", "fold"], "split"),
+    **dict.fromkeys(["split_names"], "splits"),
+    **dict.fromkeys(["train", "validation", "test"], "it goes within files: {train: file, test: file}"),
+    **dict.fromkeys(["data_files", "data", "path", "paths", "filename", "filenames", "input"], "files"),
+    **dict.fromkeys(["unlabeled", "unsupervised"], "unlabelled"),
+    **dict.fromkeys(["test_share", "test_split", "test_fraction", "holdout"], "test_size"),
+    **dict.fromkeys(["groups", "group_column", "film", "movie"], "group"),
+    **dict.fromkeys(["dataset", "repo", "repo_id", "dataset_name", "huggingface"], "hub"),
+    **dict.fromkeys(["commit", "sha"], "revision"),
+    **dict.fromkeys(["subset", "config_name", "configuration"], "config"),
+    **dict.fromkeys(["validation_size", "split_seed", "max_train_reviews"], "it is a key of params.yaml"),
+    "compression": "a file named .gz, .bz2 or .xz is unpacked",
+    "seed": "split_seed of params.yaml draws the splits",
+}
+_Column = Annotated[str, AfterValidator(nfc)]
 _Value = str | int | float | bool | None
 
 
@@ -51,6 +89,7 @@ class Source(BaseModel):
     """The schema of data/<name>/dataset.yaml: either `hub` and `revision`, or `files`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    hints: ClassVar[dict[str, str]] = _HINTS
 
     description: str = Field("", description="one line of text")
     license: str = Field("", description="one line of text")
@@ -73,24 +112,29 @@ class Source(BaseModel):
     delimiter: str | None = Field(
         None, description='one character, such as ";", between the fields of CSV', pattern=r'^[^"\r\n]$'
     )
-    columns: list[str] | None = Field(
+    columns: list[_Column] | None = Field(
         None, description="names of the columns, of CSV files without a header", min_length=1
     )
     splits: dict[Split, _Value] | None = Field(
         None, description="{train: name, validation: name, test: name}, the names that the data has for its splits"
     )
     test_size: float | None = Field(None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1)
-    text: str | Annotated[list[str], Field(min_length=1)] = Field(
+    text: _Column | Annotated[list[_Column], Field(min_length=1)] = Field(
         "text", description="the name of the column with the review, or a list such as [title, content]"
     )
-    label: str = Field("label", description="the name of the column with the label")
-    split: str = Field("split", description="the name of the column that says train, validation or test")
-    group: str | None = Field(None, description="the name of a column, such as film, that no two splits share")
+    label: _Column = Field("label", description="the name of the column with the label")
+    split: _Column = Field("split", description="the name of the column that says train, validation or test")
+    group: _Column | None = Field(
+        None,
+        description="the name of a column, such as film, whose values stay together where a split is cut off; prepare "
+        "counts those that splits of the data share",
+    )
     labels: dict[Literal["negative", "positive", "unlabelled", "ignore"], list[_Value]] | None = Field(
         None,
         description="{negative: [values], positive: [values], unlabelled: [values of rows without a label], "
         "ignore: [values of rows to leave out]}",
     )
+    empty_text: Literal["ignore"] | None = Field(None, description="ignore, to leave out rows without text")
     rows: _Counts | None = Field(None, description="{train: count, validation: count, test: count, unlabelled: count}")
     text_bytes: _Counts | None = Field(
         None, description="{train: count, validation: count, test: count, unlabelled: count}"
@@ -112,12 +156,17 @@ class Source(BaseModel):
     def _splits_that_differ(self) -> "Source":
         if self.splits is not None and isinstance(self.files, dict):
             raise ValueError("splits: files names the files of each split already; leave splits out")
-        names = [_spelling(name) for name in (self.splits or {}).values()]
+        names = [spelling(name) for name in (self.splits or {}).values()]
         if twice := [name for name in names if names.count(name) > 1]:
             raise ValueError(f"splits: {shortened(twice[0])} stands for two splits")
         official = self.splits or (self.files if isinstance(self.files, dict) else {})
         if self.test_size and "test" in official:
             raise ValueError("test_size cuts a test split off, and there is one already; leave out one of them")
+        if self.test_size and self.splits is None and "split" in self.model_fields_set:
+            raise ValueError(
+                "split names a column with splits, and test_size would cut a new one: leave test_size out, or "
+                "`splits: {train: train}` takes no other split"
+            )
         return self
 
     @model_validator(mode="after")
@@ -135,9 +184,14 @@ class Source(BaseModel):
         """The columns whose text is the review."""
         return [self.text] if isinstance(self.text, str) else self.text
 
+    @property
+    def given(self) -> dict[str, set[str]]:
+        """The values that dataset.yaml lists for each meaning, as `spelling` writes them."""
+        return {str(key): {spelling(value) for value in values} for key, values in (self.labels or {}).items()}
+
     def spellings(self) -> dict[str, set[str]]:
-        """The values that mean negative and positive, of no label, and of rows to leave out, as `_spelling` writes them."""
-        given = {str(key): {_spelling(value) for value in values} for key, values in (self.labels or {}).items()}
+        """The values that mean negative and positive, of no label, and of rows to leave out, as `spelling` writes them."""
+        given = self.given
         usual = {} if {"negative", "positive"} & set(given) else _SPELLINGS
         return usual | {"unlabelled": set(), "ignore": _SPELLINGS["ignore"].difference(*given.values())} | given
 
@@ -147,8 +201,8 @@ class Source(BaseModel):
         return self.unlabelled is not None or bool((self.labels or {}).get("unlabelled"))
 
     def split_names(self) -> dict[str, Split]:
-        """The names of splits in the data, as `_spelling` writes them, and the splits that they stand for."""
-        return {_spelling(name): split for split, name in self.splits.items()} if self.splits else _SPLIT_NAMES
+        """The names of splits in the data, as `spelling` writes them, and the splits that they stand for."""
+        return {spelling(name): split for split, name in self.splits.items()} if self.splits else _SPLIT_NAMES
 
 
 class Dataset(NamedTuple):
@@ -159,12 +213,28 @@ class Dataset(NamedTuple):
         reviews: one row a review: `id` (split and row, such as test-17, counted from 1), `split` (train, validation, test;
             no test where test_size is to cut that off), `text` (normalised), `label` (index into LABELS), `group` where
             dataset.yaml names one, then the other columns as text, but for those that have a name which the pipeline gives.
-        ignored: how many rows dataset.yaml leaves out.
+        ignored: how many rows `labels` in dataset.yaml leaves out.
+        without_text: how many rows without text `empty_text` in dataset.yaml leaves out.
     """
 
     source: Source
     reviews: pd.DataFrame
     ignored: int
+    without_text: int = 0
+
+
+class _Part(NamedTuple):
+    """An entry of `files`, or a file of a Hub dataset.
+
+    Attributes:
+        split: None where the rows say it.
+        reader: of its rows.
+        names: of the classes, by the dataset's card; None if that names none.
+    """
+
+    split: Split | None
+    reader: Reader
+    names: list[str] | None = None
 
 
 def names() -> list[str]:
@@ -201,45 +271,52 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
         InputError: the first fault found, with its file and row.
     """
     source, folder = read_source(name), DATA / name
-    counts: dict[str, Counter[str]] = {"rows": Counter(), "text_bytes": Counter(), "ignored": Counter()}
+    counts = _counters()
     blocks: list[pd.DataFrame] = []
     needed = [split for split in needed if split != "test" or source.test_size is None]
-    readers = list(_readers(folder, source, needed))
-    with Progress(f"reading {folder}", sum(reader.size for _, reader in readers), "B") as bar:
-        for split, reader in readers:
+    parts = list(_parts(folder, source, needed))
+    labels = _label_column(source, parts)
+    _refuse_to_cut_named_files(folder, source, parts)
+    with Progress(f"reading {folder}", sum(part.reader.size for part in parts), "B") as bar:
+        for split, reader, _ in parts:
             reader.require(*source.texts, source.label, *([source.group] if source.group else []))
             if split is None and _has_split_column(source):
                 try:
                     reader.require(source.split)
                 except InputError as error:
                     raise InputError(f"{error}; {_CUT}, or files: {{train: file, test: file}} names them") from None
-            blocks += _frames(_records(source, split, _watched(reader, bar.update), counts))
+            rows = _watched(reader, bar.update)
+            if source.test_size is not None and source.splits is None:
+                rows = _without_named_splits(source, split, rows)
+            blocks += _frames(_records(source, split, rows, labels, reader, counts))
     reviews = pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=["split", "text", "label"])
     _check_counts(folder, source, counts, SPLITS)
     _check_presence(folder, source, counts, needed)
     for each, labels in reviews.groupby("split")["label"]:
         require_classes(labels, f"{folder}: every {each} review")
     reviews.insert(0, "id", reviews["split"] + "-" + (reviews.groupby("split").cumcount() + 1).astype(str))
-    return Dataset(source, reviews, counts["ignored"].total())
+    return Dataset(source, reviews, counts["ignored"].total(), counts["without_text"].total())
 
 
-def load_unlabelled(name: str) -> pd.DataFrame:
+def load_unlabelled(name: str) -> tuple[pd.DataFrame, int]:
     """Read, check and normalise the reviews without labels that data/<name>/dataset.yaml names, by file, split or label.
 
     One row a review: `id` (such as unlabelled-17), `text`, and `group` where dataset.yaml names one. There are no rows
-    where it names no such reviews.
+    where it names no such reviews. The second value counts the rows without text that `empty_text` leaves out.
 
     Raises:
         InputError: the first fault found, with its file and row.
     """
     source, folder = read_source(name), DATA / name
     if not source.names_unlabelled:
-        return pd.DataFrame(columns=["id", "text"], dtype="str")
-    counts: dict[str, Counter[str]] = {"rows": Counter(), "text_bytes": Counter()}
+        return pd.DataFrame(columns=["id", "text"], dtype="str"), 0
+    counts = _counters()
     blocks: list[pd.DataFrame] = []
-    readers = [(reader, False) for reader in _unlabelled_readers(folder, source)]
+    readers: list[tuple[Reader, LabelColumn | None]] = [(each, None) for each in _unlabelled_readers(folder, source)]
     if source.spellings()["unlabelled"]:
-        readers += [(reader, True) for _, reader in _readers(folder, source, needed=[])]
+        parts = list(_parts(folder, source, needed=[]))
+        labels = _label_column(source, parts)
+        readers += [(part.reader, labels) for part in parts]
     with Progress(f"reading {folder}, unlabelled", sum(reader.size for reader, _ in readers), "B") as bar:
         for reader, by_label in readers:
             columns = [*source.texts, *([source.group] if source.group else []), *([source.label] if by_label else [])]
@@ -250,7 +327,7 @@ def load_unlabelled(name: str) -> pd.DataFrame:
         raise InputError(f"{folder}: there are no unlabelled reviews")
     reviews = pd.concat(blocks, ignore_index=True)
     reviews.insert(0, "id", "unlabelled-" + (reviews.index + 1).astype("str"))
-    return reviews
+    return reviews, counts["without_text"].total()
 
 
 def require_classes(labels: pd.Series, reviews: str) -> None:
@@ -264,15 +341,101 @@ def require_classes(labels: pd.Series, reviews: str) -> None:
         raise InputError(f"{reviews} {only}; both classes are needed")
 
 
-def _readers(folder: Path, source: Source, needed: Sequence[Split]) -> Iterator[tuple[Split | None, Reader]]:
-    """A reader for each entry of `files`, or each file of a Hub dataset, and its split if that is known."""
+def _counters() -> dict[str, Counter[str]]:
+    """Counts by split."""
+    return {key: Counter() for key in ("rows", "text_bytes", "ignored", "without_text")}
+
+
+def _parts(folder: Path, source: Source, needed: Sequence[Split]) -> Iterator[_Part]:
+    """The entries of `files`, or the files of a Hub dataset."""
     if source.hub:
-        yield from _hub_readers(source, needed)
+        yield from _hub_parts(source, needed)
         return
     by_split = source.files if isinstance(source.files, dict) else {None: source.files or []}
     for split, files in by_split.items():
         for reader in _file_readers(folder, source, "files", files):
-            yield split, reader
+            yield _Part(split, reader)
+
+
+def _label_column(source: Source, parts: Iterable[_Part]) -> LabelColumn:
+    """What label values mean in each file: by dataset.yaml, and by the names that the data itself gives."""
+    column = LabelColumn(source.label, source.spellings(), source.given)
+    for part in parts:
+        for where, names in part.reader.class_names(source.label).items():
+            column.add(where, names, part.names, f"the card of {source.hub}")
+    return column
+
+
+def _refuse_to_cut_named_files(folder: Path, source: Source, parts: Iterable[_Part]) -> None:
+    """Raise InputError if `test_size` is to cut a test split off files that are named after several splits."""
+    if source.hub or source.test_size is None or source.splits is not None:
+        return
+    named: dict[Split, str] = {}
+    for path in (path for part in parts for path in part.reader.paths):
+        inside = path.relative_to(folder)
+        if split := path.suffix.lower() != ".txt" and _split_of_name(inside):  # of .txt files, folders are a column
+            named.setdefault(split, one_line(str(inside), 80))
+    if len(named) > 1:
+        files = ", ".join(f"{split}: {path}" for split, path in named.items())
+        raise InputError(
+            f"{folder / 'dataset.yaml'}: test_size would mix files of several splits and cut a new test split; leave "
+            f"test_size out and write `files: {{{files}}}`, or let `files` name those for training alone"
+        )
+
+
+def _split_of_name(path: Path) -> Split | None:
+    """The split that the name of a file, or else of its folder, stands for: that of train-00000.csv is train."""
+    for part in reversed(path.parts):
+        splits = {_SPLIT_NAMES[word] for word in re.split(r"[^a-z]+", part.lower()) if word in _SPLIT_NAMES}
+        if splits:
+            return splits.pop() if len(splits) == 1 else None
+    return None
+
+
+def _without_named_splits(source: Source, split: Split | None, rows: Iterable[Row]) -> Iterator[Row]:
+    """Pass on the rows that `test_size` cuts a test split off.
+
+    Raises:
+        InputError: a column says that they belong to several splits already.
+    """
+    values: dict[str, set[str]] = {}
+    for number, row in enumerate(rows):
+        if number == 0:
+            others = row.values.keys() - {*source.texts, source.label, source.group}
+            named = {name for name in others if spelling(row.values[name]) in _SPLIT_NAMES}
+            values = {name: set() for name in sorted(named | others & {source.split})}
+        for name in list(values):
+            value = spelling(row.values.get(name))
+            values[name].add(value)
+            if len(values[name]) > _MOST_SPLITS or (name != source.split and value not in _SPLIT_NAMES):
+                del values[name]  # a column of something else
+        yield row
+    for name, those in values.items():
+        splits = {_SPLIT_NAMES.get(value) for value in those}
+        of_known = splits - {None}
+        if of_known and splits != {"train"} and (len(splits) > 1 or (name == source.split and split is None)):
+            where, what = row.where, f"column {shortened(name)} says"
+            if where.endswith(".txt"):
+                where, what = str(Path(where).parents[2]), "its folders are"
+            raise InputError(
+                f"{where}: {what} {_listed(sorted(those))}, and test_size would mix these splits and cut a new one; "
+                f"{_instead_of_test_size(source, name, those)}"
+            )
+
+
+def _instead_of_test_size(source: Source, column: str, values: Iterable[str]) -> str:
+    """The ways to keep the splits that a column names."""
+    if source.hub:
+        return "download the file and name it by `files`, which reads that column"
+    named = {_SPLIT_NAMES[value]: value for value in sorted(values) if value in _SPLIT_NAMES}
+    training = {"train": named.get("train", "train")} | {key: named[key] for key in ("validation",) if key in named}
+    taken = f"splits: {{{', '.join(f'{key}: {value}' for key, value in training.items())}}}"
+    keys = [] if column == "split" else [f"split: {one_line(column, 80)}"]
+    if isinstance(source.files, dict):
+        keys = ["files: …", *keys]
+    keep = keys if "test" in named else [*keys, f"splits: {{train: {training['train']}, test: name}}"]
+    kept = "".join(f" and write `{key}`" for key in keep)
+    return f"leave test_size out{kept} to keep them, or add {_listed(f'`{key}`' for key in [*keys, taken])} to take no others"
 
 
 def _file_readers(folder: Path, source: Source, key: str, files: _Files) -> Iterator[Reader]:
@@ -288,9 +451,9 @@ def _unlabelled_readers(folder: Path, source: Source) -> Iterator[Reader]:
     if not source.hub:
         yield from _file_readers(folder, source, "unlabelled", source.unlabelled or [])
     elif source.unlabelled:
-        download, files = _hub_snapshot(source)
-        by_spelling = {_spelling(split): paths for split, paths in files.items()}
-        wanted = _spelling(source.unlabelled)
+        download, files, _ = _hub_snapshot(source)
+        by_spelling = {spelling(split): paths for split, paths in files.items()}
+        wanted = spelling(source.unlabelled)
         if wanted not in by_spelling:
             raise InputError(
                 f"{source.hub}: has splits {_listed(files)}, and none named {shortened(source.unlabelled)}, which "
@@ -300,13 +463,39 @@ def _unlabelled_readers(folder: Path, source: Source) -> Iterator[Reader]:
             yield _hub_reader(download, source, "unlabelled", path)
 
 
-def _hub_snapshot(source: Source) -> tuple[Path, dict[str, list[Path]]]:
-    """The folder that a Hub dataset was downloaded to, and the files of each of its splits."""
+def _hub_snapshot(source: Source) -> tuple[Path, dict[str, list[Path]], list[str] | None]:
+    """The folder that a Hub dataset was downloaded to, the files of each split, and the names of its classes."""
     from sentiment import hub
 
     # Not load_dataset(source.hub): where the Hub does not answer, that takes whichever revision was cached last.
     folder = hub.snapshot("dataset", str(source.hub), source.revision, _HUB_FILES).resolve()
-    return folder, _hub_files(folder, source)
+    if not any(_is_data(path) for path in folder.rglob("*")):
+        raise InputError(_no_data(source, _unread_files(source)))
+    return folder, *_hub_files(folder, source)
+
+
+def _is_data(path: Path) -> bool:
+    return ending(path)[0] in FORMATS and path.name not in _DESCRIPTIONS
+
+
+def _unread_files(source: Source) -> list[Path]:
+    """The files of a Hub dataset that are neither data in a format that is read nor a description."""
+    from sentiment import hub
+
+    files = [Path(name) for name in hub.file_names("dataset", str(source.hub), source.revision)]
+    return [path for path in files if not path.name.startswith(".") and ending(path)[0] not in (*FORMATS, ".md")]
+
+
+def _no_data(source: Source, unread: Sequence[Path]) -> str:
+    """Why a Hub dataset is refused whose data is in no format that is read."""
+    if any(path.suffix == ".py" for path in unread):
+        fault = "is a loading script, which is never run"
+    else:
+        fault = f"its data is in no format that is read, which are {', '.join(FORMATS)}"
+    return (
+        f"{source.hub}: {fault}; it has {_listed(unread) or 'no data'}. Take a commit of its branch refs/convert/parquet "
+        "as the revision, if it has one, or download the data and name it by `files`"
+    )
 
 
 def _hub_reader(folder: Path, source: Source, split: str, path: Path) -> Reader:
@@ -316,12 +505,12 @@ def _hub_reader(folder: Path, source: Source, split: str, path: Path) -> Reader:
     return Reader(path, delimiter=source.delimiter, columns=source.columns, name=name_of)
 
 
-def _hub_readers(source: Source, needed: Sequence[Split]) -> Iterator[tuple[Split, Reader]]:
-    folder, files = _hub_snapshot(source)
+def _hub_parts(source: Source, needed: Sequence[Split]) -> Iterator[_Part]:
+    folder, files, names_of_classes = _hub_snapshot(source)
     names = source.split_names()
     chosen: dict[Split, list[Path]] = {}
     for name, paths in files.items():
-        split = names.get(_spelling(name))
+        split = names.get(spelling(name))
         if split in chosen:
             raise InputError(
                 f"{source.hub}: has splits {_listed(files)}: `splits` in dataset.yaml says which is {split}"
@@ -338,12 +527,13 @@ def _hub_readers(source: Source, needed: Sequence[Split]) -> Iterator[tuple[Spli
         raise InputError(f"{source.hub}: has splits {_listed(files)}, and none for {lacking[0]}; {advice}")
     for split in SPLITS:
         for path in chosen.get(split, []):
-            yield split, _hub_reader(folder, source, split, path)
+            yield _Part(split, _hub_reader(folder, source, split, path), names_of_classes)
 
 
-def _hub_files(folder: Path, source: Source) -> dict[str, list[Path]]:
-    """The files of each split of a downloaded dataset, as its README.md or their names tell."""
+def _hub_files(folder: Path, source: Source) -> tuple[dict[str, list[Path]], list[str] | None]:
+    """The files of each split of a downloaded dataset, as its README.md or their names tell, and its classes' names."""
     import datasets  # late: it takes a second, and most datasets are files
+    from datasets.info import DatasetInfosDict
 
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # else an error is more than its one line
@@ -354,8 +544,17 @@ def _hub_files(folder: Path, source: Source) -> dict[str, list[Path]]:
             if config in configs:
                 builder = datasets.load_dataset_builder(str(folder), config, cache_dir=scratch)
                 files = builder.config.data_files or {}
-                return {str(split): [Path(file) for file in paths] for split, paths in files.items()}
+                by_split = {str(split): [Path(file) for file in paths] for split, paths in files.items()}
+                infos = DatasetInfosDict.from_directory(str(folder))
+                # A card with one description may name no configuration, or one that is called otherwise.
+                only = next(iter(infos.values())).features if len(infos) == 1 else None
+                feature = (builder.info.features or only or {}).get(source.label)
+                while isinstance(feature, datasets.List):
+                    feature = feature.feature
+                return by_split, getattr(feature, "names", None)
         except Exception as error:  # whatever is wrong with its README.md, or the names of its files
+            if isinstance(error, FileNotFoundError) and (unread := _unread_files(source)):
+                raise InputError(_no_data(source, unread)) from error
             raise InputError(f"{source.hub}: its files cannot be told apart: {reason(error)}") from error
     fault = f"has no configuration {config!r}" if config else "has several configurations"
     raise InputError(f"{source.hub}: {fault}: `config` in dataset.yaml names one of: {_listed(configs)}")
@@ -391,21 +590,23 @@ def _frames(records: Iterator[dict[str, Any]]) -> Iterator[pd.DataFrame]:
 
 
 def _unlabelled_records(
-    source: Source, rows: Iterable[Row], by_label: bool, counts: dict[str, Counter[str]]
+    source: Source, rows: Iterable[Row], labels: LabelColumn | None, counts: dict[str, Counter[str]]
 ) -> Iterator[dict[str, Any]]:
     """The reviews of a table as `load_unlabelled` returns them, but for the id; counted.
 
-    `by_label`: of all rows, those are meant whose label is one of `labels: {unlabelled: …}`.
+    `labels`: of all rows, those are meant whose label is one of `labels: {unlabelled: …}`.
 
     Raises:
         InputError: the first fault, with its place.
     """
-    wanted = source.spellings()["unlabelled"]
     for row in rows:
         try:
-            if by_label and _spelling(row.value(source.label)) not in wanted:
+            if labels and labels.meaning(row) != "unlabelled":
                 continue
-            record = {"text": row.text(*source.texts)}
+            if _lacks_text(row, source):
+                counts["without_text"]["unlabelled"] += 1
+                continue
+            record = {"text": _text(row, source)}
             if source.group:
                 record["group"] = str(_given(row, source.group))
         except InputError as error:
@@ -415,27 +616,35 @@ def _unlabelled_records(
 
 
 def _records(
-    source: Source, split: Split | None, rows: Iterable[Row], counts: dict[str, Counter[str]]
+    source: Source,
+    split: Split | None,
+    rows: Iterable[Row],
+    labels: LabelColumn,
+    reader: Reader,
+    counts: dict[str, Counter[str]],
 ) -> Iterator[dict[str, Any]]:
-    """The reviews of a table as `load` returns them, but for the id; counted by split.
+    """The reviews of a table as `load` returns them, but for the id; counted by split. `reader` reads the rows again.
 
     Raises:
         InputError: the first fault, with its place.
     """
     used = {*source.texts, source.label, source.split, source.group, *_TAKEN, "split", "text", "label"}
-    spellings, names = source.spellings(), source.split_names()
-    meaning = {spelling: at for at, label in enumerate(LABELS) for spelling in sorted(spellings[label.lower()])}
-    known = split or (None if _has_split_column(source) else "train")
+    names, known = source.split_names(), split or (None if _has_split_column(source) else "train")
     for row in rows:
         try:
+            if _lacks_text(row, source):
+                counts["without_text"]["labelled"] += 1
+                continue
             of = known or _split(row, source, names)
             if of is None:
                 continue
-            label = _label(row, source, of, meaning, spellings["ignore"] | spellings["unlabelled"])
-            if label is None:
-                counts["ignored"][of] += _spelling(row.value(source.label)) in spellings["ignore"]
+            meaning = labels.meaning(row)
+            if meaning is None:
+                raise InputError(_label_fault(row, source, of, labels, reader, known))
+            if meaning not in CLASSES:
+                counts["ignored"][of] += meaning == "ignore"
                 continue
-            record: dict[str, Any] = {"split": of, "text": row.text(*source.texts), "label": label}
+            record: dict[str, Any] = {"split": of, "text": _text(row, source), "label": CLASSES.index(meaning)}
             if source.group:
                 record["group"] = str(_given(row, source.group))
             for column in row.values:
@@ -446,6 +655,28 @@ def _records(
             raise InputError(f"{row.place}: {error}") from None
         _count(row, source, of, counts)
         yield record
+
+
+def _text(row: Row, source: Source) -> str:
+    try:
+        return row.text(*source.texts)
+    except AbsentError as error:
+        if row.values.keys().isdisjoint(source.texts):  # then the name of the column may be wrong
+            raise
+        raise InputError(f"{error}; `empty_text: ignore` in dataset.yaml leaves such rows out") from None
+
+
+def _lacks_text(row: Row, source: Source) -> bool:
+    """Whether a row is to be left out because it has no text."""
+    if source.empty_text is None:
+        return False
+    try:
+        row.text(*source.texts)
+    except AbsentError:
+        return True
+    except InputError:
+        return False  # another fault, which is reported if the row is used
+    return False
 
 
 def _count(row: Row, source: Source, split: str, counts: dict[str, Counter[str]]) -> None:
@@ -460,41 +691,29 @@ def _split(row: Row, source: Source, names: dict[str, Split]) -> Split | None:
         value = row.value(source.split)
     except InputError as error:
         raise error if row.fault else InputError(f"{error} ({_CUT})") from None
-    split = names.get(_spelling(value))
+    split = names.get(spelling(value))
     if split is None and source.splits is None:
         fault = f"{one_line(source.split, 80)} {shortened(value)} is not allowed; allowed: {', '.join(SPLITS)}"
         raise InputError(f"{fault}; `splits: {{train: name, test: name}}` in dataset.yaml gives other names")
     return split
 
 
-def _label(row: Row, source: Source, split: Split, meaning: dict[str, int], ignored: set[str]) -> int | None:
-    """The label of a row, as an index into LABELS; None: the row is to be left out."""
-    value = row.value(source.label)
-    spelling = _spelling(value)
-    label = meaning.get(spelling)
-    if label is None and spelling not in ignored:
-        fault = (
-            f"{shortened(value)} is not allowed; allowed: {one_line(', '.join(meaning), 100)}; there are two classes"
-        )
-        if not spelling:
-            fault = "is missing; every review needs one"
-        raise InputError(f"{one_line(source.label, 80)} {fault}; {_label_advice(source, split, value)}")
-    return label
-
-
-def _label_advice(source: Source, split: Split, value: object) -> str:
-    """How dataset.yaml leaves out rows with this label, or those of a test split without labels."""
-    if _spelling(value) == "-1" and split == "test":
+def _label_fault(
+    row: Row, source: Source, split: Split, labels: LabelColumn, reader: Reader, known: Split | None
+) -> str:
+    """Why the label of a row is refused, and what helps, by the labels of the first rows of this split."""
+    names, found = source.split_names(), {labels.vocabulary(row).name(labels.value(row))}
+    for other in islice(reader, _SURVEYED):
+        with suppress(InputError):
+            if (known or _split(other, source, names)) == split:
+                found.add(labels.vocabulary(other).name(labels.value(other)))
+    if found - {""} == {"-1"} and split == "test":
         if isinstance(source.files, dict):
-            return "-1 often means unlabelled: name another file, or leave out test and use test_size"
-        other = "`splits: {train: train, test: validation}`, or `{train: train}` and test_size"
-        return f"-1 often means unlabelled: use {other}"
-    text = str(value).strip()
-    text = one_line(text if _PLAIN.fullmatch(text) else f'"{text}"', 40) if _spelling(value) else "null"
-    given = source.labels or {}
-    kept = [f"{key}: […]" for key in ("negative", "positive") if key in given]
-    ignore = f"ignore: [{'…, ' if given.get('ignore') else ''}{text}]"
-    return f"`labels: {{{', '.join([*kept, ignore])}}}` in dataset.yaml leaves such rows out"
+            unlabelled = "name another file, or leave out test and use test_size"
+        else:
+            unlabelled = "use `splits: {train: train, test: validation}`, or `{train: train}` and test_size"
+        return labels.fault(row, found, f"-1 often means unlabelled: {unlabelled}")
+    return labels.fault(row, found)
 
 
 def _given(row: Row, column: str) -> Any:
@@ -502,14 +721,6 @@ def _given(row: Row, column: str) -> Any:
     if value is None:
         raise InputError(f"{one_line(column, 80)} is missing; every review needs one")
     return value
-
-
-def _spelling(value: object) -> str:
-    """A label or split, so that those which mean the same are equal: in small letters, and 2.0 as 2."""
-    if missing(value):
-        return ""
-    text = str(value).strip().casefold()
-    return f"{(Decimal(text) + 0).normalize():f}" if _NUMBER.fullmatch(text) else text
 
 
 def _check_counts(folder: Path, source: Source, counts: dict[str, Counter[str]], splits: Iterable[str]) -> None:
@@ -529,4 +740,6 @@ def _check_presence(folder: Path, source: Source, counts: dict[str, Counter[str]
     for split in (*needed, *named):
         if not counts["rows"][split]:
             cut = f"; {_CUT}" if split == "test" and not named else ""
-            raise InputError(f"{folder}: there are no {split} reviews{cut}")
+            dropped = counts["without_text"].total() + counts["ignored"].total()
+            left_out = f"; {dropped} rows were left out, as dataset.yaml says" if dropped else ""
+            raise InputError(f"{folder}: there are no {split} reviews{cut}{left_out}")

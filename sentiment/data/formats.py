@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from sentiment.data.files import Opened, ending
 from sentiment.data.row import Row, check_unicode
+from sentiment.data.text import nfc
 from sentiment.errors import InputError, loading, one_line
 from sentiment.schema import shortened
 
@@ -46,6 +47,10 @@ class Table(ABC):
     @abstractmethod
     def rows(self, before: int) -> Rows:
         """Yield the rows, numbered from `before` + 1."""
+
+    def class_names(self, column: str) -> list[str] | None:
+        """The names that the file gives to the numbers 0, 1, … in a column; None if it names none."""
+        return None
 
     def require(self, *names: str) -> None:
         """Check that each of these columns is there, once.
@@ -114,7 +119,7 @@ class Csv(_Text):
                 check_unicode(",".join(first))
             except InputError as error:
                 raise InputError(f"{where}: the header: {error}; only UTF-8 is read") from None
-        self.columns = list(columns or first)
+        self.columns = [nfc(name) for name in columns or first]
 
     def require(self, *names: str) -> None:
         """Check the columns as Table does; where their names look like a row, say that `columns` names them."""
@@ -258,6 +263,7 @@ def _checked(values: object, text: str) -> dict[str, Any]:
 
 
 def _with_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    pairs = [(nfc(name), value) for name, value in pairs]
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
@@ -283,8 +289,19 @@ class Parquet(Table):
     def __init__(self, path: Path, where: str, only: Collection[str] | None):
         self.where, self._path = where, path
         with loading(where), pq.ParquetFile(path) as file:
-            self.size, self.columns = file.metadata.num_rows, file.schema_arrow.names
-        self._wanted = None if only is None else [name for name in only if name in self.columns]
+            self.size, names = file.metadata.num_rows, file.schema_arrow.names
+            self._metadata = (file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+        self.columns = [nfc(name) for name in names]
+        self._wanted = None if only is None else [name for name in names if nfc(name) in only]
+
+    def class_names(self, column: str) -> list[str] | None:
+        """The names of the classes, as the library `datasets` writes them to the metadata of a Parquet file."""
+        with loading(f"{self.where}: its metadata `huggingface`"):
+            features = json.loads(self._metadata).get("info", {}).get("features", {})
+            feature: Any = next((each for name, each in features.items() if nfc(name) == column), {})
+            while isinstance(feature, list) or "feature" in feature:  # of lists of classes
+                feature = feature[0] if isinstance(feature, list) else feature["feature"]
+            return feature["names"] if feature.get("_type") == "ClassLabel" else None
 
     def rows(self, before: int) -> Rows:
         """Yield the rows, numbered from `before` + 1."""
@@ -298,7 +315,7 @@ class Parquet(Table):
 
 def rows_of(batch: pa.RecordBatch, start: int = 1, where: str = "", before: int = 0) -> Iterator[Row]:
     """The rows of an Arrow batch, numbered from `start`."""
-    names = batch.schema.names
+    names = [nfc(name) for name in batch.schema.names]
     columns = {
         name: _values(column)
         for name, column in zip(names, batch.columns, strict=True)

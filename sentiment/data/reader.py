@@ -78,3 +78,7 @@ class Reader:
         """
         for table in self._tables:
             table.require(*names)
+
+    def class_names(self, column: str) -> dict[str, list[str] | None]:
+        """By the name of each file: the names that it gives to the numbers 0, 1, … in a column; None if it gives none."""
+        return {table.where: table.class_names(column) for table in self._tables}

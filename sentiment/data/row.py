@@ -7,6 +7,10 @@ from sentiment.errors import InputError, one_line
 from sentiment.schema import shortened
 
 
+class AbsentError(InputError):
+    """A row has no value in a column, or no text."""
+
+
 class Row(NamedTuple):
     """A row: its number, counted from 1 over all files of a reader (in JSON Lines, lines are), and its values.
 
@@ -28,7 +32,8 @@ class Row(NamedTuple):
         """The normalised review in these columns, joined by a space.
 
         Raises:
-            InputError: there is none, or the row has a fault; the message is what follows the place of the row.
+            AbsentError: there is none; the message is what follows the place of the row.
+            InputError: the row has a fault.
         """
         if len(columns) > 1:  # of which one may have no text
             columns = tuple(column for column in columns if not missing(self.values.get(column))) or columns[:1]
@@ -37,25 +42,26 @@ class Row(NamedTuple):
             part = self.value(column)
             if not isinstance(part, str):
                 if missing(part):
-                    raise InputError("the text is missing; every review needs some")
+                    raise AbsentError("the text is missing; every review needs some")
                 raise InputError(f"{one_line(column, 80)} {shortened(part)} is not text")
             texts.append(part)
         text = normalise(" ".join(texts))
         if not text:
-            raise InputError("the text is empty; every review needs some")
+            raise AbsentError("the text is empty; every review needs some")
         return text
 
     def value(self, column: str) -> Any:
         """The value in this column; text is Unicode.
 
         Raises:
-            InputError: there is none, or the row has a fault; the message is what follows the place of the row.
+            AbsentError: there is none; the message is what follows the place of the row.
+            InputError: the row has a fault.
         """
         if self.fault:
             raise InputError(self.fault)
         if column not in self.values:
             names = one_line(", ".join(self.values)) or "nothing"
-            raise InputError(f"has no {one_line(column, 80)}; it has: {names}")
+            raise AbsentError(f"has no {one_line(column, 80)}; it has: {names}")
         value = self.values[column]
         if isinstance(value, str):
             check_unicode(value)

@@ -6,6 +6,7 @@ all that stand in another split are dropped.
 """
 
 import warnings
+from itertools import combinations
 
 import pandas as pd
 
@@ -24,7 +25,7 @@ def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[
     Raises:
         InputError: the dataset has a fault, or too few reviews are left for both classes in every split.
     """
-    source, rows, ignored = dataset.load(params.dataset)
+    source, rows, ignored, without_text = dataset.load(params.dataset)
     folder = f"data/{params.dataset}"
     train, validation, test = (rows[rows["split"] == split] for split in dataset.SPLITS)
     if source.test_size is not None:
@@ -42,9 +43,21 @@ def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[
     splits = {"train": train, "validation": validation, "test": test}
     for name, kept in splits.items():
         dataset.require_classes(kept["label"], f"{folder}: leaks and duplicates dropped, every {name} review")
-    unlabelled, more = without_known(dataset.load_unlabelled(params.dataset), splits)
+    unlabelled, unlabelled_without_text = dataset.load_unlabelled(params.dataset)
+    unlabelled, more = without_known(unlabelled, splits)
+    if source.empty_text:
+        more["without_text_dropped"] = without_text + unlabelled_without_text
     splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
     return splits | {"unlabelled": unlabelled}, {**dropped, "ignored_dropped": ignored, **more}
+
+
+def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
+    """How many groups two splits share, for each two that share any, such as {"groups_in_train_and_test": 3}."""
+    groups = {name: set(splits[name]["group"]) for name in dataset.SPLITS if "group" in splits[name]}
+    shared = {
+        f"groups_in_{one}_and_{other}": len(groups[one] & groups[other]) for one, other in combinations(groups, 2)
+    }
+    return {key: count for key, count in shared.items() if count}
 
 
 def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

@@ -12,4 +12,9 @@ _HUGE_ENTITY = re.compile(r"&#[0-9]{4000,};?")  # Python reads no number of more
 def normalise(text: str) -> str:
     """One line of Unicode NFC: HTML entities decoded, `<br />` and runs of white space turned into one space."""
     text = _LINE_BREAK.sub(" ", html.unescape(_HUGE_ENTITY.sub("\ufffd", text)))
-    return " ".join(unicodedata.normalize("NFC", text).split())
+    return " ".join(nfc(text).split())
+
+
+def nfc(text: str) -> str:
+    """Text in Unicode NFC, in which an accented letter is one character."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -162,7 +162,7 @@ def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) ->
     else:
         from sentiment import hub
 
-        names = hub.file_names(source.partition("@")[0], folder.name)
+        names = hub.file_names("model", source.partition("@")[0], folder.name)
     inner = models_within(names)
     if not inner or {"config.json", "pytorch_model.bin"} <= set(names):  # this one has weights, in another format
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,6 +19,7 @@ PAGE = ROOT / "docs/your-reviews.md"
 PARTS: dict[str, dict[str, dict[str, Any]]] = read_yaml(ROOT / "tests/data/shapes.yaml")
 SHAPES = {f"{part}: {name}": shape for part, shapes in PARTS.items() for name, shape in shapes.items()}
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+NAMES = "names of labels"
 START, END = "<!-- {}: tests/data/shapes.py -->\n", "<!-- end of {} -->\n"
 
 
@@ -27,9 +29,18 @@ def write_files(shape: dict[str, Any], folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, dict):
-            pq.write_table(pa.table(content), path)
+            pq.write_table(table(content), path)
         else:
             path.write_bytes(PACK.get(path.suffix.lower(), bytes)(content.encode()))
+
+
+def table(content: dict[str, list[Any]]) -> pa.Table:
+    """A table of columns; `names of labels` are the class names that `datasets` keeps in its metadata."""
+    columns = {name: values for name, values in content.items() if name != NAMES}
+    if NAMES not in content:
+        return pa.table(columns)
+    classes = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=content[NAMES]))
+    return pa.table(columns, schema=classes.arrow_schema)
 
 
 def dataset_yaml(shape: dict[str, Any]) -> str:
@@ -53,7 +64,11 @@ def tables() -> dict[str, str]:
 
 def first_line(content: str | dict[str, Any]) -> str:
     """How a file begins: a line, or the columns of a Parquet file."""
-    return ", ".join(content) if isinstance(content, dict) else content.splitlines()[0].replace("\t", "⇥")
+    return (
+        ", ".join(name for name in content if name != NAMES)
+        if isinstance(content, dict)
+        else content.splitlines()[0].replace("\t", "⇥")
+    )
 
 
 def code(text: str) -> str:

@@ -65,7 +65,8 @@ def test_a_shape_is_read_or_refused_as_the_page_says(
     columns = [read.reviews[column] for column in ("split", "label", "text")]
     assert [f"{split} {SIGNS[label]} {text}" for split, label, text in zip(*columns, strict=True)] == shape["rows"]
     assert read.ignored == shape.get("ignored", 0)
-    assert dataset.load_unlabelled("mine")["text"].tolist() == shape.get("unlabelled", [])
+    assert read.without_text == shape.get("without_text", 0)
+    assert dataset.load_unlabelled("mine")[0]["text"].tolist() == shape.get("unlabelled", [])
     if "prepared" in shape:
         check_prepared(shape)
 

@@ -52,6 +52,13 @@ def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
     assert rows["label"][plain].mean() == 0.5
 
 
+def test_groups_that_splits_of_the_data_share_are_counted() -> None:
+    films = {"train": ["a", "b", "c"], "validation": ["c", "d"], "test": ["a", "a", "b", "e"], "unlabelled": ["a"]}
+    prepared = {name: pd.DataFrame({"group": group}) for name, group in films.items()}
+    assert splits.shared_groups(prepared) == {"groups_in_train_and_validation": 1, "groups_in_train_and_test": 2}
+    assert splits.shared_groups({name: rows.drop(columns="group") for name, rows in prepared.items()}) == {}
+
+
 @pytest.mark.parametrize("columns", [["label"], ["label", "group"]])
 def test_too_few_reviews_to_hold_some_out(columns: list[str]) -> None:
     rows = pd.DataFrame({"label": [0, 1], "group": ["a", "b"]})[columns]

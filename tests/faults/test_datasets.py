@@ -196,6 +196,21 @@ def test_a_validation_split_of_its_own_is_taken_and_said(capsys: pytest.CaptureF
     assert json.loads(Path("metrics/data.json").read_text())["rows"] == {"train": 8, "validation": 2, "test": 4}
 
 
+def test_groups_on_both_sides_and_rows_without_text_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    films = [[*row, f"film {number % 6}"] for number, row in enumerate(ROWS)] + [["", None, "train", "film 0"]]
+    source = "files: reviews.csv\nempty_text: ignore\ngroup: film\n"
+    assert prepared(source, csv=as_csv(films, [*HEADER, "film"])) is None
+    counts = json.loads(Path("metrics/data.json").read_text())
+    train, test = (set(pd.read_parquet(f"data/prepared/{name}.parquet")["group"]) for name in ("train", "test"))
+    assert counts["groups_in_train_and_test"] == len(train & test) > 0
+    assert "groups_in_train_and_validation" not in counts
+    assert counts["without_text_dropped"] == 1
+    assert f"warning: {len(train & test)} groups in train and test" in capsys.readouterr().out
+    assert prepared("files: reviews.csv", csv=as_csv(ROWS)) is None
+    counts = json.loads(Path("metrics/data.json").read_text())
+    assert not [key for key in counts if "groups" in key or "without_text" in key]
+
+
 def test_a_failure_leaves_what_was_prepared_before() -> None:
     assert prepared("files: reviews.csv", csv=as_csv(ROWS)) is None
     assert prepared("files: reviews.csv", csv=as_csv([*ROWS, ["One more.", "2", "train"]])) is not None
@@ -272,7 +287,8 @@ def test_every_format_gives_the_same_reviews(examples: int) -> None:
             line = refusal(lambda: loaded.append(dataset.load("mine")[1]), f"data/mine/reviews.{kind}: row ")  # noqa: B023
             if "" in texts:
                 where = f"data/mine/reviews.{kind}: row {texts.index('') + 1}"
-                assert line == f"{where}: the text is empty; every review needs some"
+                assert line is not None
+                assert line.startswith(f"{where}: the text is empty; every review needs some; `empty_text: ignore` in")
                 continue
             assert line is None
             assert loaded[0]["text"].tolist() == texts
@@ -296,6 +312,7 @@ def test_prepared_splits_share_no_text_and_no_group(examples: int) -> None:
         source: dict[str, Any] = {"files": "reviews.jsonl"}
         if draw(st.booleans()):
             source["test_size"] = draw(st.sampled_from([0.01, 0.1, 0.3, 0.5, 0.9]))
+            row = st.tuples(texts, st.integers(0, 1), st.just("train"), st.sampled_from("uvwxyz"))
         if draw(st.booleans()):
             source["group"] = "film"
         params = {

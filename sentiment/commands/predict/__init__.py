@@ -15,6 +15,7 @@ from sentiment.commands.predict.scorer import BLOCK, Scorer
 from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_format, header, lines
 from sentiment.data.reader import Reader
 from sentiment.data.row import Row
+from sentiment.data.text import nfc
 from sentiment.errors import InputError
 from sentiment.model.classifier import check_exists
 from sentiment.params import precision_of_scores
@@ -44,7 +45,7 @@ def main(  # an option a line
 
     The scores are those of evaluate: on a CPU, each depends on its own text alone.
     """
-    texts, column = text or [], column or ["text"]
+    texts, column, id = text or [], [nfc(name) for name in column or ["text"]], id and nfc(id)
     check_arguments(texts, input, output, resume, ray, workers, delimiter)
     precision = precision_of_scores()
     if ray:
