@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sentiment.data.files import advice
+from sentiment.data.files import advice, check_encoding
+from sentiment.data.formats import Layout
+from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
 from sentiment.data.row import Row, missing
+from sentiment.data.text import column_name
 from sentiment.errors import InputError, one_line, reason
 from sentiment.labels import LABELS, SPELLINGS
 from sentiment.progress import Advance, Progress
@@ -44,6 +47,7 @@ _File = Annotated[str, Field(pattern=PRINTABLE, max_length=200)]
 _Files = _File | Annotated[list[_File], Field(min_length=1)]
 _Count = Annotated[int, Field(ge=0, lt=2**63)]
 _Counts = dict[Split | Literal["unlabelled"], _Count]
+_Column = Annotated[str, AfterValidator(column_name)]
 _Value = str | int | float | bool | None
 
 
@@ -73,19 +77,30 @@ class Source(BaseModel):
     delimiter: str | None = Field(
         None, description='one character, such as ";", between the fields of CSV', pattern=r'^[^"\r\n]$'
     )
-    columns: list[str] | None = Field(
+    columns: list[_Column] | None = Field(
         None, description="names of the columns, of CSV files without a header", min_length=1
+    )
+    quoting: Quoting | None = Field(
+        None,
+        description="double (a quote within quotes is written twice), backslash (a quote follows a backslash), or none "
+        "(quotes are ordinary characters)",
+    )
+    encoding: Annotated[str, AfterValidator(check_encoding)] | None = Field(
+        None, description="the encoding of text files, such as latin-1, cp1252 or utf-16"
+    )
+    lines: bool | None = Field(
+        None, description="true if each line of a .txt file is a review, false if each file is one"
     )
     splits: dict[Split, _Value] | None = Field(
         None, description="{train: name, validation: name, test: name}, the names that the data has for its splits"
     )
     test_size: float | None = Field(None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1)
-    text: str | Annotated[list[str], Field(min_length=1)] = Field(
+    text: _Column | Annotated[list[_Column], Field(min_length=1)] = Field(
         "text", description="the name of the column with the review, or a list such as [title, content]"
     )
-    label: str = Field("label", description="the name of the column with the label")
-    split: str = Field("split", description="the name of the column that says train, validation or test")
-    group: str | None = Field(None, description="the name of a column, such as film, that no two splits share")
+    label: _Column = Field("label", description="the name of the column with the label")
+    split: _Column = Field("split", description="the name of the column that says train, validation or test")
+    group: _Column | None = Field(None, description="the name of a column, such as film, that no two splits share")
     labels: dict[Literal["negative", "positive", "unlabelled", "ignore"], list[_Value]] | None = Field(
         None,
         description="{negative: [values], positive: [values], unlabelled: [values of rows without a label], "
@@ -134,6 +149,11 @@ class Source(BaseModel):
     def texts(self) -> list[str]:
         """The columns whose text is the review."""
         return [self.text] if isinstance(self.text, str) else self.text
+
+    @property
+    def layout(self) -> Layout:
+        """How the files are written, where they do not show it themselves."""
+        return Layout(self.delimiter, self.columns, self.quoting, self.encoding, self.lines)
 
     def spellings(self) -> dict[str, set[str]]:
         """The values that mean negative and positive, of no label, and of rows to leave out, as `_spelling` writes them."""
@@ -280,7 +300,7 @@ def _file_readers(folder: Path, source: Source, key: str, files: _Files) -> Iter
         path = Path(file)
         if path.is_absolute() or ".." in path.parts:  # as written: DVC's links lead elsewhere
             raise InputError(f"{folder / 'dataset.yaml'}: {key}: {file!r} lies outside {folder}")
-        yield Reader(folder / path, delimiter=source.delimiter, columns=source.columns)
+        yield Reader(folder / path, layout=source.layout)
 
 
 def _unlabelled_readers(folder: Path, source: Source) -> Iterator[Reader]:
@@ -313,7 +333,7 @@ def _hub_reader(folder: Path, source: Source, split: str, path: Path) -> Reader:
     if not path.is_relative_to(folder) or ".." in path.parts:
         raise InputError(f"{source.hub}: {split}: {path} lies outside the dataset")
     name_of = lambda path: f"{source.hub} {path.relative_to(folder)}"  # noqa: E731
-    return Reader(path, delimiter=source.delimiter, columns=source.columns, name=name_of)
+    return Reader(path, layout=source.layout, name=name_of)
 
 
 def _hub_readers(source: Source, needed: Sequence[Split]) -> Iterator[tuple[Split, Reader]]:
@@ -440,8 +460,7 @@ def _records(
                 record["group"] = str(_given(row, source.group))
             for column in row.values:
                 if column not in used:
-                    value = row.value(column)
-                    record[column] = None if value is None else str(value)
+                    record[column] = row.shown(column)
         except InputError as error:
             raise InputError(f"{row.place}: {error}") from None
         _count(row, source, of, counts)
