@@ -129,7 +129,7 @@ def check_encoding(name: str) -> str:
         ValueError: Python knows no such encoding, or it is none of text.
     """
     try:
-        b"".decode(name)
+        io.TextIOWrapper(io.BytesIO(), name)
     except LookupError:
         raise ValueError(f"unknown encoding {name!r}") from None
     return name

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from sentiment.data.files import Opened, ending, signature
 from sentiment.data.quoting import QUOTINGS, Quoting, csv_reader, detect_quoting
-from sentiment.data.row import Row, readable
-from sentiment.data.text import column_name
+from sentiment.data.row import Row
+from sentiment.data.text import column_name, readable
 from sentiment.errors import InputError, loading, one_line
 from sentiment.schema import shortened
 
@@ -121,6 +121,8 @@ class Csv(_Text):
         self._names, self._quoting = layout.columns, layout.quoting
         with self._open().text(newline="") as text:
             first_line = text.readline(_FIRST_LINE)
+        if first_line.lstrip().startswith(('{"', "[{")):
+            raise InputError(f"{where}: is JSON; rename it to .json or .jsonl")
         told = _SEP_LINE.fullmatch(first_line)
         self._skipped = 1 if told else 0  # lines before the header
         delimiter = layout.delimiter or (told and told[1]) or ("\t" if ending(path)[0] == ".tsv" else None)
@@ -128,7 +130,6 @@ class Csv(_Text):
         names = self._names or [readable(name) for name in first]
         self.columns = [column_name(name) for name in names]
         self._header_is_text = self._names is not None or first == list(names)
-        self._looks_like_json = first_line.lstrip().startswith(('{"', "[{"))
 
     def _find_delimiter(self, given: str | None) -> tuple[str, Quoting, list[str]]:
         """The delimiter that finds the most fields in the first row, what quotes mean in that row, and its fields.
@@ -146,7 +147,9 @@ class Csv(_Text):
                 except csv.Error as error:  # quotes that end elsewhere than before this delimiter
                     fault = fault or error
                     continue
-                rank = (len(cells) == len(self._names or ()), quoting == quotings[0], len(cells))
+                sure = quoting == quotings[0]
+                fits = len(cells) == len(self._names or ()) and (sure or len(cells) > 1)
+                rank = (fits, sure, len(cells))
                 if best is None or rank > best[0]:
                     best = rank, delimiter, quoting, cells
                 break
@@ -176,8 +179,6 @@ class Csv(_Text):
         except InputError as error:
             if not any(self.columns or []):
                 raise InputError(f"{self.where}: is empty") from None
-            if self._looks_like_json:
-                raise InputError(f"{self.where}: is JSON; rename it to .json or .jsonl") from None
             hint = ""
             if not self._header_is_text:
                 hint = f" (the header is not {self._encoding}; set `encoding` to that of the file, such as cp1252)"
@@ -254,7 +255,9 @@ class Json(_Text):
                 try:
                     yield self._row(number, json_object(line), before)
                 except InputError as error:
-                    yield Row(number, {}, str(error), self.where, before)
+                    spread = "; one object per line is read, and in a file named .json also objects over several lines"
+                    advice = spread if line.strip() == "{" else ""
+                    yield Row(number, {}, f"{error}{advice}", self.where, before)
         return number
 
     def _row(self, number: int, values: dict[str, Any], before: int) -> Row:

@@ -46,6 +46,7 @@ class _Survey:
 
     Attributes:
         quoting: the way.
+        rows: records of the expected number of fields, and those that contain a quote.
         proofs: records that make sense in this way, and not if quotes are ordinary characters.
         faults: records that are not CSV, or have another number of fields than the header.
         merged: records whose lines are rows of their own: they also have values that other rows have.
@@ -57,6 +58,7 @@ class _Survey:
     """
 
     quoting: Quoting
+    rows: int = 0
     proofs: int = 0
     faults: int = 0
     merged: int = 0
@@ -67,9 +69,9 @@ class _Survey:
     place: str = ""
 
     @property
-    def doubts(self) -> int:
-        """Records that speak against this way."""
-        return self.faults + self.merged + self.unclear
+    def is_clean(self) -> bool:
+        """Whether nothing speaks against this way."""
+        return not (self.faults or self.merged or self.unclear)
 
 
 class _Suspect(NamedTuple):
@@ -102,11 +104,16 @@ def detect_quoting(
     """
     with open_rows() as (lines, before):
         best = _survey(lines, delimiter, fields, "double", before)
-    if best.doubts and best.escapes and delimiter != "\\":
+    if best.escapes and delimiter != "\\":
         with open_rows() as (lines, before):
             other = _survey(lines, delimiter, fields, "backslash", before)
-        if other.doubts < best.doubts:
+        if other.faults + other.merged < best.faults + best.merged:
             best = other
+        elif best.is_clean and other.is_clean and best.rows != other.rows:
+            raise InputError(
+                f"{where}: a quote after a backslash may end a field or be part of it; set `quoting` to double (it ends "
+                "the field) or to backslash"
+            )
     if not best.proofs and (best.merged or (best.faults and best.uneven < best.lost)):
         return "none"
     if best.merged if best.proofs else best.unclear:
@@ -122,7 +129,7 @@ def _survey(lines: Iterator[str], delimiter: str, fields: int, quoting: Quoting,
     found = _Survey(quoting)
     sample: list[Counter[str]] = [Counter() for _ in range(fields)]
     suspects: list[_Suspect] = []
-    sampled = rows = wrapped = 0
+    sampled = wrapped = 0
     for line in lines:
         number += 1
         if '"' not in line:
@@ -130,7 +137,7 @@ def _survey(lines: Iterator[str], delimiter: str, fields: int, quoting: Quoting,
                 found.uneven += not line.isspace()
                 found.lost += not line.isspace()
                 continue
-            rows += 1
+            found.rows += 1
             if sampled < _SAMPLE:
                 sampled += _add(sample, _split(line, delimiter))
             continue
@@ -142,14 +149,14 @@ def _survey(lines: Iterator[str], delimiter: str, fields: int, quoting: Quoting,
             whole = False
         place = f"lines {number} to {number + len(record) - 1}"
         number += len(record) - 1
-        rows += 1
+        found.rows += 1
         found.escapes = found.escapes or any('\\"' in each for each in record)
         alone = [each for each in record if not each.isspace()]
         even = [each for each in alone if each.count(delimiter) + 1 == fields]
         found.uneven += len(alone) - len(even)
         if len(alone) == 1:
             in_quotes = sum(len(value) > 1 and value[0] == value[-1] == '"' for value in _split(line, delimiter))
-            wrapped += in_quotes == 1
+            wrapped += whole and in_quotes == 1
             found.proofs += in_quotes > 1  # if quotes enclose nothing, one field of a row may look like this by chance
         if not whole:
             found.faults += 1
@@ -163,7 +170,7 @@ def _survey(lines: Iterator[str], delimiter: str, fields: int, quoting: Quoting,
             found.unclear += 1
         elif sampled < _SAMPLE:
             sampled += _add(sample, _split(line, delimiter))
-    if 2 * wrapped >= rows:
+    if 2 * wrapped >= found.rows:
         found.proofs += wrapped
     _judge(found, suspects, sample)
     return found

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sentiment.data.text import normalise
+from sentiment.data.text import normalise, readable
 from sentiment.errors import InputError, one_line
 from sentiment.schema import shortened
 
@@ -72,11 +72,6 @@ class Row(NamedTuple):
 def missing(value: object) -> bool:
     """Whether a value is none: null, or a float that is not a number."""
     return value is None or (isinstance(value, float) and value != value)
-
-
-def readable(text: str) -> str:
-    """A text with U+FFFD for each byte that `surrogateescape` kept, and for half characters."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def check_unicode(text: str, encoding: str | None = None) -> None:
