@@ -29,7 +29,7 @@ def write_files(shape: dict[str, Any], folder: Path) -> None:
         if isinstance(content, dict):
             pq.write_table(pa.table(content), path)
         else:
-            path.write_bytes(PACK.get(path.suffix.lower(), bytes)(content.encode()))
+            path.write_bytes(PACK.get(path.suffix.lower(), bytes)(content.encode(shape.get("encoding", "utf-8"))))
 
 
 def dataset_yaml(shape: dict[str, Any]) -> str:
