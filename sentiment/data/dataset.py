@@ -12,11 +12,13 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple, get_args
 import pandas as pd
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sentiment.data.files import FORMATS, advice, ending
+from sentiment.data.files import FORMATS, advice, check_encoding, ending
+from sentiment.data.formats import Layout
 from sentiment.data.labels import CLASSES, LabelColumn, spelling
+from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
 from sentiment.data.row import AbsentError, Row
-from sentiment.data.text import nfc
+from sentiment.data.text import column_name
 from sentiment.errors import InputError, one_line, reason
 from sentiment.labels import LABELS, SPELLINGS
 from sentiment.progress import Advance, Progress
@@ -81,7 +83,7 @@ _HINTS = {
     "compression": "a file named .gz, .bz2 or .xz is unpacked",
     "seed": "split_seed of params.yaml draws the splits",
 }
-_Column = Annotated[str, AfterValidator(nfc)]
+_Column = Annotated[str, AfterValidator(column_name)]
 _Value = str | int | float | bool | None
 
 
@@ -114,6 +116,17 @@ class Source(BaseModel):
     )
     columns: list[_Column] | None = Field(
         None, description="names of the columns, of CSV files without a header", min_length=1
+    )
+    quoting: Quoting | None = Field(
+        None,
+        description="double (a quote within quotes is written twice), backslash (a quote follows a backslash), or none "
+        "(quotes are ordinary characters)",
+    )
+    encoding: Annotated[str, AfterValidator(check_encoding)] | None = Field(
+        None, description="the encoding of text files, such as latin-1, cp1252 or utf-16"
+    )
+    lines: bool | None = Field(
+        None, description="true if each line of a .txt file is a review, false if each file is one"
     )
     splits: dict[Split, _Value] | None = Field(
         None, description="{train: name, validation: name, test: name}, the names that the data has for its splits"
@@ -188,6 +201,11 @@ class Source(BaseModel):
     def given(self) -> dict[str, set[str]]:
         """The values that dataset.yaml lists for each meaning, as `spelling` writes them."""
         return {str(key): {spelling(value) for value in values} for key, values in (self.labels or {}).items()}
+
+    @property
+    def layout(self) -> Layout:
+        """How the files are written, where they do not show it themselves."""
+        return Layout(self.delimiter, self.columns, self.quoting, self.encoding, self.lines)
 
     def spellings(self) -> dict[str, set[str]]:
         """The values that mean negative and positive, of no label, and of rows to leave out, as `spelling` writes them."""
@@ -443,7 +461,7 @@ def _file_readers(folder: Path, source: Source, key: str, files: _Files) -> Iter
         path = Path(file)
         if path.is_absolute() or ".." in path.parts:  # as written: DVC's links lead elsewhere
             raise InputError(f"{folder / 'dataset.yaml'}: {key}: {file!r} lies outside {folder}")
-        yield Reader(folder / path, delimiter=source.delimiter, columns=source.columns)
+        yield Reader(folder / path, layout=source.layout)
 
 
 def _unlabelled_readers(folder: Path, source: Source) -> Iterator[Reader]:
@@ -502,7 +520,7 @@ def _hub_reader(folder: Path, source: Source, split: str, path: Path) -> Reader:
     if not path.is_relative_to(folder) or ".." in path.parts:
         raise InputError(f"{source.hub}: {split}: {path} lies outside the dataset")
     name_of = lambda path: f"{source.hub} {path.relative_to(folder)}"  # noqa: E731
-    return Reader(path, delimiter=source.delimiter, columns=source.columns, name=name_of)
+    return Reader(path, layout=source.layout, name=name_of)
 
 
 def _hub_parts(source: Source, needed: Sequence[Split]) -> Iterator[_Part]:
@@ -649,8 +667,7 @@ def _records(
                 record["group"] = str(_given(row, source.group))
             for column in row.values:
                 if column not in used:
-                    value = row.value(column)
-                    record[column] = None if value is None else str(value)
+                    record[column] = row.shown(column)
         except InputError as error:
             raise InputError(f"{row.place}: {error}") from None
         _count(row, source, of, counts)

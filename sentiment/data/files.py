@@ -1,10 +1,12 @@
 """Files of reviews: those that a path, a folder or a pattern stands for, and what to do where there are none."""
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +24,35 @@ _ADVICE = {
     ".xlsx": "save it as CSV UTF-8", ".xls": "save it as CSV UTF-8", ".ods": "save it as CSV UTF-8",
     ".pkl": "a pickle can run code: write it as Parquet", ".pickle": "a pickle can run code: write it as Parquet",
     ".arrow": "write it as Parquet", ".feather": "write it as Parquet", ".xml": "write it as CSV or JSON Lines",
-    ".txt": "name its folder, in which each .txt file is a review, or write it as CSV",
+    ".txt": "if it has columns, rename it to .csv or .tsv; if not, name its folder, such as pos or neg",
+    ".pos": "rename it to .txt, in a folder named pos", ".neg": "rename it to .txt, in a folder named neg",
 }  # fmt: skip
-_LISTS = {"urls_neg.txt", "urls_pos.txt", "urls_unsup.txt"}  # of aclImdb: no reviews
+# Files beside reviews in folders of .txt files; the first four are in aclImdb.
+_NO_REVIEWS = {"imdber.txt", "urls_neg.txt", "urls_pos.txt", "urls_unsup.txt", "readme.txt", "license.txt"}
+# What a file is that begins with these bytes, whatever its name says, and what to do with it.
+_SIGNATURES = {
+    rb"version https://git-lfs\.github\.com/spec/": "a Git LFS pointer and not the data; `git lfs pull` fetches the data",
+    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|\?xml)\b": "a page of HTML or XML and not the data; download it again",
+    rb"PK\x03\x04(?s:.*)(\[Content_Types\]\.xml|xl/|opendocument)": "a spreadsheet; save it as CSV UTF-8",
+    rb"PK(\x03\x04|\x05\x06)": "a zip archive; unzip it",
+    rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a spreadsheet; save it as CSV UTF-8",
+    rb"\x1f\x8b\x08": "compressed by gzip; add .gz to its name",
+    rb"BZh[1-9]1AY&SY": "compressed by bzip2; add .bz2 to its name",
+    rb"\xfd7zXZ\x00": "compressed by xz; add .xz to its name",
+    rb"\x28\xb5\x2f\xfd": "compressed by Zstandard; unpack it",
+    rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07|(?s:.{257})ustar": "an archive; unpack it",
+    rb"PAR1": "Parquet; rename it to .parquet",
+    rb"ARROW1\x00\x00": "Arrow; write it as Parquet",
+    rb"\x80[\x02-\x05]": "a pickle, which can run code; write it as Parquet",
+    rb"%PDF-": "a PDF; write it as CSV",
+    rb"SQLite format 3\x00": "an SQLite database; write its table as CSV",
+}
+_PACKED = {".gz": rb"\x1f\x8b\x08", ".bz2": rb"BZh[1-9]1AY&SY", ".xz": rb"\xfd7zXZ\x00"}
+_HEAD = 2048  # bytes of a file that tell what it is
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
 QUEUED = ".dvc/tmp/exps/"  # where DVC runs queued experiments and those of --temp
 
 
@@ -47,7 +75,7 @@ def expand(path: Path) -> list[Path]:
             raise InputError(f"{path}: there are no files of reviews in it; allowed: {', '.join(FORMATS)}, .txt")
     elif has_magic(str(path)) and not path.exists():
         matches = sorted(Path(match) for match in glob(str(path), recursive=True))  # noqa: PTH207 - follows links
-        files = [file for file in matches if file.is_file() and file.name not in _LISTS]
+        files = [file for file in matches if file.is_file() and file.name.lower() not in _NO_REVIEWS]
         if not files:
             raise InputError(f"{path}: no file matches it{advice(path.parent)}")
     elif not path.exists():
@@ -73,7 +101,9 @@ def _within(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, followlinks=True):  # the data may lie on another disk
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         for name in names:
-            if not name.startswith(".") and name not in _LISTS and ending(Path(name))[0] in (*FORMATS, ".txt"):
+            if name.startswith(".") or name.lower() in _NO_REVIEWS:
+                continue
+            if ending(Path(name))[0] in (*FORMATS, ".txt"):
                 yield Path(parent, name)
 
 
@@ -92,17 +122,46 @@ def advice(path: Path) -> str:
     return ""
 
 
+def check_encoding(name: str) -> str:
+    """The name of a text encoding, as given.
+
+    Raises:
+        ValueError: Python knows no such encoding, or it is none of text.
+    """
+    try:
+        io.TextIOWrapper(io.BytesIO(), name)
+    except LookupError:
+        raise ValueError(f"unknown encoding {name!r}") from None
+    return name
+
+
+def signature(head: bytes, but: bytes | None = None) -> str:
+    """What a file is that begins with these bytes, if that is not reviews, and what to do; else an empty text.
+
+    `but` is a pattern of _SIGNATURES that is expected.
+    """
+    for pattern, meaning in _SIGNATURES.items():
+        if pattern != but and re.match(pattern, head, re.IGNORECASE if b"html" in pattern else 0):
+            return meaning
+    return ""
+
+
 class Opened:
     """A file that is read as text, unpacked if it is compressed; knows how far it has been read.
 
-    A byte that is not UTF-8 is kept by `surrogateescape`: it is the fault of its row alone.
+    A byte that is not text in the file's encoding is kept by `surrogateescape`: it is the fault of its row alone.
+
+    Args:
+        path: the file.
+        where: its name, for errors.
+        encoding: None: UTF-8, or what the byte order mark says.
 
     Attributes:
         size: of the file as it lies there, in bytes.
     """
 
-    def __init__(self, path: Path, where: str):
-        self._path, self._where, self._packed = path, where, ending(path)[1]
+    def __init__(self, path: Path, where: str, encoding: str | None = None):
+        self._path, self._where, self._encoding, self._packed = path, where, encoding, ending(path)[1]
         self._file: BinaryIO | None = None
         self.size = path.stat().st_size
 
@@ -115,18 +174,44 @@ class Opened:
         """The text from its beginning.
 
         Raises:
-            InputError: it cannot be opened, or, while it is read, unpacked.
+            InputError: it cannot be opened, is no text or, while it is read, cannot be unpacked or decoded.
         """
         with loading(self._where):
-            self._file = self._path.open("rb")
-        with self._file:
-            unpacked = _UNPACK[self._packed](self._file) if self._packed else self._file
+            self._file = file = self._path.open("rb")
+        with file:
+            if meaning := signature(_peek(file), _PACKED.get(self._packed)):
+                raise InputError(f"{self._where}: is {meaning}")
+            unpacked = _UNPACK[self._packed](file) if self._packed else file
             try:
-                with io.TextIOWrapper(unpacked, "utf-8-sig", "surrogateescape", newline) as text:
+                head = _peek(unpacked)
+                if meaning := signature(head):
+                    raise InputError(f"{self._where}: is {meaning}")
+                with io.TextIOWrapper(unpacked, self._encoding_of(head), "surrogateescape", newline) as text:
                     yield text
+            except UnicodeDecodeError as error:  # of an encoding with more than one byte per character
+                raise InputError(f"{self._where}: is not {error.encoding}: {error.reason}") from None
             except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
                 if not self._packed or getattr(error, "errno", None):
                     raise
                 raise InputError(
                     f"{self._where}: damaged, cut off or no {self._packed} file: {one_line(reason(error), 120)}"
                 ) from None
+
+    def _encoding_of(self, head: bytes) -> str:
+        """The encoding of a file that begins with these bytes."""
+        if self._encoding:
+            utf_8 = codecs.lookup(self._encoding).name == "utf-8"
+            return "utf-8-sig" if utf_8 else self._encoding
+        for mark, encoding in _MARKS.items():
+            if head.startswith(mark):
+                return encoding
+        if 4 * head.count(0) > len(head):
+            raise InputError(
+                f"{self._where}: is not UTF-8, but perhaps UTF-16; set `encoding` to utf-16-le or utf-16-be"
+            )
+        return "utf-8-sig"
+
+
+def _peek(file: Any) -> bytes:
+    """The first bytes of a file, which are not taken from it."""
+    return bytes(file.peek(_HEAD)[:_HEAD])

@@ -1,27 +1,50 @@
 """Formats of files of reviews: CSV, JSON, Parquet and .txt, each read row by row; a fault costs its row alone."""
 
 import csv
+import io
 import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.data.files import Opened, ending
-from sentiment.data.row import Row, check_unicode
-from sentiment.data.text import nfc
+from sentiment.data.files import Opened, ending, signature
+from sentiment.data.quoting import QUOTINGS, Quoting, csv_reader, detect_quoting
+from sentiment.data.row import Row
+from sentiment.data.text import column_name, readable
 from sentiment.errors import InputError, loading, one_line
 from sentiment.schema import shortened
 
 DELIMITERS = (",", ";", "\t", "|")  # of several that fit, the first
-_LONGEST_FIELD = 2**24  # characters: a quote that is never closed makes one field of the rest of a CSV file
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 _NO_NAME = re.compile(r"\s*[+-]?\d+(\.\d+)?\s*|.*[.!?]\s*|.{40,}", re.DOTALL)  # of a column: a review, or a label
+_FIRST_LINE = 1000  # characters of it that tell what a file is
+_SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line of a CSV file for Excel
 Rows = Generator[Row, None, int]  # ends with the number of the last row
+
+
+class Layout(NamedTuple):
+    """How files of text are written, where they do not show it themselves.
+
+    Attributes:
+        delimiter: the character between the fields of CSV; None: found by the first line, in .tsv a tab.
+        columns: names of the columns, of CSV without a header.
+        quoting: what quotes in CSV mean; None: found by the file.
+        encoding: of text; None: UTF-8, or what the byte order mark says.
+        lines: whether each line of a .txt file is a review, or each file; None: files of one line are read.
+    """
+
+    delimiter: str | None = None
+    columns: Sequence[str] | None = None
+    quoting: Quoting | None = None
+    encoding: str | None = None
+    lines: bool | None = None
 
 
 class Table(ABC):
@@ -32,12 +55,14 @@ class Table(ABC):
         columns: the names that it gives its columns; None where each row has its own, in JSON.
         size: how much there is to read, in the unit of `position()`: bytes of the file, or rows.
         counts_bytes: whether these are bytes.
+        is_empty: whether the file has no content, which is no fault in one of several shards.
     """
 
     where: str
     columns: Sequence[str] | None = None
     size = 0
     counts_bytes = False
+    is_empty = False
     _position = 0
 
     def position(self) -> int:
@@ -71,9 +96,14 @@ class _Text(Table):
 
     counts_bytes = True
 
-    def __init__(self, path: Path, where: str):
-        self.where, self._file = where, Opened(path, where)
+    def __init__(self, path: Path, where: str, encoding: str | None):
+        self.where, self._path, self._given_encoding = where, path, encoding
+        self._encoding = encoding or "UTF-8"
+        self._file = self._open()
         self.size = self._file.size
+
+    def _open(self) -> Opened:
+        return Opened(self._path, self.where, self._given_encoding)
 
     def position(self) -> int:
         """Bytes of the file that have been read."""
@@ -86,83 +116,110 @@ class Csv(_Text):
     A line without anything but white space is no row where there are two columns or more. Columns without a name, and
     those that share one, are not in the values of a row.
 
-    Args:
-        path: the file.
-        where: its name, for errors.
-        delimiter: None: that of DELIMITERS which finds the most fields in the first line (in .tsv, a tab).
-        columns: names of the columns, of a file without a header.
-
     Raises:
-        InputError: the header is not CSV, or not UTF-8.
+        InputError: the file is no text, or its header is not CSV; while it is read: what its quotes mean is unclear.
     """
 
-    def __init__(self, path: Path, where: str, delimiter: str | None, columns: Sequence[str] | None):
-        super().__init__(path, where)
-        self._names = columns
-        if delimiter is None and ending(path)[0] == ".tsv":
-            delimiter = "\t"
-        first, self._delimiter, fault = [""], "", None
-        for candidate in [delimiter] if delimiter else DELIMITERS:
-            try:
-                with Opened(path, where).text(newline="") as text:
-                    cells = _first(_fields(text, candidate))
-            except csv.Error as error:  # quotes that end elsewhere than before this delimiter
-                fault = fault or error
-                continue
-            fits, fitted = len(cells) == len(columns or ()), len(first) == len(columns or ())
-            if not self._delimiter or (fits, len(cells)) > (fitted, len(first)):
-                self._delimiter, first = candidate, cells
-        if fault and len(first) < 2:
-            raise InputError(f"{where}: the header: not CSV: {one_line(str(fault))}")
-        if columns is None:
-            try:
-                check_unicode(",".join(first))
-            except InputError as error:
-                raise InputError(f"{where}: the header: {error}; only UTF-8 is read") from None
-        self.columns = [nfc(name) for name in columns or first]
+    def __init__(self, path: Path, where: str, layout: Layout):
+        super().__init__(path, where, layout.encoding)
+        self._names, self._quoting = layout.columns, layout.quoting
+        with self._open().text(newline="") as text:
+            first_line = text.readline(_FIRST_LINE)
+        if first_line.lstrip().startswith(('{"', "[{")):
+            raise InputError(f"{where}: is JSON; rename it to .json or .jsonl")
+        told = _SEP_LINE.fullmatch(first_line)
+        self._skipped = 1 if told else 0  # lines before the header
+        delimiter = layout.delimiter or (told and told[1]) or ("\t" if ending(path)[0] == ".tsv" else None)
+        self._delimiter, self._header_quoting, first = self._find_delimiter(delimiter)
+        names = self._names or [readable(name) for name in first]
+        self.columns = [column_name(name) for name in names]
+        self._header_is_text = self._names is not None or first == list(names)
+
+    def _find_delimiter(self, given: str | None) -> tuple[str, Quoting, list[str]]:
+        """The delimiter that finds the most fields in the first row, what quotes mean in that row, and its fields.
+
+        A row of as many fields as there are names goes before. Other quotes than doubled ones are tried on a row that
+        is no header: which of them the file has is not known yet.
+        """
+        best, fault = None, None
+        quotings: Sequence[Quoting] = QUOTINGS if self._names else QUOTINGS[:1]
+        for delimiter in [given] if given else DELIMITERS:
+            for quoting in [self._quoting] if self._quoting else quotings:
+                try:
+                    with self._lines() as lines:
+                        cells = _first(csv_reader(lines, delimiter, quoting))
+                except csv.Error as error:  # quotes that end elsewhere than before this delimiter
+                    fault = fault or error
+                    continue
+                sure = quoting == quotings[0]
+                fits = len(cells) == len(self._names or ()) and (sure or len(cells) > 1)
+                rank = (fits, sure, len(cells))
+                if best is None or rank > best[0]:
+                    best = rank, delimiter, quoting, cells
+                break
+        if best is None or (fault and len(best[3]) < 2):
+            raise InputError(f"{self.where}: the header: not CSV: {one_line(str(fault))}")
+        return best[1:]
+
+    @contextmanager
+    def _lines(self, file: Opened | None = None) -> Iterator[Iterator[str]]:
+        """The lines of the file from the header on."""
+        with (file or self._open()).text(newline="") as text:
+            yield islice(text, self._skipped, None)
+
+    @contextmanager
+    def _lines_of_rows(self, file: Opened | None = None) -> Iterator[tuple[Iterator[str], int]]:
+        """The lines of the file after the header, and the number of lines before them."""
+        with self._lines(file) as lines:
+            header = csv_reader(lines, self._delimiter, self._header_quoting)
+            if self._names is None:
+                _first(header)
+            yield lines, self._skipped + header.line_num
 
     def require(self, *names: str) -> None:
-        """Check the columns as Table does; where their names look like a row, say that `columns` names them."""
+        """Check the columns as Table does; if one is missing, say what the file may be."""
         try:
             super().require(*names)
         except InputError as error:
-            if not any(map(_NO_NAME.fullmatch, self.columns or [])):
-                raise
-            raise InputError(f"{error} (if that is a row and no header, `columns` names the columns)") from None
+            if not any(self.columns or []):
+                raise InputError(f"{self.where}: is empty") from None
+            hint = ""
+            if not self._header_is_text:
+                hint = f" (the header is not {self._encoding}; set `encoding` to that of the file, such as cp1252)"
+            elif any(map(_NO_NAME.fullmatch, self.columns or [])):
+                hint = " (if that is a row and no header, `columns` names the columns)"
+            raise InputError(f"{error}{hint}") from None
 
     def rows(self, before: int) -> Rows:
         """Yield the rows, numbered from `before` + 1."""
         header, where, number = list(self.columns or []), self.where, before
         named = [at for at, name in enumerate(header) if name and header.count(name) == 1]
         told = "the header" if self._names is None else "`columns`"
-        with self._file.text(newline="") as text:
-            rows = _fields(text, self._delimiter)
-            if self._names is None:
-                _first(rows)
+        advice = "" if self._quoting else " (if quotes are ordinary characters, set `quoting` to none)"
+        if self._quoting is None:
+            self._quoting = detect_quoting(self._lines_of_rows, self._delimiter, len(header), where)
+        with self._lines_of_rows(self._file) as (lines, skipped):
+            rows = csv_reader(lines, self._delimiter, self._quoting)
             while True:
-                line = rows.line_num
+                line = skipped + rows.line_num
                 try:
                     cells = next(rows)
                 except StopIteration:
                     break
                 except csv.Error as error:
                     number += 1
-                    lines = f", in lines {line + 1} to {rows.line_num}" if rows.line_num > line + 1 else ""
-                    yield Row(number, {}, f"not CSV: {one_line(str(error))}{lines}", where, before)
+                    last = skipped + rows.line_num
+                    place = f", in lines {line + 1} to {last}" if last > line + 1 else ""
+                    yield Row(number, {}, f"not CSV: {one_line(str(error))}{place}{advice}", where, before)
                     continue
                 if not cells or (len(cells) == 1 < len(header) and not cells[0].strip()):
                     continue  # a line of white space is no row
                 number += 1
                 if len(cells) == len(header):
-                    yield Row(number, {header[at]: cells[at] for at in named}, "", where, before)
+                    yield Row(number, {header[at]: cells[at] for at in named}, "", where, before, self._encoding)
                 else:
                     yield Row(number, {}, f"has {len(cells)} fields, {told} {len(header)}", where, before)
         return number
-
-
-def _fields(text: TextIO, delimiter: str) -> Any:  # what csv calls a reader has no type
-    csv.field_size_limit(_LONGEST_FIELD)
-    return csv.reader(text, delimiter=delimiter, strict=True)
 
 
 def _first(rows: Iterator[list[str]]) -> list[str]:
@@ -170,50 +227,124 @@ def _first(rows: Iterator[list[str]]) -> list[str]:
 
 
 class Json(_Text):
-    """A file of JSON Lines, or, where it is named .json, one array of objects, of which all is in memory at once."""
+    """A file of JSON Lines.
 
-    def __init__(self, path: Path, where: str):
-        super().__init__(path, where)
+    One named .json may also hold an array of objects, alone or in an object such as {"data": [...]}, or objects over
+    several lines. All of these are in memory at once.
+    """
+
+    def __init__(self, path: Path, where: str, encoding: str | None):
+        super().__init__(path, where, encoding)
         self._named_json = ending(path)[0] == ".json"
+        with self._open().text(newline="\n") as text:
+            self.is_empty = not text.read(1)
 
     def rows(self, before: int) -> Rows:
         """Yield the rows; in JSON Lines, the number of a row is `before` and that of its line, counted from 1."""
-        number, may_be_array = before, self._named_json
+        number = before
         with self._file.text(newline="\n") as text:
-            for line in text:
+            lines: Iterable[str] = text
+            if self._named_json:
+                first = _through_next(text)
+                if _continues(first):
+                    return (yield from self._values(first + text.read(), before))
+                second = _through_next(text)
+                if not second.strip():
+                    return (yield from self._values(first, before))
+                lines = chain(first.splitlines(), second.splitlines(), text)
+            for line in lines:
                 number += 1
                 if not line.strip():
                     continue
-                if may_be_array and line.lstrip().startswith("["):
-                    return (yield from self._array(line + text.read(), before))
-                may_be_array = False
                 try:
-                    yield Row(number, json_object(line), "", self.where, before)
+                    yield self._row(number, json_object(line), before)
                 except InputError as error:
-                    yield Row(number, {}, str(error), self.where, before)
+                    spread = "; one object per line is read, and in a file named .json also objects over several lines"
+                    advice = spread if line.strip() == "{" else ""
+                    yield Row(number, {}, f"{error}{advice}", self.where, before)
         return number
 
-    def _array(self, text: str, before: int) -> Rows:
-        """The objects of an array; after a fault in its JSON, what follows cannot be told apart, and it ends."""
-        number, at = 0, _after(text, text.index("[") + 1)
+    def _row(self, number: int, values: dict[str, Any], before: int) -> Row:
+        return Row(number, values, "", self.where, before, self._encoding)
+
+    def _values(self, text: str, before: int) -> Rows:
+        """The objects of an array, or one after another.
+
+        After a fault in its JSON, what follows cannot be told apart, and it ends.
+        """
+        number, at = 0, _after(text, 0)
+        in_array = text.startswith("[", at)
+        at, end = (_after(text, at + 1), "]") if in_array else (at, "")
         try:
-            while text[at : at + 1] != "]":
+            while text[at : at + 1] != end:
                 number += 1
-                values, end = _decode(text, at)
+                start = at
+                values, at = _decode(text, start)
+                written, at = text[start:at], _after(text, at)
+                if number == 1 and at == len(text) and not in_array:
+                    return (yield from self._only(values, written, before))
                 try:
-                    yield Row(before + number, _checked(values, text[at:end]), "", self.where, before)
+                    yield self._row(before + number, _checked(values, written), before)
                 except InputError as error:
                     yield Row(before + number, {}, str(error), self.where, before)
-                at = _after(text, end)
-                if text[at : at + 1] == ",":
+                if in_array and text[at : at + 1] == ",":
                     at = _after(text, at + 1)
-                elif text[at : at + 1] != "]":
+                elif in_array and text[at : at + 1] != "]":
                     raise InputError("not JSON: Expecting ',' or ']' after it")
-            if _after(text, at + 1) < len(text):
+            if in_array and _after(text, at + 1) < len(text):
                 raise InputError("not JSON: the array ends after it, and the file does not")
         except InputError as error:
             raise InputError(f"{self.where}: row {number}: {error}") from None
         return before + number
+
+    def _only(self, values: object, written: str, before: int) -> Rows:
+        """The rows of a file with one value: those in its list of objects, if it has one, or itself."""
+        rows = [values]
+        if isinstance(values, dict):
+            lists = [key for key, value in values.items() if _is_list_of_objects(value)]
+            if len(lists) == 1:
+                rows = values[lists[0]]
+            elif values and all(isinstance(value, dict | list) for value in values.values()):
+                raise InputError(
+                    f"has the columns or lists {one_line(', '.join(values), 80)}, and not one object per review; write "
+                    "it as JSON Lines (in pandas: to_json(path, orient='records', lines=True))"
+                )
+        number = before
+        for row in rows:
+            number += 1
+            try:
+                yield self._row(number, _checked(row, written), before)
+            except InputError as error:
+                yield Row(number, {}, str(error), self.where, before)
+            written = written if "\\ud" in written else ""  # it is looked through once
+        return number
+
+
+def _through_next(text: Iterable[str]) -> str:
+    """The lines of a text up to the next one that is not blank."""
+    lines = []
+    for line in text:
+        lines.append(line)
+        if line.strip():
+            break
+    return "".join(lines)
+
+
+def _continues(line: str) -> bool:
+    """Whether the JSON on this line is an array, or goes on in the next line."""
+    if line.lstrip().startswith("["):
+        return True
+    try:
+        _DECODER.raw_decode(line, _after(line, 0))
+    except json.JSONDecodeError as error:
+        return not line[error.pos :].strip()
+    except (RecursionError, ValueError):
+        return False
+    return False
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, dict) for each in value)
 
 
 _WHITE = re.compile(r"[ \t\n\r]*")
@@ -263,10 +394,9 @@ def _checked(values: object, text: str) -> dict[str, Any]:
 
 
 def _with_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    pairs = [(nfc(name), value) for name, value in pairs]
-    values = dict(pairs)
+    values = {column_name(name): value for name, value in pairs}
     if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
+        names = [column_name(name) for name, _ in pairs]
         raise ValueError(f"key {shortened(max(names, key=names.count))} stands there twice")
     return values
 
@@ -288,17 +418,22 @@ class Parquet(Table):
 
     def __init__(self, path: Path, where: str, only: Collection[str] | None):
         self.where, self._path = where, path
-        with loading(where), pq.ParquetFile(path) as file:
-            self.size, names = file.metadata.num_rows, file.schema_arrow.names
-            self._metadata = (file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
-        self.columns = [nfc(name) for name in names]
-        self._wanted = None if only is None else [name for name in names if nfc(name) in only]
+        with loading(where):
+            with path.open("rb") as start:
+                head = start.read(2048)
+            if not head.startswith(b"PAR1"):
+                raise InputError(f"{where}: is {signature(head) or ('not Parquet' if head else 'empty')}")
+            with pq.ParquetFile(path) as file:
+                self.size, names = file.metadata.num_rows, file.schema_arrow.names
+                self._metadata = (file.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+        self.columns = [column_name(name) for name in names]
+        self._wanted = None if only is None else [name for name in names if column_name(name) in only]
 
     def class_names(self, column: str) -> list[str] | None:
         """The names of the classes, as the library `datasets` writes them to the metadata of a Parquet file."""
         with loading(f"{self.where}: its metadata `huggingface`"):
             features = json.loads(self._metadata).get("info", {}).get("features", {})
-            feature: Any = next((each for name, each in features.items() if nfc(name) == column), {})
+            feature: Any = next((each for name, each in features.items() if column_name(name) == column), {})
             while isinstance(feature, list) or "feature" in feature:  # of lists of classes
                 feature = feature[0] if isinstance(feature, list) else feature["feature"]
             return feature["names"] if feature.get("_type") == "ClassLabel" else None
@@ -315,7 +450,7 @@ class Parquet(Table):
 
 def rows_of(batch: pa.RecordBatch, start: int = 1, where: str = "", before: int = 0) -> Iterator[Row]:
     """The rows of an Arrow batch, numbered from `start`."""
-    names = [nfc(name) for name in batch.schema.names]
+    names = [column_name(name) for name in batch.schema.names]
     columns = {
         name: _values(column)
         for name, column in zip(names, batch.columns, strict=True)
@@ -336,27 +471,56 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 class Texts(Table):
-    """Files of one review each: its folder's name is the label, and the name of the folder above the split.
+    """Files of one review each, or of a review a line.
 
-    So it is in aclImdb/train/pos/0_9.txt. `id` is its path from `top`.
+    A folder's name is the label, and the name of the folder above the split, as in aclImdb/train/pos/0_9.txt. `id` is the
+    path from `top`, with the number of the line where each line is a review.
     """
 
-    def __init__(self, paths: Sequence[Path], where: str, top: Path):
-        self.where, self._paths, self._top = where, paths, top
+    def __init__(self, paths: Sequence[Path], where: str, top: Path, layout: Layout):
+        self.where, self._paths, self._top, self._lines = where, paths, top, layout.lines
+        self._encoding = layout.encoding or "UTF-8"
         self.size, self.columns = len(paths), ["id", "text", "label", "split"]
 
     def rows(self, before: int) -> Rows:
-        """Yield the rows, numbered from `before` + 1."""
+        """Yield the rows, numbered from `before` + 1; where lines are reviews, the number of a row counts lines.
+
+        Raises:
+            InputError: a file has several lines, and it was not said whether each is a review.
+        """
+        number = before
         for path in self._paths:
             self._position += 1
             names = path.absolute().parts
-            with loading(str(path)):
-                text = _decoded(path.read_bytes())
             id = str(path.relative_to(self._top)) if path.is_relative_to(self._top) else str(path)
-            values = {"id": id, "text": text, "label": names[-2], "split": names[-3] if len(names) > 3 else ""}
-            number = before + self._position
-            yield Row(number, values, "", str(path), number)
-        return before + self._position
+            values = {"label": names[-2], "split": names[-3] if len(names) > 3 else ""}
+            text = self._text(path)
+            if not self._lines:
+                number += 1
+                values |= {"id": id, "text": text}
+                yield Row(number, values, "", str(path), number, self._encoding)
+                continue
+            start = number
+            for line in io.StringIO(text):
+                number += 1
+                if line.strip():
+                    row = values | {"id": f"{id}:{number - start}", "text": line}
+                    yield Row(number, row, "", str(path), start, self._encoding)
+        return number
+
+    def _text(self, path: Path) -> str:
+        """The text of a file."""
+        with loading(str(path)):
+            content = path.read_bytes()
+            if (meaning := signature(content)) and "pointer" in meaning:
+                raise InputError(f"{path}: is {meaning}")
+            text = content.decode(self._encoding, "surrogateescape").removeprefix("\ufeff")
+        filled = sum(not line.isspace() for line in io.StringIO(text))
+        if filled > 1 and self._lines is None:
+            raise InputError(
+                f"{path}: has {filled} lines; set `lines` to true if each line is a review, or to false if each file is one"
+            )
+        return text
 
 
 class Lines(Table):

@@ -1,12 +1,19 @@
 """The one reader of reviews: files of any format, shards, folders, and lines, row by row, for training and prediction."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from sentiment.data.files import ending, expand
-from sentiment.data.formats import Csv, Json, Lines, Parquet, Table, Texts
+from sentiment.data.formats import Csv, Json, Layout, Lines, Parquet, Table, Texts
 from sentiment.data.row import Row
 from sentiment.errors import InputError
+
+_CSV = {".csv", ".tsv"}
+_JSON = {".json", ".jsonl", ".ndjson"}
+_FORMATS_OF = {
+    "delimiter": _CSV, "columns": _CSV, "quoting": _CSV, "encoding": _CSV | _JSON | {".txt"}, "lines": {".txt"},
+}  # fmt: skip
+_NO_LAYOUT = Layout()
 
 
 class Reader:
@@ -18,8 +25,7 @@ class Reader:
         path: the file, folder or pattern; None: the lines.
         lines: UTF-8, such as standard input; they have the column `text`.
         only: columns to read of a Parquet file, those of them that it has; None: all.
-        delimiter: of CSV; None: found by the first line.
-        columns: names of the columns, of CSV without a header.
+        layout: how the files are written, where they do not show it themselves.
         name: how errors show a path.
 
     Attributes:
@@ -37,25 +43,27 @@ class Reader:
         path: Path | None,
         lines: Iterable[bytes] = (),
         only: Collection[str] | None = None,
-        delimiter: str | None = None,
-        columns: Sequence[str] | None = None,
+        layout: Layout = _NO_LAYOUT,
         name: Callable[[Path], str] = str,
     ):
         self.paths = [] if path is None else expand(path)
         formats = {ending(file)[0] for file in self.paths}
-        if (delimiter or columns) and not formats <= {".csv", ".tsv"}:
-            raise InputError(f"{path and name(path)}: `delimiter` and `columns` are for CSV")
+        for key, value in layout._asdict().items():
+            if value is not None and path and not formats <= _FORMATS_OF[key]:
+                raise InputError(f"{name(path)}: `{key}` is for {', '.join(sorted(_FORMATS_OF[key]))} files")
         self._tables: list[Table]
         if path is None:
             self._tables = [Lines(lines, "standard input")]
         elif formats == {".txt"}:
-            self._tables = [Texts(self.paths, name(path), path)]
+            self._tables = [Texts(self.paths, name(path), path, layout)]
         elif formats == {".parquet"}:
             self._tables = [Parquet(file, name(file), only) for file in self.paths]
-        elif formats <= {".csv", ".tsv"}:
-            self._tables = [Csv(file, name(file), delimiter, columns) for file in self.paths]
+        elif formats <= _CSV:
+            self._tables = [Csv(file, name(file), layout) for file in self.paths]
         else:
-            self._tables = [Json(file, name(file)) for file in self.paths]
+            self._tables = [Json(file, name(file), layout.encoding) for file in self.paths]
+        if path and all(table.is_empty for table in self._tables):
+            raise InputError(f"{name(path)}: is empty")
         self.total = None if path is None else sum(table.size for table in self._tables)
         self.size = sum(file.stat().st_size for file in self.paths)
         self.counts_bytes = self._tables[0].counts_bytes

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from sentiment.data.text import normalise
+from sentiment.data.text import normalise, readable
 from sentiment.errors import InputError, one_line
 from sentiment.schema import shortened
 
@@ -14,7 +14,8 @@ class AbsentError(InputError):
 class Row(NamedTuple):
     """A row: its number, counted from 1 over all files of a reader (in JSON Lines, lines are), and its values.
 
-    `fault` is what is wrong with it; `where` names its file, before which there are `before` rows.
+    `fault` is what is wrong with it; `where` names its file, before which there are `before` rows. `encoding` is that of
+    the file, if dataset.yaml or an option can set it.
     """
 
     number: int
@@ -22,6 +23,7 @@ class Row(NamedTuple):
     fault: str = ""
     where: str = ""
     before: int = 0
+    encoding: str | None = None
 
     @property
     def place(self) -> str:
@@ -64,8 +66,13 @@ class Row(NamedTuple):
             raise AbsentError(f"has no {one_line(column, 80)}; it has: {names}")
         value = self.values[column]
         if isinstance(value, str):
-            check_unicode(value)
+            check_unicode(value, self.encoding)
         return value
+
+    def shown(self, column: str) -> str | None:
+        """The value in this column as text, for people: what cannot be decoded becomes U+FFFD."""
+        value = self.values[column]
+        return None if value is None else readable(str(value))
 
 
 def missing(value: object) -> bool:
@@ -73,12 +80,19 @@ def missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and value != value)
 
 
-def check_unicode(text: str) -> None:
-    """Raise InputError unless a text, decoded with `surrogateescape`, is Unicode."""
+def check_unicode(text: str, encoding: str | None = None) -> None:
+    """Check that a text, decoded with `surrogateescape`, is Unicode.
+
+    `encoding` is that of its file, if it can be set.
+
+    Raises:
+        InputError: it is not.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:
         code = ord(text[error.start])
         if 0xDC80 <= code <= 0xDCFF:  # how `surrogateescape` keeps a byte
-            raise InputError(f"byte 0x{code - 0xDC00:02x} is not UTF-8") from None
+            advice = "; set `encoding` to that of the file, such as cp1252 or latin-1" if encoding else ""
+            raise InputError(f"byte 0x{code - 0xDC00:02x} is not {encoding or 'UTF-8'}{advice}") from None
         raise InputError(f"{text[error.start]!a} is half a character") from None

@@ -31,7 +31,7 @@ def write_files(shape: dict[str, Any], folder: Path) -> None:
         if isinstance(content, dict):
             pq.write_table(table(content), path)
         else:
-            path.write_bytes(PACK.get(path.suffix.lower(), bytes)(content.encode()))
+            path.write_bytes(PACK.get(path.suffix.lower(), bytes)(content.encode(shape.get("encoding", "utf-8"))))
 
 
 def table(content: dict[str, list[Any]]) -> pa.Table:

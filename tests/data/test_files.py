@@ -117,7 +117,10 @@ def test_an_array_is_refused_at_the_row_where_it_is_no_json(mine: Path) -> None:
 
 def test_a_quote_that_never_closes_is_said_with_its_lines(mine: Path) -> None:
     (mine / "reviews.csv").write_text('text,label\n"a\nb",1\n"c,0\nd,1\ne,0\n')
-    line = "data/mine/reviews.csv: row 2: not CSV: unexpected end of data, in lines 4 to 6"
+    line = (
+        "data/mine/reviews.csv: row 2: not CSV: unexpected end of data, in lines 4 to 6 "
+        "(if quotes are ordinary characters, set `quoting` to none)"
+    )
     assert fault("files: reviews.csv\ntest_size: 0.2") == line
 
 

@@ -22,23 +22,26 @@ JSON = b"".join(
 )
 EMPTY = "the text is empty; every review needs some"
 MISSING = "the text is missing; every review needs some"
+QUOTED = CSV + b'"Well, yes.",1,train\n'  # shows that quotes enclose fields
+QUOTES = " (if quotes are ordinary characters, set `quoting` to none)"
+ENCODING = "; set `encoding` to that of the file, such as cp1252 or latin-1"
 FAULTS: dict[str, tuple[str, bytes, str]] = {
     "a short row": ("csv", CSV + b"x,1\n", "row 5: has 2 fields, the header 3"),
     "a long row": ("csv", CSV + b"x,1,train,y\n", "row 5: has 4 fields, the header 3"),
     "a comma too many": ("csv", CSV + b"x,1,train,\n", "row 5: has 4 fields, the header 3"),
-    "a byte that is not UTF-8": ("csv", CSV + b"caf\xe9,1,train\n", "row 5: byte 0xe9 is not UTF-8"),
-    "such a byte in the header": ("csv", CSV.replace(b"label", b"l\xe9bel"), "the header: byte 0xe9 is not UTF-8; only UTF-8 is read"),
-    "quotes never closed": ("csv", CSV + b'"x,1,train\ny,1,train\n', "row 5: not CSV: unexpected end of data, in lines 6 to 7"),
-    "quotes that end too soon": ("csv", CSV + b'"x"y,1,train\n', "row 5: not CSV: ',' expected after '\"'"),
+    "a byte that is not UTF-8": ("csv", CSV + b"caf\xe9,1,train\n", f"row 5: byte 0xe9 is not UTF-8{ENCODING}"),
+    "such a byte in the header": ("csv", CSV.replace(b"text", b"t\xe9xt"), "no column 'text'; it has: t\ufffdxt, label, split (the header is not UTF-8; set `encoding` to that of the file, such as cp1252)"),
+    "quotes never closed": ("csv", QUOTED + b'"x,1,train\ny,1,train\n', f"row 6: not CSV: unexpected end of data, in lines 7 to 8{QUOTES}"),
+    "quotes that end too soon": ("csv", QUOTED + b'"x"y,1,train\n', f"row 6: not CSV: ',' expected after '\"'{QUOTES}"),
     "quotes never closed in the header": ("csv", b'"' + CSV, "the header: not CSV: unexpected end of data"),
     "an empty text": ("csv", CSV + b" &nbsp;<br/> ,1,train\n", f"row 5: {EMPTY}"),
     "a row of empty fields": ("csv", CSV + b",1,train\n", f"row 5: {EMPTY}"),
     "a column twice": ("csv", b"text,label,split,text\nGood.,1,train,x\n", "column 'text' stands there twice; it has: text, label, split, text"),
     "no column": ("csv", CSV.replace(b"text", b"review"), "no column 'text'; it has: review, label, split"),
-    "nothing": ("csv", b"", "no column 'text'; it has: none"),
+    "nothing": ("csv", b"", "is empty"),
     "lines that are no rows are not counted": ("csv", CSV + b"\n \t\nx,1\n", "row 5: has 2 fields, the header 3"),
     "half a character": ("jsonl", JSON + b'{"text": "\\ud800", "label": 1, "split": "train"}\n', r"row 5: '\ud800' is half a character"),
-    "a byte that is not UTF-8 in JSON Lines": ("jsonl", JSON + b'{"text": "caf\xe9", "label": 1, "split": "train"}\n', "row 5: byte 0xe9 is not UTF-8"),
+    "a byte that is not UTF-8 in JSON Lines": ("jsonl", JSON + b'{"text": "caf\xe9", "label": 1, "split": "train"}\n', f"row 5: byte 0xe9 is not UTF-8{ENCODING}"),
     "a number as text": ("jsonl", JSON + b'{"text": 7, "label": 1, "split": "train"}\n', "row 5: text 7 is not text"),
     "null as text": ("jsonl", JSON + b'{"text": null, "label": 1, "split": "train"}', f"row 5: {MISSING}"),
     "an empty text in JSON Lines": ("jsonl", JSON + b'{"text": "", "label": 1, "split": "train"}\n', f"row 5: {EMPTY}"),
@@ -62,6 +65,16 @@ GOOD: dict[str, tuple[str, bytes]] = {
     "keys that differ": ("jsonl", JSON + b'{"split": "train", "film": 7, "label": 1, "text": "x"}\n'),
     "no line break at the end": ("jsonl", JSON.rstrip()),
     "Parquet": ("parquet", b"Naive."),
+    "a quote that encloses nothing": ("csv", CSV + b'"x"y,1,train\n'),
+    "a quote never closed in a file without others": ("csv", CSV + b'"x,1,train\ny,1,train\n'),
+    "a byte that is not UTF-8 in a column that is not used": ("csv", CSV.replace(b",split", b",split,film").replace(b"n\n", b"n,caf\xe9\n").replace(b"t\n", b"t,x\n")),
+    "such a byte in JSON Lines": ("jsonl", JSON.replace(b'{"text"', b'{"film": "caf\xe9", "text"')),
+    "such a byte in a name in JSON Lines": ("jsonl", JSON.replace(b'{"text"', b'{"f\xe9lm": "x", "text"')),
+    "a line for Excel": ("csv", b"sep=;\r\n" + CSV.replace(b",", b";")),
+    "spaces after commas": ("csv", CSV.replace(b",", b", ") + b'"Well, no.", 0, train\n'),
+    "names with spaces": ("csv", CSV.replace(b"text,label", "\u200btext\u00a0,label ".encode())),
+    "names with spaces in JSON Lines": ("jsonl", JSON.replace(b'"label"', b'" label"')),
+    "UTF-16 with a byte order mark": ("csv", CSV.decode().encode("utf-16")),
 }  # fmt: skip
 
 
@@ -113,21 +126,31 @@ def test_the_same_reviews_are_read(name: str, model: Path, capsys: pytest.Captur
     reviews = dataset.load("mine")[1]
     assert reviews["text"].tolist()[:4] == ["Good.", "Bad.", "Fine.", "Poor."]
     assert [row.text("text") for row in Reader(Path(path))] == reviews["text"].tolist()
-    assert set(reviews.columns) <= {"id", "split", "text", "label", "film"}  # no column without a name, or one of two
+    assert set(reviews.columns) <= {
+        "id",
+        "split",
+        "text",
+        "label",
+        "film",
+        "f\ufffdlm",
+    }  # no column without a name, or one of two
     capsys.readouterr()
     predict.main(input=path, model=model)
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(reviews)
 
 
 def test_a_row_with_a_fault_costs_no_other() -> None:
-    path = write("csv", CSV + b'"a"b,1,train\n1,2\ncaf\xe9,1,train\n\nLast.,1,train\n"never closed\n')
+    path = write(
+        "csv",
+        CSV + b'"a, b"c,1,train\n1,2\ncaf\xe9,1,train\n\n"Last, really.",1,train\n"never closed\n',
+    )
     faults = {
-        5: "not CSV: ',' expected after '\"'",
+        5: f"not CSV: ',' expected after '\"'{QUOTES}",
         6: "has 2 fields, the header 3",
-        9: "not CSV: unexpected end of data",
+        9: f"not CSV: unexpected end of data{QUOTES}",
     }
     rows = list(Reader(Path(path)))
     assert {row.number: row.fault for row in rows if row.fault} == faults
     with pytest.raises(InputError, match="byte 0xe9 is not UTF-8"):
         rows[6].text("text")
-    assert [rows[at].text("text") for at in (0, 1, 2, 3, 7)] == ["Good.", "Bad.", "Fine.", "Poor.", "Last."]
+    assert [rows[at].text("text") for at in (0, 1, 2, 3, 7)] == ["Good.", "Bad.", "Fine.", "Poor.", "Last, really."]

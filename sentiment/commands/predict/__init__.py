@@ -13,9 +13,12 @@ import typer
 from sentiment import project
 from sentiment.commands.predict.scorer import BLOCK, Scorer
 from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_format, header, lines
+from sentiment.data.files import check_encoding
+from sentiment.data.formats import Layout
+from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
 from sentiment.data.row import Row
-from sentiment.data.text import nfc
+from sentiment.data.text import column_name
 from sentiment.errors import InputError
 from sentiment.model.classifier import check_exists
 from sentiment.params import precision_of_scores
@@ -31,6 +34,9 @@ def main(  # an option a line
     id: Annotated[str | None, typer.Option(metavar="COLUMN", help="column with its id (id; without one, the number of the row)")] = None,
     columns: Annotated[str, typer.Option(metavar="NAMES", help="names of the columns, with commas between, of a CSV file without a header")] = "",
     delimiter: Annotated[str | None, typer.Option(metavar="CHARACTER", help="between the fields of CSV (found by its first line)")] = None,
+    quoting: Annotated[Quoting | None, typer.Option(help="what quotes in CSV mean: a quote within quotes is doubled, or follows a backslash; none: they are ordinary characters (found by the file)")] = None,
+    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="of text, such as latin-1, cp1252 or utf-16 (utf-8)")] = None,
+    lines: Annotated[bool | None, typer.Option("--lines/--no-lines", help="whether each line of a .txt file is a review, or each file (refused if a file has several lines)")] = None,
     output: Annotated[str, typer.Option(parser=project.typed, metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)")] = "",
     format: Annotated[Literal["csv", "jsonl"], typer.Option(help="of standard output")] = "csv",
     on_error: Annotated[Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")] = "stop",
@@ -45,8 +51,11 @@ def main(  # an option a line
 
     The scores are those of evaluate: on a CPU, each depends on its own text alone.
     """
-    texts, column, id = text or [], [nfc(name) for name in column or ["text"]], id and nfc(id)
-    check_arguments(texts, input, output, resume, ray, workers, delimiter)
+    texts, column = text or [], [column_name(name) for name in column or ["text"]]
+    id = id and column_name(id)
+    names = [column_name(name) for name in columns.split(",")] if columns else None
+    layout = Layout(delimiter, names, quoting, encoding, lines)
+    check_arguments(texts, input, output, resume, ray, workers, layout)
     precision = precision_of_scores()
     if ray:
         from sentiment.commands.predict.on_ray import score_on_ray
@@ -59,8 +68,7 @@ def main(  # an option a line
         print("a review a line; Ctrl-D ends", file=sys.stderr)
         window = window or 1
     given = [each.encode("utf-8", "surrogateescape") for each in texts] or sys.stdin.buffer
-    names = columns.split(",") if columns else None
-    reader = Reader(Path(input) if input else None, given, [*column, id or "id"], delimiter, names)
+    reader = Reader(Path(input) if input else None, given, [*column, id or "id"], layout)
     if input:
         reader.require(*column, *([id] if id else []))
     else:
@@ -69,7 +77,7 @@ def main(  # an option a line
     window = window or BLOCK
     file = None
     if output:
-        run: dict[str, object] = {"text": column, "id": id, "columns": columns, "delimiter": delimiter}
+        run: dict[str, object] = {"text": column, "id": id, **layout._asdict()}
         run |= {"precision": precision}
         file = ScoreFile(Path(output), run | fingerprint(input, reader.paths, model) if input else None, resume)
     score_blocks(reader, scorer, window, file, f".{format}")
@@ -80,7 +88,7 @@ def main(  # an option a line
 
 
 def check_arguments(
-    texts: list[str], input: str, output: str, resume: bool, ray: bool, workers: int | None, delimiter: str | None
+    texts: list[str], input: str, output: str, resume: bool, ray: bool, workers: int | None, layout: Layout
 ) -> None:
     """Raise InputError for options that do not go together."""
     if texts and input:
@@ -92,8 +100,18 @@ def check_arguments(
         raise InputError("--resume needs --input and --output")
     if ray and not (input and output and not resume):
         raise InputError("--ray needs --input and --output, and knows no --resume")
+    delimiter = layout.delimiter
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise InputError(f"--delimiter {shortened(delimiter)}: allowed: one character, such as ';'")
+    for key, value in layout._asdict().items():
+        if value is not None and not input:
+            raise InputError(f"--{key} is for --input")
+    if layout.encoding is not None:
+        try:
+            check_encoding(layout.encoding)
+        except ValueError:
+            allowed = "the encoding of text files, such as latin-1, cp1252 or utf-16"
+            raise InputError(f"--encoding {shortened(layout.encoding)}: allowed: {allowed}") from None
     if workers and not ray:
         raise InputError("--workers is for --ray")
     if output and not ray:
