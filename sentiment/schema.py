@@ -81,7 +81,7 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
 
 
 def _hint(name: str, schema: type[BaseModel], keys: Collection[str]) -> str:
-    """Which key was probably meant: by the schema's `hints` if it has any, else one that is spelled alike."""
+    """A hint at the key that was probably meant: by the `hints` of the schema, else the one that is spelled most alike."""
     meant = getattr(schema, "hints", {}).get(name.casefold().replace("-", "_"))
     if meant and (meant in keys or " " in meant):
         return f" (did you mean {meant!r}?)" if meant in keys else f" ({meant})"

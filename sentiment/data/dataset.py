@@ -376,7 +376,7 @@ def _parts(folder: Path, source: Source, needed: Sequence[Split]) -> Iterator[_P
 
 
 def _label_column(source: Source, parts: Iterable[_Part]) -> LabelColumn:
-    """What label values mean in each file: by dataset.yaml, and by the names that the data itself gives."""
+    """The label column, whose values mean what dataset.yaml and the names in the data say."""
     column = LabelColumn(source.label, source.spellings(), source.given)
     for part in parts:
         for where, names in part.reader.class_names(source.label).items():

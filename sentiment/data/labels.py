@@ -1,4 +1,4 @@
-"""Label values: how they are compared, what each of a file means, and what to write where one means nothing."""
+"""Label values: how they are compared, their meaning in each file, and advice about values without one."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -61,7 +61,7 @@ def unwrapped(value: object) -> object:
 
 
 class Vocabulary:
-    """What the label values of one file mean.
+    """The meaning of the label values in one file.
 
     Args:
         spellings: the values in effect for each meaning, as `spelling` writes them.
@@ -90,11 +90,11 @@ class Vocabulary:
         self.names = None if names is None or _say_nothing(names) else [spelling(name) for name in names]
         self._of_number: dict[str, Meaning | None] = dict(self._meanings)
         if self.names is not None:
-            others = {value: kind for value, kind in self._given.items() if value not in self.names}
-            self._of_number = others | self._of_numbers(self.names, where)
+            self._of_number = {value: kind for value, kind in self._given.items() if value not in self.names}
+            self._of_number |= self._of_numbers(self.names, where)
 
     def meaning(self, value: object) -> Meaning | None:
-        """What a value means; None: nothing."""
+        """The meaning of a value; None if it has none."""
         text = spelling(value)
         if self.names is None or (isinstance(value, str) and text in self.names) or not _NUMBER.fullmatch(text):
             return self._meanings.get(text)
@@ -115,11 +115,12 @@ class Vocabulary:
         return self.meaning(value) != named._of_number.get(text)
 
     def agrees(self, other: "Vocabulary") -> bool:
-        """Whether all numbers mean the same to another vocabulary."""
-        return self._of_number == other._of_number
+        """Whether the numbers that both name mean the same to both."""
+        both = zip(self.names or (), other.names or (), strict=False)
+        return all(self._of_number[str(at)] == other._of_number[str(at)] for at, _ in enumerate(both))
 
     def advice(self, value: str, found: Set[str]) -> str:
-        """What to write in dataset.yaml about a value that means nothing yet.
+        """Advice on how dataset.yaml can list a value that has no meaning yet.
 
         Args:
             value: the value, by its name.
@@ -140,14 +141,14 @@ class Vocabulary:
             between = negative and positive and max(negative) < Decimal(value) < min(positive)
             return leaves_out if between else lists
         numbers = {Decimal(each) for each in found if _NUMBER.fullmatch(each)}
-        words = {self._meanings.get(each) for each in found if not _NUMBER.fullmatch(each)}
+        words = {self._meanings.get(each) for each in found - {""} if not _NUMBER.fullmatch(each)}
         if numbers.isdisjoint({0, 1}) and words >= set(CLASSES):
             return leaves_out
         certain = len(numbers) > 2 or numbers in (*_PAIRS, {-1, 0}) or not _in_halves(numbers)
         return _scale(numbers) if words <= {None} and certain else lists
 
     def _of_numbers(self, names: Sequence[str], where: str) -> dict[str, Meaning | None]:
-        """What each number with a name means."""
+        """The meaning of each number that has a name."""
         by_name = {str(number): self._meanings.get(name) for number, name in enumerate(names)}
         by_number = {number: self._given.get(number) for number in by_name}
         if all(map(_NUMBER.fullmatch, names)):  # then a number in dataset.yaml may be a name or what stands in the file
@@ -168,7 +169,7 @@ class Vocabulary:
 
 
 class LabelColumn:
-    """The label column of a dataset: its values, and what they mean in each file.
+    """The label column of a dataset: its values, and their meaning in each file.
 
     Args:
         column: its name.
@@ -205,7 +206,7 @@ class LabelColumn:
             self._named[where] = vocabulary
 
     def vocabulary(self, row: Row) -> Vocabulary:
-        """What values mean in the file of this row."""
+        """The meaning of values in the file of this row."""
         return self._of_file.get(row.where, self._plain)
 
     def value(self, row: Row) -> object:
@@ -224,7 +225,7 @@ class LabelColumn:
         return value
 
     def meaning(self, row: Row) -> Meaning | None:
-        """What the label of a row means; None: nothing.
+        """The meaning of the label of a row; None if it has none.
 
         Raises:
             InputError: there are several labels, the row has a fault, or another file names this number otherwise.

@@ -1,4 +1,4 @@
-"""Labels: what a value means by dataset.yaml and by the data's own names, and the advice for one that means nothing."""
+"""Labels: the meaning of a value by dataset.yaml and by the data's own names, and the advice for one that means nothing."""
 
 import pytest
 
