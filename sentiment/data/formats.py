@@ -272,7 +272,7 @@ class Json(_Text):
 
         After a fault in its JSON, what follows cannot be told apart, and it ends.
         """
-        number, at = 0, _after(text, 0)
+        number, at, only = 0, _after(text, 0), False
         in_array = text.startswith("[", at)
         at, end = (_after(text, at + 1), "]") if in_array else (at, "")
         try:
@@ -281,8 +281,9 @@ class Json(_Text):
                 start = at
                 values, at = _decode(text, start)
                 written, at = text[start:at], _after(text, at)
-                if number == 1 and at == len(text) and not in_array:
-                    return (yield from self._only(values, written, before))
+                only = number == 1 and at == len(text) and not in_array
+                if only:
+                    break
                 try:
                     yield self._row(before + number, _checked(values, written), before)
                 except InputError as error:
@@ -295,7 +296,7 @@ class Json(_Text):
                 raise InputError("not JSON: the array ends after it, and the file does not")
         except InputError as error:
             raise InputError(f"{self.where}: row {number}: {error}") from None
-        return before + number
+        return (yield from self._only(values, written, before)) if only else before + number
 
     def _only(self, values: object, written: str, before: int) -> Rows:
         """The rows of a file with one value: those in its list of objects, if it has one, or itself."""
@@ -306,17 +307,16 @@ class Json(_Text):
                 rows = values[lists[0]]
             elif values and all(isinstance(value, dict | list) for value in values.values()):
                 raise InputError(
-                    f"has the columns or lists {one_line(', '.join(values), 80)}, and not one object per review; write "
-                    "it as JSON Lines (in pandas: to_json(path, orient='records', lines=True))"
+                    f"{self.where}: has the columns or lists {one_line(', '.join(values), 80)}, and not one object per "
+                    "review; write it as JSON Lines (in pandas: to_json(path, orient='records', lines=True))"
                 )
-        number = before
+        number, escapes = before, "\\ud" if "\\ud" in written.casefold() else ""
         for row in rows:
             number += 1
             try:
-                yield self._row(number, _checked(row, written), before)
+                yield self._row(number, _checked(row, escapes), before)
             except InputError as error:
                 yield Row(number, {}, str(error), self.where, before)
-            written = written if "\\ud" in written else ""  # it is looked through once
         return number
 
 

@@ -16,6 +16,7 @@ Quoting = Literal["double", "backslash", "none"]
 QUOTINGS: tuple[Quoting, ...] = get_args(Quoting)
 _LONGEST_FIELD = 2**24  # characters: a quote that is never closed turns the rest of the file into one field
 _SAMPLE = 1000  # rows whose values are kept for comparison
+_FEW = 20  # rows that may not contain each label several times
 _SUSPECTS = 1000  # records of several lines that are compared with them, so that memory is limited
 _SUSPECT_LINES = 20  # lines of each that are compared
 _BACKSLASH = re.compile(r'\\(["\\])?')
@@ -177,12 +178,17 @@ def _survey(lines: Iterator[str], delimiter: str, fields: int, quoting: Quoting,
 
 
 def _judge(found: _Survey, suspects: list["_Suspect"], sample: list[Counter[str]]) -> None:
-    """Count suspects: as merged if their lines have a value, such as a label, that other lines have in its column."""
+    """Count suspects: as merged if all their lines have a value, such as a label, that other rows have in its column.
+
+    In a small file, which has few other rows, the lines of a record are also compared with each other.
+    """
+    few_rows = sample[0].total() < _FEW
     for rows, all_even, place in suspects:
         merged = False
         for column, others in enumerate(sample):
             own = Counter(row[column] for row in rows)
-            merged = merged or all(count + others[value] > 1 for value, count in own.items())
+            times = (others[value] + (count if few_rows and all_even else 0) for value, count in own.items())
+            merged = merged or min(times) > 1
         if (merged and not found.merged) or (all_even and not found.place):
             found.place = place
         found.merged += merged

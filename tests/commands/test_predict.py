@@ -127,6 +127,13 @@ def test_shards_packed_files_and_several_columns_come_to_the_same(call, tmp_path
     (tmp_path / "d.txt").write_text("Great fun, and moving.^1\nDull.^0\n")
     (tmp_path / "d.txt").rename(tmp_path / "d.csv")
     assert call("--input", tmp_path / "d.csv", "--columns", "text,label", "--delimiter", "^") == given
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines/e.txt").write_text("Great fun, and moving.\nDull.\n", encoding="utf-16-be")
+    rows = call("--input", tmp_path / "lines", "--lines", "--encoding", "utf-16-be")
+    assert rows.replace("e.txt:", "") == given
+    (tmp_path / "f.csv").write_text('"Great fun|1\nDull"|0\n')
+    quotes = ["--input", tmp_path / "f.csv", "--columns", "text,label", "--quoting"]
+    assert [len(call(*quotes, quoting).splitlines()) - 1 for quoting in ("double", "none")] == [1, 2]
 
 
 FAULTS = {
@@ -186,6 +193,12 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         (["text", "--model", "models"], "models: no classifier there"),
         (["text", "--workers", 2], "--workers is for --ray"),
         (["--input", "data/sample/reviews.csv", "--delimiter", ";;"], "--delimiter ';;': allowed: one character"),
+        (
+            ["--input", "data/sample/reviews.csv", "--encoding", "latin-99"],
+            "--encoding 'latin-99': allowed: the encoding",
+        ),
+        (["--input", "data/sample/reviews.csv", "--no-lines"], "data/sample/reviews.csv: `lines` is for .txt files"),
+        (["text", "--quoting", "none"], "--quoting is for --input"),
         (["--input", "data/sample/*.csv", "--text", "title", "--text", "text"], "no column 'title'; it has: "),
         (["text", "--ray"], "--ray needs --input and --output"),
         (["text", "--output", "scores.xlsx"], "scores.xlsx: unknown format '.xlsx'; allowed: .csv, .jsonl, .parquet"),

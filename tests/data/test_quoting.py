@@ -140,3 +140,11 @@ def test_dataset_yaml_has_the_key() -> None:
         Path("data/mine/dataset.yaml").write_text(f"{source}quoting: {quoting}\n")
         counts[quoting] = len(dataset.load("mine").reviews)
     assert counts == {"double": 2, "none": 3}
+
+
+def test_a_review_that_repeats_a_line_is_one_row() -> None:
+    song = "I sang it, twice\nand then\nI sang it, twice\nand left"
+    rows = [(text, str(number % 2)) for number, text in enumerate(REVIEWS * 3)] + [("Well, yes", "1"), (song, "0")]
+    file = io.StringIO(newline="")
+    csv.writer(file).writerows([("text", "label"), *rows])
+    assert read(file.getvalue()) == [(normalise(text), label) for text, label in rows]
