@@ -106,6 +106,7 @@ class Pretrained:
         means = SPELLINGS if head == "auto" else [{str(label).strip().casefold()} for label in head]
         negative, positive = ([i for i, label in enumerate(labels) if label.casefold() in each] for each in means)
         if len(negative) == len(positive) == 1 and negative != positive and (len(labels) == 2 or head != "auto"):
+            self._refuse_contradiction([negative[0], positive[0]])
             return negative[0], positive[0]
         example = ",".join(label if label.isidentifier() else json.dumps(label) for label in (labels[0], labels[-1]))
         two = f"name the one for NEGATIVE and the one for POSITIVE, as in -S 'head=[{one_line(example, 80)}]', or "
@@ -113,6 +114,18 @@ class Pretrained:
             f"params.yaml: head: {shortened(head)}: the head of {self.source} has the labels "
             f"{one_line(', '.join(labels))}; {two if len(set(labels)) > 1 else ''}make a new head: -S head=new"
         )
+
+    def _refuse_contradiction(self, kept: list[int]) -> None:
+        """Raise InputError if config.json's label2id gives one of these labels another index than id2label does."""
+        indices = self.config.get("label2id")
+        for index in kept:
+            label = self.labels[index]
+            other = indices.get(label, index) if isinstance(indices, dict) else index
+            if other != index:
+                raise InputError(
+                    f"model {self.source}: config.json contradicts itself: the label {shortened(label)} has the index {index} "
+                    f"in id2label and {shortened(other)} in label2id; correct it, or make a new head: -S head=new"
+                )
 
 
 def fetch(model: str) -> Pretrained:
