@@ -35,8 +35,8 @@ def run(main: Callable[[], object], name: str) -> None:
 def _restore_outputs(name: str, started: float) -> None:
     """Put back the outputs that dvc.lock has of a stage, as far as DVC's cache holds them.
 
-    Those are meant that are not there, or that the stage has written to since it was started. DVC leaves what `persist`
-    marks in its place, and the stage replaces it as a whole.
+    Those are meant that are not there, or that the stage has written to since it was started. Outputs with `persist`
+    are left alone: DVC does not remove them, and a stage replaces each as a whole.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

@@ -33,8 +33,8 @@ PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 # What the stages that read the model depend on: its name, and a link to its folder if that is a local one.
 POINTER = Path("models/pretrained")
 LOCAL = Path("models/local")
-# The link's target for any other model. The file models/none contains its own name: where Git has no symbolic links, as
-# on Windows, it checks out a link as a file that contains the target, and DVC then computes the same hash.
+# The link's target for any other model. The file models/none contains its own name: where Git has no symbolic
+# links, as on Windows, it checks out a link as a file that contains the target. DVC then computes the same hash.
 NO_FOLDER = "none"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
@@ -137,6 +137,8 @@ def fetch(model: str) -> Pretrained:
         folder, source = _from_package(), f"{PACKAGED}@sha256:{PACKAGED_SHA256[:12]}"
     elif local:
         folder, source = Path(model), Path(model).absolute().name
+        if folder.parent.resolve() / folder.name == LOCAL.absolute():
+            raise InputError(f"params.yaml: model: {model} is a link that `check` writes; name the folder it leads to")
         if folder.resolve() in (Path("models", name).resolve() for name in ("classifier", "fp32", "int8")):
             raise InputError(
                 f"params.yaml: model: {model} is what the pipeline writes; copy it to another folder first"
@@ -157,10 +159,10 @@ def fetch(model: str) -> Pretrained:
 
 
 def point_to(pretrained: Pretrained) -> None:
-    """Write POINTER, the model's name, and LOCAL, the link through which DVC hashes the files of a local folder.
+    """Write POINTER, the model's name, and LOCAL, the link through which DVC hashes a local folder.
 
-    LOCAL is a link whatever the model is. DVC restores the workspace with libgit2, which, where Git has a file and the
-    workspace a link, follows the link and overwrites what it leads to, or fails if that is a folder.
+    LOCAL is a link whatever the model is, because DVC restores the workspace with libgit2. Where Git has a file and
+    the workspace a link, libgit2 follows the link: it overwrites the target, or fails if that is a folder.
 
     Raises:
         InputError: the model is a local folder, and the system does not permit symbolic links.
@@ -178,8 +180,8 @@ def point_to(pretrained: Pretrained) -> None:
         except OSError as error:
             if pretrained.local:
                 raise InputError(
-                    f"params.yaml: model: {pretrained.folder}: a local folder needs the symbolic link {LOCAL}: "
-                    f"{error.strerror}"
+                    f"params.yaml: model: {pretrained.folder}: "
+                    f"a local folder needs the symbolic link {LOCAL}: {error.strerror}"
                 ) from None
             path.write_text(target, encoding="utf-8")
     with atomic.replacing(POINTER) as path:
@@ -203,9 +205,9 @@ def _read_config(path: Path, what: str) -> dict[str, Any]:
     return config
 
 
-def _is_folder(model: str) -> bool:
+def _is_folder(path: str | Path) -> bool:
     try:
-        return Path(model).is_dir()
+        return Path(path).is_dir()
     except OSError:  # too long for a path
         return False
 
@@ -227,14 +229,16 @@ def _from_package() -> Path:
 def _from_hub(model: str) -> tuple[Path, str]:
     from sentiment import hub  # late: the packaged model needs no network
 
-    workspace = os.environ.get("DVC_ROOT", "")  # of an experiment, wherever DVC runs it
-    if workspace and _is_folder(os.path.join(workspace, model)):  # noqa: PTH118 - may be too long for a path
-        folder = Path(os.path.abspath(os.path.join(workspace, model)))  # noqa: PTH100, PTH118
-        tracked = f"`dvc add {model} && git add {model.rstrip('/')}.dvc`"
-        advice = tracked if folder.is_relative_to(workspace) else f"name the folder by its absolute path, {folder}"
+    # DVC sets this variable, also for the stages that it runs in a temporary folder.
+    workspace = Path(os.environ.get("DVC_ROOT", ""))
+    if _is_folder(workspace / model):
+        folder = (workspace / model).resolve()
+        advice = f"name the folder by its absolute path, {folder}"
+        if folder.is_relative_to(workspace.resolve()):
+            advice = f"`dvc add {model} && git add {model.rstrip('/')}.dvc`"
         raise InputError(
-            f"params.yaml: model: {model}: an experiment with --temp or from the queue has only what Git or DVC tracks; "
-            f"{advice}"
+            f"params.yaml: model: {model}: "
+            f"an experiment with --temp or from the queue has only what Git or DVC tracks; {advice}"
         )
     named = _HUB_ID.fullmatch(model)
     if not named:

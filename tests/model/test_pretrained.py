@@ -72,6 +72,13 @@ def test_a_link_leads_to_a_local_folder_and_a_file_names_the_model(project: Path
     assert pointer.read_text() == f"{pretrained.PACKAGED}@sha256:{pretrained.PACKAGED_SHA256[:12]}\n"
 
 
+def test_the_link_is_no_model(project: Path) -> None:
+    pretrained.point_to(pretrained.fetch("models/mine"))
+    for model in ("models/local", "models/../models/local/", str(project / "models/local")):
+        with pytest.raises(InputError, match="is a link that `check` writes; name the folder it leads to"):
+            pretrained.fetch(model)
+
+
 def test_the_link_hashes_the_same_where_git_has_no_links() -> None:
     assert (ROOT / "models/local").readlink() == Path("none")
     assert (ROOT / "models/none").read_bytes() == b"none"

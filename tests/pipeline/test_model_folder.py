@@ -131,7 +131,8 @@ def test_an_untracked_model_is_explained_in_a_temporary_folder(copy: Clone) -> N
     before = copy.bytes_of(*TRACKED)
     output = copy.run("dvc exp run --temp -S model=models/mine", fails=True)
     assert (
-        "params.yaml: model: models/mine: an experiment with --temp or from the queue has only what Git or DVC tracks; "
+        "params.yaml: model: models/mine: "
+        "an experiment with --temp or from the queue has only what Git or DVC tracks; "
         "`dvc add models/mine && git add models/mine.dvc`\n"
     ) in output
     assert "Traceback" not in output

@@ -123,7 +123,8 @@ def test_only_what_is_asked_for_is_fetched(copy: Clone, other: Clone) -> None:
 
 def test_another_project_gets_the_model_by_its_version(copy: Clone, tmp_path: Path) -> None:
     copy.run("dvc push")
-    copy.run(f"git clone -q --bare . {tmp_path}/upstream.git && git remote add origin {tmp_path}/upstream.git")
+    copy.run(f"git clone -q --bare . {tmp_path}/upstream.git")
+    copy.run(f"git remote add origin {tmp_path}/upstream.git")
     copy.run("git tag --annotate --message first classifier@v1.0.0 && git push -q origin classifier@v1.0.0")
     theirs = Clone(tmp_path / "theirs")
     theirs.folder.mkdir()
