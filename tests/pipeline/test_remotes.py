@@ -122,20 +122,46 @@ def test_only_what_is_asked_for_is_fetched(copy: Clone, other: Clone) -> None:
 
 
 def test_another_project_gets_the_model_by_its_version(copy: Clone, tmp_path: Path) -> None:
-    share({"url": str(tmp_path / "storage")}, copy)
     copy.run("dvc push")
-    copy.run("git tag --annotate --message first classifier@v1.0.0")
-    copy.run("dvc config remote.shared.url " + str(tmp_path / "storage") + " && git commit -qam remote")
+    copy.run(f"git clone -q --bare . {tmp_path}/upstream.git")
+    copy.run(f"git remote add origin {tmp_path}/upstream.git")
+    copy.run("git tag --annotate --message first classifier@v1.0.0 && git push -q origin classifier@v1.0.0")
     theirs = Clone(tmp_path / "theirs")
     theirs.folder.mkdir()
     theirs.run("git init -q && dvc init -q")
     expected = {Path(name).name: content for name, content in copy.bytes_of("models/classifier").items()}
 
-    theirs.run(f"dvc get {copy.folder} models/classifier --out got")
-    theirs.run(f"dvc import {copy.folder} models/classifier --out imported")
-    theirs.run(f"dvc artifacts get {copy.folder} classifier --rev v1.0.0 --out versioned")
-    for folder in ("got", "imported", "versioned"):
+    url = f"file://{tmp_path}/upstream.git"
+    option = f"--remote-config url={tmp_path}/sentiment-storage"  # the default remote is relative
+    theirs.run(f"dvc get {url} models/classifier --out got {option}")
+    theirs.run(f"dvc import {url} models/classifier --out imported {option}")
+    theirs.run("rm -r imported .dvc/cache && dvc pull")
+    theirs.run(f"dvc artifacts get {url} classifier --rev v1.0.0 --out versioned {option}")
+    copy.run(f"dvc remote modify shared url {tmp_path}/elsewhere && git commit -qam remote && dvc push")
+    copy.run("git push -q origin HEAD")
+    theirs.run(f"dvc get {url} models/classifier --out committed")
+    for folder in ("got", "imported", "versioned", "committed"):
         assert {Path(name).name: content for name, content in theirs.bytes_of(folder).items()} == expected
+
+
+def test_line_endings_and_links_of_git_invalidate_no_stage(copy: Clone, tmp_path: Path) -> None:
+    # As Git on Windows is set up by default.
+    windows = Clone(tmp_path / "other/project")
+    windows.folder.parent.mkdir()
+    shutil.copy(copy.folder.parent / "gitconfig", windows.folder.parent)
+    copy.run(f"git clone -q -c core.autocrlf=true -c core.symlinks=false . {windows.folder}")
+    share({"url": str(tmp_path / "storage")}, copy, windows)
+    copy.run("dvc push")
+    windows.run("dvc pull")
+    assert not (windows.folder / "models/local").is_symlink()
+    assert "Data and pipelines are up to date" in windows.run("dvc status")
+    assert not executed(windows.run("dvc repro"))
+    # Data with other line endings arrive as they are.
+    windows.dataset("mine", "rows: {}\r\n", reviews_csv="text,label\r\ngood,1\r\n")
+    windows.commit()
+    windows.run(f"git push -q {copy.folder} HEAD:windows")
+    copy.run("git checkout -q windows")
+    assert copy.bytes_of("data/mine") == windows.bytes_of("data/mine")
 
 
 def test_a_byte_flipped_in_the_remote_is_noticed_and_not_used(copy: Clone, other: Clone, tmp_path: Path) -> None:
