@@ -9,7 +9,6 @@ commands see the damage and can repair it.
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from dvc.exceptions import DvcException
@@ -24,8 +23,8 @@ def main() -> None:
     """Check the files in DVC's cache and in the workspace against their hashes."""
     with Repo() as repo:
         cache = Path(repo.cache.local.path)
-        owners = dict(_owners(repo, cache))
         whole, removed = _remove_damaged(cache)
+        owners = dict(_owners(repo, cache))
         lost = {owners.get(name, "an earlier commit") for name in removed}
         outs = [out for out in repo.index.outs if out.hash_info and out.is_in_repo]
         present = [out for out in outs if _correct_hashes(repo, out)]
@@ -44,7 +43,9 @@ def main() -> None:
         problems.append(f"not as recorded in the workspace: {', '.join(sorted(changed))}")
     if problems:
         raise InputError("; ".join([*problems, *remedies]))
-    print(f"all {whole} files in DVC's cache are whole, and the {len(present)} outputs in the workspace are as recorded")
+    print(
+        f"all {whole} files in DVC's cache are whole, and the {len(present)} outputs in the workspace are as recorded"
+    )
     if len(present) < len(outs):
         print(f"{len(outs) - len(present)} outputs are not in the workspace; `dvc checkout` or `dvc pull` brings them")
 
@@ -58,9 +59,8 @@ def _owners(repo: Repo, cache: Path) -> Iterator[tuple[str, str]]:
         yield name, str(out)
         listing = cache / name[:2] / name[2:]
         if out.hash_info.isdir and listing.exists():
-            with suppress(ValueError):  # damaged itself
-                for entry in json.loads(listing.read_text(encoding="utf-8")):
-                    yield entry["md5"], str(out)
+            for entry in json.loads(listing.read_text(encoding="utf-8")):
+                yield entry["md5"], str(out)
 
 
 def _remove_damaged(cache: Path) -> tuple[int, list[str]]:
@@ -78,7 +78,8 @@ def _remove_damaged(cache: Path) -> tuple[int, list[str]]:
 def _correct_hashes(repo: Repo, out: Output) -> bool:
     """Hash the files of an output again, for DVC to remember; return whether the output is in the workspace."""
     cache = repo.cache.local.path
-    for file in map(Path, out.fs.find(out.fs_path)):
+    top = Path(out.fs_path)
+    for file in map(Path, out.fs.find(out.fs_path)) if top.is_dir() else [top]:
         if file.is_symlink() and not file.exists() and str(file.readlink()).startswith(cache):
             file.unlink()  # DVC's commands stop at a link to an object that is no longer in the cache
         elif file.exists():

@@ -165,8 +165,10 @@ def test_a_trial_that_fails_is_remembered(copy: Clone) -> None:
     assert first[0].startswith(f"bad-01: model=nosuch/: failed: {failed}")
     assert first[-1].startswith(f"error: bad: no trial is finished; the last one: {failed}")
     again = copy.run("sentiment search --name bad model=nosuch/", fails=True).splitlines()
-    assert again[0] == "bad: 0 finished, 1 failed before"
+    assert again[:2] == ["bad: 0 finished, 1 failed before; --retry runs them again", "every combination was tried"]
     assert again[-1] == first[-1]
+    retried = copy.run("sentiment search --name bad model=nosuch/ --retry", fails=True).splitlines()
+    assert retried[0].startswith(f"bad-01: model=nosuch/: failed: {failed}")
 
 
 @pytest.mark.slow
@@ -174,6 +176,12 @@ def test_trials_run_side_by_side_in_the_queue(copy: Clone) -> None:
     copy.run("sentiment search --name two lr=1e-4,1e-3 --trials 2 --jobs 2")
     assert {line.split()[0] for line in copy.run("dvc exp list --name-only").splitlines()} == {"two-01", "two-02"}
     assert "two: 2 finished" in copy.run("sentiment search --name two lr=1e-4,1e-3 --trials 2")
+
+
+def test_a_name_that_no_experiment_can_have_is_one_line() -> None:
+    for name in ("", "a b", "../a", "-a", "a/b"):
+        with pytest.raises(InputError, match="^--name '.*': allowed: letters, digits, - and _$"):
+            Trials(space("epochs=1,2"), PARAMS, 0, name)
 
 
 def test_a_search_that_nobody_made_is_one_line(clone: Clone) -> None:

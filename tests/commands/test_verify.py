@@ -39,8 +39,7 @@ def cached(clone: Clone, path: str) -> Path:
         digest = found[1]
     place = clone.folder / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}"
     shutil.copy2(place, "own")  # the cache of `ran` has the same file
-    os.replace("own", place)
-    return place
+    return Path("own").replace(place)
 
 
 def add_remote(clone: Clone) -> Path:
@@ -133,7 +132,9 @@ def test_a_list_of_files_that_is_damaged_in_the_remote_is_found_and_replaced(her
     here.run("dvc pull metrics/plots")
     assert len(list(Path("metrics/plots").iterdir())) == 2
     line = problem()
-    assert line.startswith("not as recorded in the workspace: metrics/plots; the remote's list of the files in metrics/plots")
+    assert line.startswith(
+        "not as recorded in the workspace: metrics/plots; the remote's list of the files in metrics/plots"
+    )
     assert "dvc pull" not in line
     for command in line.split("`")[1::2]:
         here.run(command)

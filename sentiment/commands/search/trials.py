@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from sentiment.commands.search.space import Space, contains, rounded
 from sentiment.commands.search.stale import without_evaluation
 from sentiment.errors import InputError, one_line
 from sentiment.evaluation.run import WORKSPACE, Run, experiments, override, repository
+from sentiment.schema import shortened
 
 RECORDS = Path(".dvc/tmp/search")
 UNSEARCHED = ("exports", "launch")  # no result depends on them
@@ -48,9 +50,15 @@ class Trials:
         params: the content of params.yaml; what is not searched stays as it is there.
         seed: of the proposals.
         name: of the search, the beginning of its experiments' names; None: one that follows from all of this.
+        retry: whether to forget the trials that failed, so that they are proposed again.
+
+    Raises:
+        InputError: no experiment can have such a name.
     """
 
-    def __init__(self, space: Space, params: dict[str, Any], seed: int, name: str | None):
+    def __init__(self, space: Space, params: dict[str, Any], seed: int, name: str | None, retry: bool = False):
+        if name is not None and not re.fullmatch(r"\w[\w-]*", name):
+            raise InputError(f"--name {shortened(name)}: allowed: letters, digits, - and _")
         self.space, self.seed = space, seed
         self.fixed = {key: value for key, value in params.items() if key not in (*space, *UNSEARCHED)}
         facts = [
@@ -61,6 +69,10 @@ class Trials:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         self.name = name or f"search-{digest[:6]}"
         self._record = RECORDS / f"{self.name}.json"
+        if retry:
+            for trial in self._failed():
+                _dvc("queue", "remove", trial.name)  # with its log, where it ran in the queue
+            self._record.unlink(missing_ok=True)
         self.all = self._finished() + self._failed()
 
     def _finished(self) -> list[Trial]:
