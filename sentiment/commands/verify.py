@@ -89,7 +89,7 @@ def _correct_hashes(repo: Repo, out: Output) -> bool:
 
 
 def _remedies(repo: Repo, outs: list[Output]) -> list[str]:
-    """What restores these outputs: commands that work as they stand."""
+    """The commands that restore these outputs, which work as they are printed."""
     in_cache = [out for out in outs if out.use_cache and not out.changed_cache()]
     tracked = [out for out in outs if out.use_cache and out not in in_cache]
     spoilt = [out for out in tracked if out.hash_info.isdir and _listing_is_damaged(repo, out.hash_info.value)]
