@@ -48,9 +48,10 @@ class Run:
                 self._files = DVCFileSystem(rev=name)
                 _ = self._files.repo  # which is opened only when it is first asked for
             except RevError as error:
-                raise InputError(
-                    f"{name}: no such run; allowed: a commit, tag, branch, experiment or {WORKSPACE}"
-                ) from error
+                allowed = f"a commit, tag, branch, experiment or {WORKSPACE}"
+                if Path(".git/shallow").exists():
+                    allowed += "; this clone is shallow: `git fetch --unshallow` brings earlier commits"
+                raise InputError(f"{name}: no such run; allowed: {allowed}") from error
             except (DvcException, GitError) as error:
                 raise InputError(f"{name}: cannot be read: {reason(error)}") from error
 

@@ -61,7 +61,7 @@ def test_what_cannot_be_searched_is_one_line(argument: str, line: str) -> None:
 def trials_of(searched: Space, tried: list[Trial], seed: int = 0) -> Trials:
     """A search with these trials, in no repository."""
     trials = Trials.__new__(Trials)
-    trials.space, trials.seed, trials.name, trials.all = searched, seed, "search", tried
+    trials.space, trials.seed, trials.name, trials.all, trials.experiments = searched, seed, "search", tried, []
     return trials
 
 
@@ -101,6 +101,12 @@ def test_no_point_is_proposed_twice_and_a_failed_one_counts() -> None:
     assert list(proposed) == ["search-02", "search-03"]
     with pytest.raises(InputError, match="^search: no trial is finished; the last one: memory ran out$"):
         trials_of(searched, tried).best()
+
+
+def test_no_experiment_of_another_search_is_overwritten() -> None:
+    trials = trials_of(space("epochs=1,2,3"), [])
+    trials.experiments = ["other-01", "search-01"]
+    assert list(trials.propose(2)) == ["search-02", "search-03"]
 
 
 def test_lower_loss_decides_between_equal_accuracies() -> None:

@@ -73,12 +73,13 @@ class Trials:
             for trial in self._failed():
                 _dvc("queue", "remove", trial.name)  # with its log, where it ran in the queue
             self._record.unlink(missing_ok=True)
+        self.experiments = experiments()
         self.all = self._finished() + self._failed()
 
     def _finished(self) -> list[Trial]:
         """The runs that have these parameters, whoever ran them: HEAD's experiments, HEAD and the workspace."""
         trials: dict[str, Trial] = {}
-        for name in (*experiments(), "HEAD", WORKSPACE):
+        for name in (*self.experiments, "HEAD", WORKSPACE):
             try:
                 run = Run(name)
                 params = run.params if run.has("dvc.lock") and not run.outdated("train") else {}
@@ -117,7 +118,7 @@ class Trials:
     def propose(self, number: int) -> dict[str, dict[str, Any]]:
         """Up to `number` points that were not tried yet, by the names of their experiments; none: all were tried."""
         proposed: dict[str, dict[str, Any]] = {}
-        names = {trial.name for trial in self.all}
+        names = {trial.name for trial in self.all} | set(self.experiments)  # of another space too: none is overwritten
         free = (name for at in range(10**6) if (name := f"{self.name}-{at + 1:02}") not in names)
         for name in (next(free) for _ in range(number)):
             tried = [trial.params for trial in self.all] + list(proposed.values())
