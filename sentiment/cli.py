@@ -18,7 +18,7 @@ COMMANDS = {
     "serve": "Serve the model over HTTP, as the Hugging Face inference API does.",
     "publish": "Publish models/classifier/ on the Hugging Face Hub.",
     "share": "Push every run that is in DVC's cache.",
-    "verify": "Check every file in DVC's cache against its hash.",
+    "verify": "Check the files in DVC's cache and in the workspace against their hashes.",
     "results": "Write the tables of results and parameters in README.md and docs/.",
     "bench": "Measure training and scoring beside the usual recipes.",
 }

@@ -1,6 +1,7 @@
 """Errors that a user can put right, as one clear line instead of a stack trace."""
 
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,12 @@ from pathlib import Path
 _MEMORY = re.compile(
     "out of memory|allocate memory|ALLOC_FAILED|bad_alloc|could not create a primitive$|failed to map segment"
 )
+
+
+# The packages whose errors say what is wrong with a repository: DVC, and how it and we use Git.
+_OF_GIT = {"dvc", "scmrepo", "_pygit2", "dulwich", "git"}
+# As Git and libgit2 say that a repository belongs to another user, and where it is.
+_OWNER = re.compile("dubious ownership in repository at '(.+?)'|repository path '(.+?)' is not owned by")
 
 
 class InputError(Exception):
@@ -35,7 +42,7 @@ def run(main: Callable[[], object]) -> None:
     except Exception as error:
         if memory_ran_out(error):
             line = "there is not enough memory"
-        elif type(error).__module__.split(".")[0] in ("dvc", "scmrepo"):  # which would take half a second to import
+        elif type(error).__module__.split(".")[0] in _OF_GIT:  # importing their errors would take half a second
             line = reason(error)
         else:
             raise
@@ -100,7 +107,13 @@ def full_disk(folder: str | Path) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """The type and message of a library's error, on one line."""
+    """The type and message of a library's error, on one line; of Git's most frequent one, what to do about it."""
+    if owned := _OWNER.search(str(error)):
+        folder = shlex.quote(owned[1] or owned[2])
+        return (
+            f"{folder} belongs to another user, so Git does not read it; if you trust that user, run "
+            f"`git config --global --add safe.directory {folder}`"
+        )
     return one_line(f"{type(error).__name__}: {error}")
 
 

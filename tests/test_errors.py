@@ -2,7 +2,7 @@
 
 import pytest
 
-from sentiment.errors import InputError, extra, loading, memory_ran_out
+from sentiment.errors import InputError, extra, loading, memory_ran_out, reason
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,14 @@ def test_other_faults_are_not_taken_for_too_little_memory(error: Exception) -> N
     assert not memory_ran_out(error)
     with pytest.raises(InputError, match="^a model: cannot be loaded: "), loading("a model"):
         raise error
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "/data/my project/.git/: repository path '/data/my project' is not owned by current user",  # libgit2
+        "fatal: detected dubious ownership in repository at '/data/my project'\nTo add an exception",  # Git
+    ],
+)
+def test_a_repository_of_another_user_is_told_with_the_command_that_helps(words: str) -> None:
+    assert reason(RuntimeError(words)).endswith("`git config --global --add safe.directory '/data/my project'`")

@@ -1,5 +1,6 @@
 """Where commands run: in any folder of the project as at its top, and with a copied model where there is no project."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -72,11 +73,32 @@ def test_a_command_that_needs_the_project_says_so_elsewhere(
 
 def test_a_project_without_git_is_one_line(copy: Clone) -> None:
     shutil.rmtree(copy.folder / ".git")  # as in an archive of it
-    for command in ("sentiment verify", "sentiment compare --seeds", "sentiment share"):
+    for command in ("sentiment verify", "sentiment compare", "sentiment compare --seeds", "sentiment share"):
         said = copy.run(command, fails=True)
         assert said.startswith("error: ")
         assert said.endswith("is not a git repository\n") or "is not a git repository; " in said
         assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to another user")
+def test_a_checkout_of_another_user_is_one_line_whose_command_helps(copy: Clone) -> None:
+    for folder in (copy.folder, copy.folder / ".git"):
+        os.chown(folder, 65534, 65534)
+    home = copy.folder.parent
+    user = {"HOME": str(home), "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}  # libgit2 knows no other place
+    commands = ("compare", "best", "report", "results")
+    (line,) = {copy.run(f"sentiment {command}", fails=True, **user) for command in commands}
+    assert line.startswith("error: ~/project belongs to another user, so Git does not read it; ")
+    copy.run(line.split("`")[1], **user)
+    copy.run("sentiment compare", **user)
+
+
+def test_without_a_commit_the_cause_is_told(copy: Clone) -> None:
+    copy.run("rm -rf .git && git init -q")
+    assert copy.run("sentiment best", fails=True) == (
+        "error: there is no commit yet, from which experiments start; `git commit` makes one\n"
+    )
+    copy.run("sentiment best workspace && sentiment report && sentiment verify")
 
 
 def test_addresses_and_whole_paths_stay_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

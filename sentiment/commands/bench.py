@@ -62,8 +62,10 @@ class Measured:
 
 def main(
     dataset: Annotated[str, typer.Option(help="a folder of data/ (reviews made from the sample)")] = "",
-    rounds: Annotated[int, typer.Option(help="how often each recipe has its turn")] = 3,
-    seconds: Annotated[float, typer.Option(help="how long a turn lasts, a step or batch more or less")] = 25,
+    rounds: Annotated[int, typer.Option(min=1, max=1000, help="how often each recipe has its turn")] = 3,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="how long a turn lasts, a step or batch more or less")
+    ] = 25,
 ) -> None:
     """Measure training and scoring beside the usual recipes: every recipe in turn, round by round, and the medians."""
     texts, labels = training_reviews(dataset) if dataset else synthetic_reviews()

@@ -1,20 +1,24 @@
 """Ranks runs by validation accuracy."""
 
+import io
 import json
 import shutil
 import sys
+import textwrap
 from typing import Annotated, Any
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sentiment.errors import InputError
 from sentiment.evaluation.ranking import differing, rank_runs
 from sentiment.evaluation.report import with_interval
-from sentiment.evaluation.run import WORKSPACE, Run, experiments
+from sentiment.evaluation.run import WORKSPACE, Run, experiments, out_of_date_in_words
 
-_WIDTH = 120  # of the table, at most
+_ANY_WIDTH = 100_000  # columns, in which every table fits
 
 
 # fmt: off
@@ -27,7 +31,7 @@ def main(
 # fmt: on
     """Rank runs by validation accuracy, and say which cannot be told from the best."""
     names = runs or [*experiments(), "HEAD", WORKSPACE]
-    if search:
+    if search is not None:
         names = [name for name in experiments() if name.startswith(f"{search}-")]
         if not names:
             raise InputError(f"--search {search}: HEAD has no such experiments; `sentiment search` makes them")
@@ -35,31 +39,50 @@ def main(
     if as_json:
         print(json.dumps(ranking, indent=2))
         return
-    width = min(_WIDTH, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _WIDTH
-    Console(width=width, highlight=False).print(as_table(ranking))
+    print(as_text(ranking, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
     print("\n".join(in_words(ranking)))
 
 
-def as_table(ranking: dict[str, Any]) -> Table:
-    """The ranked runs, a row each, with the parameters that differ."""
-    rows = ranking["runs"]
-    keys = differing(rows)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("run", overflow="fold")
-    for name in ("validation accuracy", "best", "in set", "loss"):
+def as_text(ranking: dict[str, Any], width: int | None) -> str:
+    """The ranked runs, with the parameters that differ: a table, or a list where the table is wider than the terminal.
+
+    Args:
+        ranking: as `rank_runs` returns it.
+        width: the columns of the terminal; None: no terminal, so lines may have any length.
+    """
+    rows = [_cells(row, differing(ranking["runs"])) for row in ranking["runs"]]
+    table = Table(box=None, pad_edge=False)
+    for name in rows[0]:
         table.add_column(name, no_wrap=True)
-    for key in keys:
-        table.add_column(key, overflow="fold")
-    if any("test" in row for row in rows):
-        table.add_column("test accuracy", no_wrap=True)
-    for row in rows:
-        cells = [", ".join([row["run"], *row["also"]]), with_interval(row["validation"])]
-        cells += [f"{row['probability_best']:.0%}", "yes" if row["in_set"] else "no", f"{row['validation']['loss']:.4f}"]
-        cells += [_value(row["params"].get(key)) for key in keys]
-        if "test" in row:
-            cells.append(with_interval(row["test"]) if row["test"] else "not evaluated")
-        table.add_row(*cells)
-    return table
+    for cells in rows:
+        table.add_row(*(escape(cells.get(name, "")) for name in rows[0]))
+    text = io.StringIO()
+    Console(file=text, width=_ANY_WIDTH, highlight=False).print(table)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    if width is None or max(map(cell_len, lines)) <= width:
+        return "\n".join(lines)
+
+    blocks = []
+    for cells in rows:
+        facts = ", ".join(f"{name} {cell}" for name, cell in cells.items() if name != "run")
+        wrapped = textwrap.fill(facts, width - 2, break_long_words=False, break_on_hyphens=False)
+        blocks += [cells["run"], textwrap.indent(wrapped, "  ")]
+    return "\n".join(blocks)
+
+
+def _cells(row: dict[str, Any], keys: list[str]) -> dict[str, str]:
+    """One ranked run as text, by the names of the columns."""
+    cells = {
+        "run": ", ".join([row["run"], *row["also"]]),
+        "validation accuracy": with_interval(row["validation"]),
+        "best": f"{row['probability_best']:.0%}",
+        "in set": "yes" if row["in_set"] else "no",
+        "loss": f"{row['validation']['loss']:.4f}",
+    }
+    cells |= {key: _value(row["params"].get(key)) for key in keys}
+    if "test" in row:
+        cells["test accuracy"] = with_interval(row["test"]) if row["test"] else "not evaluated"
+    return cells
 
 
 def in_words(ranking: dict[str, Any]) -> list[str]:
@@ -72,6 +95,7 @@ def in_words(ranking: dict[str, Any]) -> list[str]:
         lines.append(f"{among} of them cannot be told from the best at 95 %: those in the set")
     elif len(rows) > 1:
         lines.append("the first is better than all others at 95 %")
+    lines += out_of_date_in_words(ranking["out_of_date"])
     return [*lines, *(f"left out: {why}" for why in ranking["left_out"].values())]
 
 

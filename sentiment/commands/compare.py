@@ -19,10 +19,19 @@ from sentiment.evaluation.comparison import (
     summarise_seeds,
     usable_runs,
 )
-from sentiment.evaluation.run import WORKSPACE, Run, experiments, override, repository
+from sentiment.evaluation.run import (
+    WORKSPACE,
+    Run,
+    experiments,
+    out_of_date,
+    out_of_date_in_words,
+    override,
+    repository,
+)
 from sentiment.params import FILE, Params
 from sentiment.schema import read_yaml
 
+_MOST_SEEDS = 100
 ANY_RUN = "a commit, tag, branch, experiment, or `workspace`"
 
 
@@ -30,7 +39,7 @@ ANY_RUN = "a commit, tag, branch, experiment, or `workspace`"
 def main(
     old: Annotated[str | None, typer.Argument(help=f"the run to compare with: {ANY_RUN}; by default HEAD")] = None,
     new: Annotated[str, typer.Argument(help="the run to judge")] = WORKSPACE,
-    number: Annotated[int | None, typer.Argument(metavar="[SEEDS]", min=2, max=100, help="with --seeds: queue the runs that are missing to so many seeds of each")] = None,
+    number: Annotated[int | None, typer.Argument(metavar="[SEEDS]", min=2, max=_MOST_SEEDS, help="with --seeds: queue the runs that are missing to so many seeds of each")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
     fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="exit with status 1 if NEW is worse, on the test split or on the challenge set")] = False,
     seeds: Annotated[bool, typer.Option("--seeds", help="compare the parameters of OLD and NEW over all seeds that were run; without OLD: mean and spread over experiments that differ in the seed alone")] = False,
@@ -39,11 +48,19 @@ def main(
     """Say whether one run is better than another, worse, or within noise."""
     if number and not seeds:
         raise InputError(f"{number}: a number of seeds is for --seeds")
+    if seeds and number is None and _is_number(new):  # OLD --seeds 5
+        number, new = int(new), WORKSPACE
+        if number < 2:
+            raise InputError(f"--seeds {number}: at least 2")
+    if seeds and old and _is_number(old):  # --seeds 5
+        raise InputError(f"--seeds {old}: name the runs to queue seeds for: `sentiment compare OLD NEW --seeds {old}`")
     if seeds and old is None:
-        table = summarise_seeds(pd.DataFrame(exp_show()))
-        print(table.to_json(orient="records", indent=2) if as_json else table.to_string(index=False))
+        show_seeds(as_json)
         return
     before, after = Run(old or "HEAD"), Run(new)
+    stale = out_of_date((before, after), "evaluate")
+    if fail_if_worse and stale:
+        raise InputError("; ".join(out_of_date_in_words(stale)))
     if seeds:
         commits = [name for name in (before.name, new) if name != WORKSPACE]
         others = [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
@@ -58,10 +75,29 @@ def main(
         comparison = compare_recipes(before, after, scored, left_out)
     else:
         comparison = compare_runs(before, after) | {"challenge": challenge(before, after, fail_if_worse)}
+    comparison["out_of_date"] = stale
     words = seeds_in_words if seeds else in_words
     print(json.dumps(comparison, indent=2) if as_json else words(comparison))
     if fail_if_worse and "worse" in (comparison["verdict"], comparison.get("challenge", {}).get("verdict")):
         sys.exit(1)
+
+
+def _is_number(argument: str) -> bool:
+    """Whether an argument is a number of seeds and not a run: Git takes four digits of a commit, or more."""
+    return argument.isdecimal() and int(argument) <= _MOST_SEEDS
+
+
+def show_seeds(as_json: bool) -> None:
+    """Print the mean and spread of metrics over the runs of HEAD that differ in the seed alone."""
+    table = pd.DataFrame(exp_show())
+    # An experiment ran with the parameters that it has; the workspace and HEAD may have been edited since.
+    stale = out_of_date([Run(name) for name in table.loc[table["typ"] == "baseline", "rev"]], "evaluate")
+    summary = summarise_seeds(table[~table["rev"].isin(stale)])
+    if as_json:
+        print(summary.to_json(orient="records", indent=2))
+        return
+    print(summary.to_string(index=False))
+    print(*(f"left out: {why}" for why in out_of_date_in_words(stale)), sep="\n", end="\n" if stale else "")
 
 
 def challenge(old: Run, new: Run, required: bool) -> dict[str, Any]:
@@ -125,6 +161,7 @@ def seeds_in_words(comparison: dict[str, Any]) -> str:
     old, new = comparison["old"], comparison["new"]
     drawn = f" of {comparison['groups']} groups" if comparison["groups"] else ""
     lines = [f"{old['run']} -> {new['run']}, {comparison['reviews']:,} test reviews{drawn}", ""]
+    lines[1:1] = out_of_date_in_words(comparison["out_of_date"])
     wide = max(len(side["run"]) for side in (old, new))
     lines.append(f"{'':<4}{'':<{wide}}  accuracy  sd of seeds  seeds")
     for name, side in (("old", old), ("new", new)):
@@ -163,6 +200,7 @@ def in_words(comparison: dict[str, Any]) -> str:
     """A comparison as a table and lines for people."""
     drawn = f" of {comparison['groups']} groups" if comparison["groups"] else ""
     lines = [f"{comparison['old']} -> {comparison['new']}, {comparison['reviews']:,} test reviews{drawn}", ""]
+    lines[1:1] = out_of_date_in_words(comparison["out_of_date"])
     lines.append(f"{'metric':<19} {'old':>7} {'new':>7} {'diff':>8}  95 % interval       verdict")
     for name, row in comparison["metrics"].items():
         lines.append(

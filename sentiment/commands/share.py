@@ -5,6 +5,7 @@ Git tracks; where one is missing, `dvc exp run --pull` trains again. And where a
 when a push is cut off, DVC takes it for all of it.
 """
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def main() -> None:
             used = [objects for run in runs for objects in repo.stage_cache.get_used_objs([run]).values()]
             complete = [objects for objects in used if all(repo.cache.local.exists(each.value) for each in objects)]
             objects = set().union(*complete)
-            cut = _remove_cut_off(repo, objects)
+            damaged = _remove_damaged(repo, objects)
             failed = repo.cloud.push(objects).failed
             if failed:
                 raise InputError(f"{len(failed)} files were not pushed; `dvc push` says why")
@@ -34,23 +35,33 @@ def main() -> None:
     except DvcException as error:
         raise InputError(f"cannot push: {reason(error)}; `dvc push` says more") from error
     print(f"{len(complete)} stage runs are shared")
-    if cut:
-        print(f"{cut} files that a push had been cut off in were replaced")
+    if damaged:
+        print(f"{damaged} damaged files in the remote were replaced")
     if len(complete) < len(runs):
         print(f"the outputs of {len(runs) - len(complete)} more are no longer in the cache")
 
 
-def _remove_cut_off(repo: Repo, objects: set[HashInfo]) -> int:
-    """Remove from the remote those of these objects that are not as long as in the cache; return how many."""
+def _remove_damaged(repo: Repo, objects: set[HashInfo]) -> int:
+    """Remove damaged copies of these objects from the remote; return how many.
+
+    Those are files that are not as long as in the cache, and lists of a folder's files whose content is not what their
+    name says: `dvc pull` follows them without a check.
+    """
     remote, cache = repo.cloud.get_remote_odb(), repo.cache.local
-    names = [each.value for each in objects]
-    infos = remote.fs.info([remote.oid_to_path(name) for name in names], return_exceptions=True)
-    cut = [
-        remote.oid_to_path(name)
-        for name, info in zip(names, infos, strict=True)
-        if not isinstance(info, Exception) and info["size"] != cache.fs.size(cache.oid_to_path(name))
-    ]
-    if cut:
-        remote.fs.remove(cut)
+    names = [str(each.value) for each in objects]
+    paths = [remote.oid_to_path(name) for name in names]
+    damaged = []
+    for name, path, info in zip(names, paths, remote.fs.info(paths, return_exceptions=True), strict=True):
+        if isinstance(info, Exception):  # it is not there
+            continue
+        cut_off = info["size"] != cache.fs.size(cache.oid_to_path(name))
+        if cut_off or (name.endswith(".dir") and _md5(remote.fs.cat_file(path)) != name.removesuffix(".dir")):
+            damaged.append(path)
+    if damaged:
+        remote.fs.remove(damaged)
         get_index(remote).clear()
-    return len(cut)
+    return len(damaged)
+
+
+def _md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()

@@ -1,47 +1,123 @@
-"""Checks every file in DVC's cache against the MD5 that it is named after, and removes those that are damaged.
+"""Checks the files in DVC's cache, and the outputs in the workspace, against their MD5 hashes.
 
-DVC checks what it fetches from a remote, and takes what is in its cache as it is.
+DVC hashes what it fetches from a remote, but trusts its cache. It also remembers the hash of each file in the workspace
+until its inode, size or modification time changes, so it overlooks damage that it copied from the cache, and decay on the
+disk. This command removes damaged files from the cache and corrects the hashes that DVC remembers, so that DVC's own
+commands see the damage and can repair it.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
+from dvc.exceptions import DvcException
+from dvc.output import Output
 from dvc.repo import Repo
+from dvc_data.hashfile.hash import hash_file
 
 from sentiment.errors import InputError
 
 
 def main() -> None:
-    """Check every file in DVC's cache against its hash; damaged ones are removed, for `dvc pull` or `dvc repro` to bring back."""
+    """Check the files in DVC's cache and in the workspace against their hashes."""
     with Repo() as repo:
-        folder = Path(repo.cache.local.path)
-        owners = dict(_owners(repo, folder))
-    damaged = []
-    objects = sorted(path for path in folder.glob("??/*") if path.is_file())
-    for path in objects:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "md5").hexdigest() != (path.parent.name + path.stem):
-                damaged.append(path.parent.name + path.name)
-                path.unlink()
-    if damaged:
-        files = "1 damaged file" if len(damaged) == 1 else f"{len(damaged)} damaged files"
-        of = ", ".join(sorted({owners.get(name, "an earlier commit") for name in damaged}))
-        raise InputError(f".dvc/cache: removed {files}, of {of}; `dvc pull` or `dvc repro` brings it back")
-    print(f"all {len(objects)} files in DVC's cache are whole")
+        cache = Path(repo.cache.local.path)
+        whole, removed = _remove_damaged(cache)
+        owners = dict(_owners(repo, cache))
+        lost = {owners.get(name, "an earlier commit") for name in removed}
+        outs = [out for out in repo.index.outs if out.hash_info and out.is_in_repo]
+        present = [out for out in outs if _correct_hashes(repo, out)]
+        changed = {str(out) for out in present if out.changed_checksum()}
+        for out in present:
+            if str(out) in lost - changed:
+                out.commit(relink=False)
+                lost.remove(str(out))
+                print(f"{out}: its damaged files in DVC's cache were replaced by those in the workspace")
+        remedies = _remedies(repo, [out for out in outs if str(out) in lost | changed])
+    problems = []
+    if lost:
+        files = "1 damaged file" if len(removed) == 1 else f"{len(removed)} damaged files"
+        problems.append(f".dvc/cache: removed {files}, of {', '.join(sorted(lost))}")
+    if changed:
+        problems.append(f"not as recorded in the workspace: {', '.join(sorted(changed))}")
+    if problems:
+        raise InputError("; ".join([*problems, *remedies]))
+    print(
+        f"all {whole} files in DVC's cache are whole, and the {len(present)} outputs in the workspace are as recorded"
+    )
+    if len(present) < len(outs):
+        print(f"{len(outs) - len(present)} outputs are not in the workspace; `dvc checkout` or `dvc pull` brings them")
 
 
-def _owners(repo: Repo, folder: Path) -> Iterator[tuple[str, str]]:
+def _owners(repo: Repo, cache: Path) -> Iterator[tuple[str, str]]:
     """Names of objects in the cache, each with the output of the pipeline that it belongs to."""
     for out in repo.index.outs:
         if not out.hash_info:
             continue
         name = out.hash_info.value
         yield name, str(out)
-        listing = folder / name[:2] / name[2:]
+        listing = cache / name[:2] / name[2:]
         if out.hash_info.isdir and listing.exists():
-            with suppress(ValueError):  # damaged itself
-                for entry in json.loads(listing.read_text(encoding="utf-8")):
-                    yield entry["md5"], str(out)
+            for entry in json.loads(listing.read_text(encoding="utf-8")):
+                yield entry["md5"], str(out)
+
+
+def _remove_damaged(cache: Path) -> tuple[int, list[str]]:
+    """Remove the objects whose content is not what their name says; return how many are whole, and the removed names."""
+    removed = []
+    objects = sorted(path for path in cache.glob("??/*") if path.is_file())
+    for path in objects:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "md5").hexdigest() != (path.parent.name + path.stem):
+                removed.append(path.parent.name + path.name)
+                path.unlink()
+    return len(objects) - len(removed), removed
+
+
+def _correct_hashes(repo: Repo, out: Output) -> bool:
+    """Hash the files of an output again, for DVC to remember; return whether the output is in the workspace."""
+    cache = repo.cache.local.path
+    top = Path(out.fs_path)
+    for file in map(Path, out.fs.find(out.fs_path)) if top.is_dir() else [top]:
+        if file.is_symlink() and not file.exists() and str(file.readlink()).startswith(cache):
+            file.unlink()  # DVC's commands stop at a link to an object that is no longer in the cache
+        elif file.exists():
+            _, digest = hash_file(str(file), out.fs, "md5")
+            repo.state.save(str(file), out.fs, digest)
+    return bool(out.exists)
+
+
+def _remedies(repo: Repo, outs: list[Output]) -> list[str]:
+    """The commands that restore these outputs, which work as they are printed."""
+    in_cache = [out for out in outs if out.use_cache and not out.changed_cache()]
+    tracked = [out for out in outs if out.use_cache and out not in in_cache]
+    spoilt = [out for out in tracked if out.hash_info.isdir and _listing_is_damaged(repo, out.hash_info.value)]
+    pulled = [out for out in tracked if out not in spoilt]
+    made = [out for out in outs if out not in in_cache and not out.stage.is_data_source]
+    remedies = []
+    if in_cache:
+        remedies.append(f"`dvc checkout --force {_names(in_cache)}` restores them from DVC's cache")
+    if pulled:
+        remedies.append(f"`dvc pull --force {_names(pulled)}` restores what was pushed")
+    if spoilt:
+        remedies.append(f"the remote's list of the files in {_names(spoilt)} is damaged")
+    if made:
+        remedies.append("`dvc repro` regenerates what is not restored")
+    if spoilt:
+        remedies.append("then `sentiment share` repairs the remote")
+    return remedies
+
+
+def _listing_is_damaged(repo: Repo, name: str) -> bool:
+    """Whether the remote has a damaged list of the files of a folder, which `dvc pull` would follow."""
+    try:
+        remote = repo.cloud.get_remote_odb()
+        content = remote.fs.cat_file(remote.oid_to_path(name))
+    except (DvcException, OSError):  # no remote, out of reach, or it does not have the list
+        return False
+    return hashlib.md5(content).hexdigest() != name.removesuffix(".dir")
+
+
+def _names(outs: list[Output]) -> str:
+    return " ".join(map(str, outs))

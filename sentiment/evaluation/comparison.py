@@ -18,6 +18,7 @@ from sentiment.params import Params
 LOWER_IS_BETTER = {"loss"}
 WITHIN_NOISE = "within noise"
 TEST = PREPARED.format("test")
+_NO_SEEDS = "no two runs differ in the seed alone; try `dvc exp run --queue -S seed=1,2,3,4,5`"
 _FLIPS = 6  # reviews whose label flipped that a comparison shows
 
 
@@ -190,8 +191,9 @@ def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
     # DVC puts the file before a name that two files have.
     files = {f"metrics/test.json:{name}": name for name in metrics} | {f"params.yaml:{key}": key for key in keys}
     table = experiments.rename(columns=files)
-    missing = {*keys, "seed", *metrics} - set(table)
-    if missing:
+    if set(metrics) - set(table):
+        raise InputError(_NO_SEEDS)
+    if missing := {*keys, "seed"} - set(table):
         raise InputError(f"dvc exp show has no {', '.join(sorted(missing))}; run an experiment first")
     complete = table.dropna(subset=metrics)
     rows = []
@@ -205,5 +207,5 @@ def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
             spread = {"mean": value.mean(), "sd": value.std(), "min": value.min(), "max": value.max()}
             rows.append(differing | {"metric": name, "seeds": len(runs)} | spread)
     if not rows:
-        raise InputError("no two runs differ in the seed alone; try `dvc exp run --queue -S seed=1,2,3,4,5`")
+        raise InputError(_NO_SEEDS)
     return pd.DataFrame(rows).round(4)

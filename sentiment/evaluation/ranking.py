@@ -10,7 +10,7 @@ from sentiment.errors import InputError
 from sentiment.evaluation.intervals import drawn_means
 from sentiment.evaluation.metrics import compute
 from sentiment.evaluation.report import group_of
-from sentiment.evaluation.run import PREPARED, Run
+from sentiment.evaluation.run import PREPARED, Run, out_of_date
 
 
 class Ranking(NamedTuple):
@@ -60,7 +60,8 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
             row["test"] = None if run.outdated("evaluate") else run.metrics("test")
         rows.append(row)
     groups = None if group is None else len(set(group))
-    return {"reviews": len(truth), "groups": groups, "runs": rows, "left_out": left_out}
+    stale = out_of_date((run for candidate in ranked for run in candidate.runs), "train")
+    return {"reviews": len(truth), "groups": groups, "runs": rows, "left_out": left_out, "out_of_date": stale}
 
 
 def differing(rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,8 @@ from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
 from dvc.fs import localfs
 from dvc.repo import Repo
-from dvc.scm import SCMError
+from dvc.scm import RevError, SCMError
+from dvc_data.hashfile.tree import Tree
 from dvc_data.index.index import DataIndexDirError
 from scmrepo.exceptions import SCMError as GitError
 
@@ -25,6 +26,8 @@ WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions/{}.parquet"
 VALIDATION_PREDICTIONS = "metrics/validation/predictions.parquet"
 PREPARED = "data/prepared/{}.parquet"
+SOFT_LABELS = "data/soft_labels"
+_ABSENT = {"deleted", "not in cache"}  # how `dvc status` calls a file that was not fetched
 
 
 class Run:
@@ -44,12 +47,13 @@ class Run:
             try:
                 self._files = DVCFileSystem(rev=name)
                 _ = self._files.repo  # which is opened only when it is first asked for
-            except (SCMError, GitError) as error:
-                raise InputError(
-                    f"{name}: no such run; allowed: a commit, tag, branch, experiment or {WORKSPACE}"
-                ) from error
-            except DvcException as error:
-                raise InputError(f"{name}: cannot be read: {error}") from error
+            except RevError as error:
+                allowed = f"a commit, tag, branch, experiment or {WORKSPACE}"
+                if Path(".git/shallow").exists():
+                    allowed += "; this clone is shallow: `git fetch --unshallow` brings earlier commits"
+                raise InputError(f"{name}: no such run; allowed: {allowed}") from error
+            except (DvcException, GitError) as error:
+                raise InputError(f"{name}: cannot be read: {reason(error)}") from error
 
     @cached_property
     def lock(self) -> dict[str, Any]:
@@ -112,7 +116,58 @@ class Run:
         """Whether the stage has not run on what the stages before it wrote last, or never, as dvc.lock says."""
         written = {out["path"]: out["md5"] for entry in self.lock.values() for out in entry.get("outs", [])}
         read = self.lock.get(stage, {}).get("deps", [])
+        if any(dep["path"] == SOFT_LABELS for dep in read):
+            written[SOFT_LABELS] = self._hash_of_soft_labels(written)
         return not read or any(written.get(dep["path"], dep["md5"]) != dep["md5"] for dep in read)
+
+    def _hash_of_soft_labels(self, written: dict[str, str]) -> str:
+        """The hash of the folder with the soft labels that the teachers of `train` wrote last."""
+        hashes = [
+            {"relpath": f"{teacher}.parquet", "md5": written.get(f"{SOFT_LABELS}/{teacher}.parquet")}
+            for teacher in self._teachers()
+        ]
+        tree = Tree.from_list(hashes, hash_name="md5")
+        tree.digest()
+        return str(tree.oid)
+
+    def _teachers(self) -> list[int]:
+        """The teachers of `train`; dvc.lock also keeps those of earlier trainings, whose files are gone."""
+        return self._locked_params("train").get("teachers") or []
+
+    def out_of_date(self, stage: str) -> list[str]:
+        """The stages that have to run again before the outputs of `stage` are those of this run's params.yaml.
+
+        In the workspace, code and data count too. A stage that runs on the outputs of another one is not among them
+        until that one has run. `check` is left out, because it writes no results.
+        """
+        if self.name == WORKSPACE:
+            with repository() as repo:
+                status = repo.status(targets=[stage], with_deps=True)
+            changed = [name for name, changes in status.items() if _leaves(_inputs(changes)) - _ABSENT]
+        else:
+            params = self.yaml(FILE)
+            changed = [
+                name
+                for name in self._up_to(stage)
+                if any(params.get(key) != value for key, value in self._locked_params(name).items())
+            ]
+        outdated = [name for name in self._up_to(stage) if self.outdated(name)]
+        return [name for name in dict.fromkeys(changed + outdated) if name != "check"]
+
+    def _locked_params(self, stage: str) -> dict[str, Any]:
+        return dict(self.lock.get(stage, {}).get("params", {}).get(FILE, {}))
+
+    def _up_to(self, stage: str) -> list[str]:
+        """A stage and those whose outputs it depends on, through others too, as far as dvc.lock has them."""
+        writers = {out["path"]: name for name, entry in self.lock.items() for out in entry.get("outs", [])}
+        stages = [stage] if stage in self.lock else []
+        for name in stages:  # which grows
+            for dep in self.lock[name].get("deps", []):
+                paths = [dep["path"]]
+                if paths == [SOFT_LABELS]:
+                    paths = [f"{SOFT_LABELS}/{teacher}.parquet" for teacher in self._teachers()]
+                stages += {writers[path] for path in paths if path in writers} - set(stages)
+        return stages
 
     def locked_hash(self, path: str) -> str | None:
         """The hash that dvc.lock has of an output or a dependency."""
@@ -163,9 +218,25 @@ def experiments(*revisions: str) -> list[str]:
         InputError: there is no commit.
     """
     with repository() as repo:
+        if repo.scm.no_commits:
+            raise InputError("there is no commit yet, from which experiments start; `git commit` makes one")
         started = [repo.experiments.get_baseline(name) or name for name in revisions]
         found = repo.experiments.ls(rev=["HEAD", *started])
     return sorted({name for names in found.values() for name, _ in names})
+
+
+def out_of_date(runs: Iterable[Run], stage: str) -> dict[str, list[str]]:
+    """Those of the runs whose outputs of `stage` are out of date: the stages that have to run again, by the run's name."""
+    return {run.name: stages for run in runs if (stages := run.out_of_date(stage))}
+
+
+def out_of_date_in_words(out_of_date: dict[str, list[str]]) -> list[str]:
+    """A warning for each run that is out of date."""
+    return [
+        f"{name} is out of date: {', '.join(stages)} did not run with its present parameters, code and data; "
+        f"the figures are those of the last run (`dvc repro` runs {'it' if len(stages) == 1 else 'them'})"
+        for name, stages in out_of_date.items()
+    ]
 
 
 def override(key: str, value: Any) -> str:
@@ -190,8 +261,13 @@ def provenance() -> dict[str, Any]:
         return {
             "commit": git.git.describe("--always", "--dirty") if git.head.is_valid() else "no commit yet",
             # What was only not fetched, such as the weights, is no change.
-            "stale": [name for name, changes in status.items() if not _leaves(changes) <= {"deleted", "not in cache"}],
+            "stale": [name for name, changes in status.items() if not _leaves(changes) <= _ABSENT],
         }
+
+
+def _inputs(changes: list[Any]) -> list[Any]:
+    """What `dvc status` says of a stage's inputs: its dependencies, parameters and command."""
+    return [change for change in changes if not (isinstance(change, dict) and "changed outs" in change)]
 
 
 def _leaves(tree: Any) -> set[str]:

@@ -1,11 +1,13 @@
 """Ranking experiments: what is shown of each, and what is left out and why."""
 
 import json
+import re
 import shutil
 
 import pandas as pd
 import pytest
 
+from sentiment.commands.best import as_text
 from tests.conftest import Clone, copy_into
 
 LEFT_OUT = "left out: other-data was validated on other reviews (65) than {} (30): not comparable\n"
@@ -55,6 +57,21 @@ def test_the_table_shows_what_differs_in_120_columns(tried: Clone) -> None:
     assert max(map(len, table.splitlines())) <= 120
     assert "not evaluated" in table
     assert table.endswith(LEFT_OUT.format("trained-alone"))
+
+
+def test_nothing_that_identifies_a_run_is_lost_or_broken_at_any_width(tried: Clone) -> None:
+    ranking = json.loads(tried.run("sentiment best --test --json"))
+    ranking["runs"][0]["run"] = "a-name-[as]-long-as-a-name-of-an-experiment-may-be"
+    ranking["runs"][0]["params"]["model"] = "models/one-with-a-long-name/and-another-one"
+    for width in (20, 40, 80, 120, 200, None):
+        lines = as_text(ranking, width).splitlines()
+        words = set(re.split(r",? +", " ".join(lines)))
+        for row in ranking["runs"]:
+            assert {row["run"], row["params"]["model"], str(row["params"]["max_length"])} <= words
+            assert any(line.startswith(row["run"]) for line in lines)
+        longest = max(len(word) for word in words) + len("  ,")
+        assert width is None or max(map(len, lines)) <= max(width, longest)
+    assert len(as_text(ranking, None).splitlines()) == 1 + len(ranking["runs"])
 
 
 def test_runs_can_be_named(tried: Clone) -> None:

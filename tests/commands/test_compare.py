@@ -81,6 +81,21 @@ def test_another_challenge_set_is_told_and_refused_where_it_decides(copy: Clone)
     assert copy.run(f"{COMPARE} --fail-if-worse", fails=True).startswith(f"error: {line}")
 
 
+def test_a_run_that_is_out_of_date_is_told_and_passes_no_check(copy: Clone) -> None:
+    copy.set(lr="0.1")
+    line = (
+        "workspace is out of date: train did not run with its present parameters, code and data; "
+        "the figures are those of the last run (`dvc repro` runs it)"
+    )
+    assert copy.run(COMPARE).splitlines()[1] == line
+    assert json.loads(copy.run(f"{COMPARE} --json"))["out_of_date"] == {"workspace": ["train"]}
+    assert copy.run(f"{COMPARE} --fail-if-worse", fails=True) == f"error: {line}\n"
+    assert copy.run("sentiment best").splitlines()[-1] == line
+    copy.commit()
+    assert copy.run(f"{COMPARE} HEAD~1 HEAD").splitlines()[1] == line.replace("workspace", "HEAD")
+    assert json.loads(copy.run(f"{COMPARE} HEAD~1 HEAD~2 --json"))["out_of_date"] == {}
+
+
 def test_seeds_are_summed_up(tried: Clone) -> None:
     table = json.loads(tried.run(f"{COMPARE} --seeds --json"))
     assert {row["metric"]: row["seeds"] for row in table} == dict.fromkeys(
@@ -114,6 +129,11 @@ def test_what_has_no_seeds_to_compare_is_one_line(tried: Clone) -> None:
         "error: HEAD and other differ in the seed at most; `sentiment compare --seeds` sums such up\n"
     )
     assert tried.run(f"{COMPARE} HEAD other 3", fails=True) == "error: 3: a number of seeds is for --seeds\n"
+    assert tried.run(f"{COMPARE} --seeds 5", fails=True) == (
+        "error: --seeds 5: name the runs to queue seeds for: `sentiment compare OLD NEW --seeds 5`\n"
+    )
+    assert tried.run(f"{COMPARE} HEAD --seeds 1", fails=True) == "error: --seeds 1: at least 2\n"
+    assert tried.run(f"{COMPARE} HEAD --seeds 5", fails=True).startswith("error: HEAD and workspace differ in the seed")
 
 
 @pytest.mark.slow

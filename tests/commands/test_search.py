@@ -61,7 +61,7 @@ def test_what_cannot_be_searched_is_one_line(argument: str, line: str) -> None:
 def trials_of(searched: Space, tried: list[Trial], seed: int = 0) -> Trials:
     """A search with these trials, in no repository."""
     trials = Trials.__new__(Trials)
-    trials.space, trials.seed, trials.name, trials.all = searched, seed, "search", tried
+    trials.space, trials.seed, trials.name, trials.all, trials.experiments = searched, seed, "search", tried, []
     return trials
 
 
@@ -101,6 +101,12 @@ def test_no_point_is_proposed_twice_and_a_failed_one_counts() -> None:
     assert list(proposed) == ["search-02", "search-03"]
     with pytest.raises(InputError, match="^search: no trial is finished; the last one: memory ran out$"):
         trials_of(searched, tried).best()
+
+
+def test_no_experiment_of_another_search_is_overwritten() -> None:
+    trials = trials_of(space("epochs=1,2,3"), [])
+    trials.experiments = ["other-01", "search-01"]
+    assert list(trials.propose(2)) == ["search-02", "search-03"]
 
 
 def test_lower_loss_decides_between_equal_accuracies() -> None:
@@ -165,8 +171,10 @@ def test_a_trial_that_fails_is_remembered(copy: Clone) -> None:
     assert first[0].startswith(f"bad-01: model=nosuch/: failed: {failed}")
     assert first[-1].startswith(f"error: bad: no trial is finished; the last one: {failed}")
     again = copy.run("sentiment search --name bad model=nosuch/", fails=True).splitlines()
-    assert again[0] == "bad: 0 finished, 1 failed before"
+    assert again[:2] == ["bad: 0 finished, 1 failed before; --retry runs them again", "every combination was tried"]
     assert again[-1] == first[-1]
+    retried = copy.run("sentiment search --name bad model=nosuch/ --retry", fails=True).splitlines()
+    assert retried[0].startswith(f"bad-01: model=nosuch/: failed: {failed}")
 
 
 @pytest.mark.slow
@@ -174,6 +182,12 @@ def test_trials_run_side_by_side_in_the_queue(copy: Clone) -> None:
     copy.run("sentiment search --name two lr=1e-4,1e-3 --trials 2 --jobs 2")
     assert {line.split()[0] for line in copy.run("dvc exp list --name-only").splitlines()} == {"two-01", "two-02"}
     assert "two: 2 finished" in copy.run("sentiment search --name two lr=1e-4,1e-3 --trials 2")
+
+
+def test_a_name_that_no_experiment_can_have_is_one_line() -> None:
+    for name in ("", "a b", "../a", "-a", "a/b"):
+        with pytest.raises(InputError, match="^--name '.*': allowed: letters, digits, - and _$"):
+            Trials(space("epochs=1,2"), PARAMS, 0, name)
 
 
 def test_a_search_that_nobody_made_is_one_line(clone: Clone) -> None:

@@ -1,5 +1,7 @@
 """Runs opened by their names: the workspace, a commit, and one that was kept."""
 
+import hashlib
+import json
 import shutil
 from pathlib import Path
 
@@ -72,6 +74,50 @@ def test_a_stage_is_outdated_until_it_has_run_on_what_others_wrote(
         here.scored("validation")
 
 
+def test_a_training_is_outdated_when_one_of_its_teachers_has_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    one, two, earlier = "1" * 32, "2" * 32, "3" * 32
+    content = json.dumps([{"md5": one, "relpath": "1.parquet"}, {"md5": two, "relpath": "2.parquet"}])
+    folder = hashlib.md5(content.encode()).hexdigest() + ".dir"
+
+    def lock(**teachers: str) -> None:
+        stages = {
+            f"teach@{name[1:]}": {"outs": [{"path": f"data/soft_labels/{name[1:]}.parquet", "md5": digest}]}
+            for name, digest in teachers.items()
+        }
+        train = {"deps": [{"path": "data/soft_labels", "md5": folder}], "params": {"params.yaml": {"teachers": [1, 2]}}}
+        Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages | {"train": train}}))
+
+    lock(t1=one, t2=two, t7=earlier)  # the last one is of an earlier training
+    assert not Run().outdated("train")
+    lock(t1=one, t2=earlier)
+    assert Run().outdated("train")
+    lock(t1=one)
+    assert Run().outdated("train")
+
+
+def test_only_what_the_outputs_depend_on_makes_them_out_of_date(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.folder)
+    with (copy.folder / "stages/baseline.py").open("a") as file:
+        file.write("# another baseline\n")
+    copy.set(exports="[fp32]")
+    assert Run().out_of_date("evaluate") == []
+    copy.set(precision="bf16")
+    with (copy.folder / "stages/prepare.py").open("a") as file:
+        file.write("# other splits\n")
+    assert sorted(Run().out_of_date("train")) == ["prepare", "train"]
+    assert sorted(Run().out_of_date("evaluate")) == ["evaluate", "prepare", "train"]
+    copy.commit()
+    assert sorted(Run("HEAD").out_of_date("evaluate")) == ["evaluate", "train"]  # its parameters alone are compared
+    assert Run("HEAD~1").out_of_date("evaluate") == []
+    copy.set(**SMALL, precision="auto")
+    shutil.rmtree("models/classifier")  # what was not fetched is no change
+    copy.run("git restore --source HEAD~1 stages")
+    assert Run().out_of_date("evaluate") == []
+
+
 def test_experiments_are_those_of_head_and_of_named_commits(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.folder)
     assert experiments() == []
@@ -103,6 +149,9 @@ def test_what_cannot_be_opened_is_one_line(ran: Clone, tmp_path: Path, monkeypat
     with pytest.raises(InputError, match=f"^HEAD: metrics/nosuch.json {MISSING}$"):
         Run("HEAD").metrics("nosuch")
     monkeypatch.chdir(tmp_path)
+    (tmp_path / ".dvc").mkdir()
+    with pytest.raises(InputError, match="^HEAD: cannot be read: SCMError: .* is not a git repository$"):
+        Run("HEAD")
     with pytest.raises(InputError, match=f"^dvc.lock {MISSING}$"):
         Run().params  # noqa: B018
     with pytest.raises(InputError, match="^the repository cannot be read: "):

@@ -205,7 +205,7 @@ def test_an_interrupted_push_is_completed_by_the_next(copy: Clone, other: Clone,
         other.run("dvc pull", fails=True)
     with servers.webdav(tmp_path) as remote:
         share(remote, copy, other)
-        assert "1 files that a push had been cut off in were replaced" in copy.run("sentiment share")
+        assert "1 damaged files in the remote were replaced" in copy.run("sentiment share")
         other.run("dvc pull")
     assert other.bytes_of(*OUTPUTS[:2]) == copy.bytes_of(*OUTPUTS[:2])
 

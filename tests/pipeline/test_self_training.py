@@ -60,6 +60,7 @@ def test_teachers_label_what_has_no_label_and_the_student_learns_from_both(copy:
     assert width(copy.run("dvc metrics show")) <= 120
     assert width(copy.run("dvc metrics diff")) <= 120
     assert not executed(copy.run("dvc repro"))
+    assert "out of date" not in copy.run("sentiment best workspace")
     assert "teach@1" in copy.run("dvc dag")
 
     # Back to the default: what a teacher said is gone, and nothing of it is left in dvc.lock.

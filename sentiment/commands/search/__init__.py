@@ -25,15 +25,18 @@ def main(
     jobs: Annotated[int, typer.Option(min=1, max=64, help="at once, by DVC's queue")] = 1,
     seed: Annotated[int, typer.Option(min=0, help="of the proposals: the same proposes the same")] = 0,
     name: Annotated[str | None, typer.Option(metavar="NAME", help="what the experiments are called, with a number  [default: search-…]")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="run the trials again that failed before")] = False,
     apply: Annotated[bool, typer.Option("--apply", help="apply the best one to the workspace, and evaluate it")] = False,
 ) -> None:
 # fmt: on
     """Search for the parameters with the highest validation accuracy; killed, the same call goes on."""
     Params.load()
     params = read_yaml(FILE)
-    search = Trials(parse_space(space, params), params, seed, name)
+    search = Trials(parse_space(space, params), params, seed, name, retry)
     if search.all:
-        print(f"{search.name}: {len(search.finished)} finished, {len(search.all) - len(search.finished)} failed before")
+        failed = len(search.all) - len(search.finished)
+        advice = "; --retry runs them again" if failed else ""
+        print(f"{search.name}: {len(search.finished)} finished, {failed} failed before{advice}")
     while len(search.all) < trials:
         proposed = search.propose(min(jobs, trials - len(search.all)))
         if not proposed:

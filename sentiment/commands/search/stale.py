@@ -20,13 +20,18 @@ def without_evaluation(name: str) -> None:
         head = repo.scm.get_rev()
     reference = f"refs/exps/{head[:2]}/{head[2:]}/{name}"
     with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"GIT_INDEX_FILE": f"{folder}/index"}
 
         def git(*command: str) -> str:
-            index = os.environ | {"GIT_INDEX_FILE": f"{folder}/index"}
             return subprocess.run(
-                ["git", *command], env=index, check=True, stdout=subprocess.PIPE, text=True
+                ["git", *command], env=environment, check=True, stdout=subprocess.PIPE, text=True
             ).stdout.strip()
 
+        # DVC makes up an identity where Git has none, as in many containers; the new commit keeps what DVC wrote.
+        for role in ("author", "committer"):
+            for field in ("name", "email"):
+                value = git("log", "-1", f"--format=%{role[0]}{field[0]}", reference)
+                environment[f"GIT_{role}_{field}".upper()] = value
         git("read-tree", reference)
         git("rm", "--cached", "--quiet", "--ignore-unmatch", "--", *files)
         message = git("log", "-1", "--format=%B", reference)

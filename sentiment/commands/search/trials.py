@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from sentiment.commands.search.space import Space, contains, rounded
 from sentiment.commands.search.stale import without_evaluation
 from sentiment.errors import InputError, one_line
 from sentiment.evaluation.run import WORKSPACE, Run, experiments, override, repository
+from sentiment.schema import shortened
 
 RECORDS = Path(".dvc/tmp/search")
 UNSEARCHED = ("exports", "launch")  # no result depends on them
@@ -48,9 +50,15 @@ class Trials:
         params: the content of params.yaml; what is not searched stays as it is there.
         seed: of the proposals.
         name: of the search, the beginning of its experiments' names; None: one that follows from all of this.
+        retry: whether to forget the trials that failed, so that they are proposed again.
+
+    Raises:
+        InputError: no experiment can have such a name.
     """
 
-    def __init__(self, space: Space, params: dict[str, Any], seed: int, name: str | None):
+    def __init__(self, space: Space, params: dict[str, Any], seed: int, name: str | None, retry: bool = False):
+        if name is not None and not re.fullmatch(r"\w[\w-]*", name):
+            raise InputError(f"--name {shortened(name)}: allowed: letters, digits, - and _")
         self.space, self.seed = space, seed
         self.fixed = {key: value for key, value in params.items() if key not in (*space, *UNSEARCHED)}
         facts = [
@@ -61,12 +69,17 @@ class Trials:
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         self.name = name or f"search-{digest[:6]}"
         self._record = RECORDS / f"{self.name}.json"
+        if retry:
+            for trial in self._failed():
+                _dvc("queue", "remove", trial.name)  # with its log, where it ran in the queue
+            self._record.unlink(missing_ok=True)
+        self.experiments = experiments()
         self.all = self._finished() + self._failed()
 
     def _finished(self) -> list[Trial]:
         """The runs that have these parameters, whoever ran them: HEAD's experiments, HEAD and the workspace."""
         trials: dict[str, Trial] = {}
-        for name in (*experiments(), "HEAD", WORKSPACE):
+        for name in (*self.experiments, "HEAD", WORKSPACE):
             try:
                 run = Run(name)
                 params = run.params if run.has("dvc.lock") and not run.outdated("train") else {}
@@ -105,7 +118,7 @@ class Trials:
     def propose(self, number: int) -> dict[str, dict[str, Any]]:
         """Up to `number` points that were not tried yet, by the names of their experiments; none: all were tried."""
         proposed: dict[str, dict[str, Any]] = {}
-        names = {trial.name for trial in self.all}
+        names = {trial.name for trial in self.all} | set(self.experiments)  # of another space too: none is overwritten
         free = (name for at in range(10**6) if (name := f"{self.name}-{at + 1:02}") not in names)
         for name in (next(free) for _ in range(number)):
             tried = [trial.params for trial in self.all] + list(proposed.values())
