@@ -21,6 +21,7 @@ class Reader:
         delimiter: of CSV; None: found by the first line.
         columns: names of the columns, of CSV without a header.
         name: how errors show a path.
+        called: how errors call the lines.
 
     Attributes:
         paths: the files; none where lines are read.
@@ -40,6 +41,7 @@ class Reader:
         delimiter: str | None = None,
         columns: Sequence[str] | None = None,
         name: Callable[[Path], str] = str,
+        called: str = "standard input",
     ):
         self.paths = [] if path is None else expand(path)
         formats = {ending(file)[0] for file in self.paths}
@@ -47,7 +49,7 @@ class Reader:
             raise InputError(f"{path and name(path)}: `delimiter` and `columns` are for CSV")
         self._tables: list[Table]
         if path is None:
-            self._tables = [Lines(lines, "standard input")]
+            self._tables = [Lines(lines, called)]
         elif formats == {".txt"}:
             self._tables = [Texts(self.paths, name(path), path)]
         elif formats == {".parquet"}:
