@@ -12,6 +12,7 @@ import pandas as pd
 from sentiment.commands.demo.attribution import attribute
 from sentiment.data.text import MOST_CHARACTERS, normalise
 from sentiment.evaluation.mistakes import in_short
+from sentiment.evaluation.report import four_digits
 from sentiment.labels import LABELS
 from sentiment.model.scoring import TransformerClassifier
 
@@ -99,13 +100,6 @@ def explained(words: pd.DataFrame, probability: float, seconds: float) -> str:
         f"{four_digits(probability)}, when the review is scored again without that one word. Where two words say the same, "
         "leaving out either changes little: the figures need not add up.</p>"
     )
-
-
-def four_digits(probability: float) -> str:
-    """A probability with four digits, never rounded to certainty."""
-    if probability < 5e-5:
-        return "below 0.0001"
-    return f"{probability:.4f}" if probability < 1 - 5e-5 else "above 0.9999"
 
 
 def signed(effect: float) -> str:

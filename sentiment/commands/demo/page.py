@@ -6,9 +6,9 @@ from pathlib import Path
 import gradio
 import pandas as pd
 
-from sentiment.commands.demo.answer import answer, four_digits
+from sentiment.commands.demo.answer import answer
 from sentiment.errors import InputError
-from sentiment.evaluation.report import with_interval
+from sentiment.evaluation.report import four_digits, with_interval
 from sentiment.evaluation.run import Run
 from sentiment.labels import LABELS
 from sentiment.model.scoring import TransformerClassifier
