@@ -14,6 +14,11 @@ from sentiment.labels import LABELS
 from sentiment.model.scoring import TransformerClassifier
 
 MODEL = "models/classifier"
+# Runs in the browser, so that no answer stands below a review that it is not about.
+CLEAR = """() => {
+  const hidden = { __type__: "update", visible: false };
+  return [hidden, "", hidden, ""];
+}"""
 MEASURED = {
     "test": "the test reviews",
     "challenge": "irony, understatement and backhanded praise (data/challenge), all of which readers get right",
@@ -48,12 +53,19 @@ def build(classifier: TransformerClassifier) -> gradio.Blocks:
             gradio.HTML(elem_id="table"),
         ]
         gradio.Markdown(limits(examples.assign(probability=classifier.probabilities(examples["text"].tolist()))))
+        gradio.on(
+            [button.click, review.submit, review.change], None, None, outputs, js=CLEAR, api_visibility="private", show_progress="hidden",
+        )  # fmt: skip
         respond = partial(answer, classifier, dict(zip(examples["text"], examples["label"], strict=True)))
-        for event in (button.click, review.submit, tries.load_input_event.then):
+        answers = [
             event(
                 respond, review, outputs, api_visibility="private", show_progress="hidden",
                 trigger_mode="always_last",  # what is asked for while an answer is under way is answered next
-            )  # fmt: skip
+            )
+            for event in (button.click, review.submit, tries.load_input_event.then)
+        ]  # fmt: skip
+        # An answer under way is no longer wanted once there is another review, typed, pasted or an example.
+        review.change(None, cancels=answers, api_visibility="private")
     return page
 
 
