@@ -268,6 +268,21 @@ def test_a_run_that_died_while_it_cleaned_up_leaves_nothing_to_resume(tmp_path: 
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_file_does_not_depend_on_the_parts_it_was_kept_in(tmp_path: Path, suffix: str) -> None:
+    scores = [Score(str(number), "POSITIVE" if number % 3 else "NEGATIVE", number / 20_000) for number in range(20_000)]
+    written = []
+    for rows in (20_000, 999, 8192, 12_000):
+        file = ScoreFile(tmp_path / f"{rows}{suffix}", {})
+        for start in range(0, len(scores), rows):
+            part = scores[start : start + rows]
+            file.add(start + len(part), part)
+        file.finish()
+        written.append(file.path.read_bytes())
+    assert len(set(written)) == 1
+    assert read(file.path)["probability"].tolist() == [score.probability for score in scores]
+
+
 def test_a_slow_producer_is_answered_line_by_line(ran: Clone) -> None:
     command = "exec sentiment predict --model models/baseline.npz"
     running = subprocess.Popen(

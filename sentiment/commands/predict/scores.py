@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from sentiment.commands.predict.scorer import Score
 from sentiment.errors import InputError
 
 SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("probability", pa.float64())])
+_ROW_GROUP = 8192  # rows
 FORMATS = (".csv", ".jsonl", ".parquet")
 
 
@@ -92,8 +93,8 @@ class ScoreFile:
         with atomic.replacing(self.path) as partial:
             if self.path.suffix == ".parquet":
                 with pq.ParquetWriter(partial, SCHEMA) as file:
-                    for part in self._chain:
-                        file.write_table(pq.read_table(part))
+                    for group in _row_groups(pq.read_table(part) for part in self._chain):
+                        file.write_table(group)
             else:
                 with partial.open("wb") as file:
                     file.write(header(self.path.suffix).encode())
@@ -102,6 +103,18 @@ class ScoreFile:
                             shutil.copyfileobj(rows, file)
         (self.parts / "run.json").unlink()  # first: parts without it are never resumed, nor is a half of them
         shutil.rmtree(self.parts, ignore_errors=True)
+
+
+def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of all tables in tables of _ROW_GROUP rows, so that a file does not depend on what its parts were."""
+    waiting = SCHEMA.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while len(waiting) >= _ROW_GROUP:
+            yield waiting.slice(0, _ROW_GROUP).combine_chunks()
+            waiting = waiting.slice(_ROW_GROUP)
+    if len(waiting):
+        yield waiting.combine_chunks()
 
 
 def check_output(path: Path, input: str) -> None:
