@@ -1,5 +1,9 @@
 """Fine-tunes the pretrained model that params.yaml names on data/prepared/ into models/classifier/."""
 
+import hashlib
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +13,7 @@ from sentiment.model.classifier import save_transformer
 from sentiment.params import TrainParams
 from sentiment.training import history, session, soft_labels
 
+LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")  # whose versions decide what a training comes to
 PREPARED = {name: Path(f"data/prepared/{name}.parquet") for name in ("train", "validation", "unlabelled")}
 
 
@@ -30,11 +35,18 @@ def main() -> None:
             predictions = validation[["id", "label"]].assign(probability=trained.validation)
             predictions.to_parquet(target / "predictions.parquet", index=False)
         metrics = history.summarise(trained.trainer.state)
-        details = metrics | trained.tokens | {"soft_labels": len(train) - len(rows["train"])}
+        versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
+        details = metrics | trained.tokens | {"soft_labels": len(train) - len(rows["train"]), "versions": versions}
         atomic.write_json("metrics/train.json", {"loss": metrics["train_loss"], "details": [details]})
         kept = {name: metrics[f"validation_{name}"] for name in ("accuracy", "loss")}
         atomic.write_json("metrics/validation.json", kept)
-        speed = {"seconds": trained.seconds, "reviews_per_second": trained.reviews_per_second}
+        # `of` tells which training took so long: this file is not versioned, and may be left from another one.
+        speed = {
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "of": hashlib.md5(Path("metrics/train.json").read_bytes(), usedforsecurity=False).hexdigest(),
+            "seconds": trained.seconds,
+            "reviews_per_second": trained.reviews_per_second,
+        }
         atomic.write_json("metrics/speed/train.json", speed)
         print(
             f"models/classifier/: validation accuracy {metrics['validation_accuracy']:.4f} "

@@ -27,6 +27,7 @@ class Reader:
         only: columns to read of a Parquet file, those of them that it has; None: all.
         layout: how the files are written, where they do not show it themselves.
         name: how errors show a path.
+        called: how errors call the lines.
 
     Attributes:
         paths: the files; none where lines are read.
@@ -45,6 +46,7 @@ class Reader:
         only: Collection[str] | None = None,
         layout: Layout = _NO_LAYOUT,
         name: Callable[[Path], str] = str,
+        called: str = "standard input",
     ):
         self.paths = [] if path is None else expand(path)
         formats = {ending(file)[0] for file in self.paths}
@@ -53,7 +55,7 @@ class Reader:
                 raise InputError(f"{name(path)}: `{key}` is for {', '.join(sorted(_FORMATS_OF[key]))} files")
         self._tables: list[Table]
         if path is None:
-            self._tables = [Lines(lines, "standard input")]
+            self._tables = [Lines(lines, called)]
         elif formats == {".txt"}:
             self._tables = [Texts(self.paths, name(path), path, layout)]
         elif formats == {".parquet"}:

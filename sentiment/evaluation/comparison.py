@@ -13,6 +13,7 @@ from sentiment.evaluation.mistakes import in_short
 from sentiment.evaluation.report import group_of
 from sentiment.evaluation.run import PREPARED, Run
 from sentiment.evaluation.seeds import seed_difference
+from sentiment.labels import LABELS
 from sentiment.params import Params
 
 LOWER_IS_BETTER = {"loss"}
@@ -47,7 +48,7 @@ def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
     flipped = ((before >= 0.5) != (after >= 0.5)).nonzero()[0]
     largest = flipped[np.argsort(-np.abs(after - before)[flipped], kind="stable")][:_FLIPS]
     flips = [
-        {"id": reviews["id"][row], "now": "right" if (after[row] >= 0.5) == truth[row] else "wrong",
+        {"id": reviews["id"][row], "label": LABELS[truth[row]], "now": "right" if (after[row] >= 0.5) == truth[row] else "wrong",
          "text": in_short(reviews["text"][row], 120)} for row in largest
     ]  # fmt: skip
     return {

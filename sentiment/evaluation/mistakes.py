@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from sentiment.evaluation.report import four_digits
 from sentiment.labels import LABELS
 
 _MOST = 20
@@ -14,7 +15,7 @@ def worst_mistakes(scored: pd.DataFrame) -> pd.DataFrame:
         scored: reviews with `id`, `text`, `label` (index) and `probability` (of POSITIVE).
 
     Returns:
-        At most 20 rows: `id`, `label` (name), `probability`, and `text` in short.
+        At most 20 rows: `id`, `label` (name of the true one), `probability`, and `text` in short.
     """
     wrong = scored[(scored["probability"] >= 0.5) != scored["label"]]
     error = (wrong["probability"] - wrong["label"]).abs()
@@ -25,10 +26,10 @@ def worst_mistakes(scored: pd.DataFrame) -> pd.DataFrame:
 
 def as_markdown(mistakes: pd.DataFrame) -> str:
     """The table that `worst_mistakes` gives, in Markdown."""
-    lines = ["| id | label | probability of POSITIVE | review |", "|---|---|---|---|"]
+    lines = ["| id | true label | probability of POSITIVE | review |", "|---|---|---|---|"]
     for row in mistakes.itertuples():
         text = str(row.text).replace("|", "\\|")
-        lines.append(f"| {row.id} | {row.label} | {row.probability:.3f} | {text} |")
+        lines.append(f"| {row.id} | {row.label} | {four_digits(row.probability)} | {text} |")
     return "\n".join(lines) + "\n"
 
 

@@ -52,3 +52,10 @@ def group_of(reviews: pd.DataFrame) -> np.ndarray | None:
 def with_interval(metrics: dict[str, Any], name: str = "accuracy") -> str:
     """A metric of a metrics JSON with its 95 % interval, as text."""
     return f"{metrics[name]:.4f} ({metrics[f'{name}_low']:.4f} to {metrics[f'{name}_high']:.4f})"
+
+
+def four_digits(probability: float) -> str:
+    """A probability with four digits, never rounded to certainty."""
+    if probability < 5e-5:
+        return "below 0.0001"
+    return f"{probability:.4f}" if probability < 1 - 5e-5 else "above 0.9999"

@@ -33,6 +33,8 @@ class BaselineClassifier:
         regression: fitted on TF-IDF features.
     """
 
+    independent = True
+
     def __init__(self, tfidf: TfidfTransformer, regression: LogisticRegression):
         self.tfidf, self.regression = tfidf, regression
 

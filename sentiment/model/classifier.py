@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class Classifier(Protocol):
-    """Gives reviews their probability of POSITIVE."""
+    """Gives reviews their probability of POSITIVE.
+
+    Attributes:
+        independent: whether a score depends on its own text alone, not on the reviews scored in the same call.
+    """
+
+    independent: bool
 
     def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
         """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).

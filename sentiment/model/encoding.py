@@ -30,7 +30,7 @@ class Encoder:
         truncation: the part of a longer review that is kept.
 
     Attributes:
-        tokens: tokens of all reviews encoded so far, with those that were left out and without special tokens.
+        tokens: tokens of all reviews encoded since the last `forget`, with those that were left out and without special tokens.
         unknown: those of them that the vocabulary does not have.
 
     Raises:
@@ -107,9 +107,13 @@ class Encoder:
         encoded = [[*self._before, *self._cut(ids), *self._after] for ids in reviews]
         return encoded, sum(len(ids) > self.room for ids in reviews)
 
+    def forget(self) -> None:
+        """Count tokens, and those that are unknown, from now on."""
+        self.tokens = self.unknown = 0
+
     @property
     def unknown_share(self) -> float:
-        """Share of the tokens encoded so far that the vocabulary does not have."""
+        """Share of the counted tokens that the vocabulary does not have."""
         return self.unknown / max(self.tokens, 1)
 
     def warning(self) -> str | None:

@@ -25,6 +25,8 @@ class OnnxClassifier:
         InputError: the extra `onnx` is not installed.
     """
 
+    independent = True
+
     def __init__(self, folder: str | Path):
         with extra("onnx"):
             import onnxruntime

@@ -42,7 +42,7 @@ class TransformerClassifier:
         self.model = model.eval().to(self._device)
         self.encoder = encoder
         self._bf16 = uses_bf16(precision)
-        self._on_cpu = self._device.type == "cpu"
+        self._on_cpu = self.independent = self._device.type == "cpu"
         # Whether batches may be padded, which the architecture decides.
         self._pads = not self._on_cpu and padding_changes_logits(self.model, encoder) < HARMLESS
         if self._bf16 and not trained:

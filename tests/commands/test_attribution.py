@@ -10,7 +10,7 @@ from scipy.special import logit
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification
 
-from sentiment.commands.demo.attribution import attribute
+from sentiment.commands.demo import attribution
 from sentiment.model import pretrained
 from sentiment.model.classifier import load_transformer
 from sentiment.model.encoding import Encoder
@@ -58,6 +58,19 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
             loss.backward()
             optimizer.step()
     return TransformerClassifier(model, encoder)
+
+
+def attribute(classifier: TransformerClassifier, text: str, **options: int) -> pd.DataFrame:
+    """The table of the words, after reports of how much is done that grow from 0 to below 1."""
+    parts, reports = attribution.attribute(classifier, text, **options), []
+    while True:
+        try:
+            reports.append(next(parts))
+        except StopIteration as end:
+            assert reports == sorted({0.0, *reports})
+            assert reports[-1] < 1
+            words: pd.DataFrame = end.value
+            return words
 
 
 def without(text: str, words: pd.DataFrame) -> str:

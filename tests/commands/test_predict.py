@@ -11,15 +11,16 @@ import subprocess
 import sys
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from sentiment.cli import main
-from sentiment.commands import predict
 from sentiment.commands.predict.scorer import Score
 from sentiment.commands.predict.scores import ScoreFile
+from sentiment.commands.predict.steps import FIRST, MOST, Pace, Stream, steps
 from sentiment.data.reader import Reader
 from tests.conftest import Clone
 from tests.helpers.terminal import Terminal
@@ -46,6 +47,12 @@ def call(ran: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         return str(ended.value.code)
 
     return call
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What a call that failed had printed."""
+    return lambda: capsys.readouterr().out
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -94,10 +101,20 @@ def test_every_input_comes_to_the_same(call, tmp_path: Path) -> None:  # type: i
     assert pd.DataFrame(rows).equals(pd.read_csv(io.StringIO(given), dtype={"id": str}))
 
 
-def test_lines_go_to_a_file_whole_or_not_at_all(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    scores = tmp_path / "scores.csv"
-    assert "row 2: the text is empty" in call("--window", 1, "--output", scores, stdin=b"good\n\n", fails=True)
+def test_lines_go_to_a_file_whole_or_are_kept_beside_it(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    scores, parts = tmp_path / "scores.csv", tmp_path / "scores.csv.parts"
+    line = call("--output", scores, stdin=b"good\n\n", fails=True)
+    assert "row 2: the text is empty" in line
+    assert line.endswith(f"; 1 rows are kept in {parts}/, in files without a header")
     assert not scores.exists()
+    (part,) = parts.glob("*.csv")
+    assert part.read_text() == call("good").splitlines(keepends=True)[1]
+    for retry in ([], ["--input", write(tmp_path, ".csv", pd.DataFrame({"text": TEXTS})), "--resume"]):
+        refused = call("--output", scores, *retry, stdin=b"other\n", fails=True)
+        assert "holds an unfinished run on standard input, which this one cannot resume" in refused
+    assert part.exists()
+    shutil.rmtree(parts)
+    (tmp_path / "reviews.csv").unlink()
     call("--output", scores, stdin=b"")
     assert scores.read_text() == "id,label,probability\n"
     call("--output", scores, stdin=b"good\nbad\n")
@@ -151,7 +168,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_row_with_a_fault_is_named_and_skipped_or_ends_it(  # type: ignore[no-untyped-def]
-    call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+    call, printed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     content, faults = FAULTS[kind]
     (tmp_path / f"reviews{kind}").write_bytes(content)
@@ -160,6 +177,7 @@ def test_a_row_with_a_fault_is_named_and_skipped_or_ends_it(  # type: ignore[no-
     line = call(*source, stdin=content, fails=True)
     assert f": row {first}: " in line
     assert what in line
+    assert len(printed().splitlines()) == first  # the header, and the rows before the fault
     errs = io.StringIO()
     monkeypatch.setattr(sys, "stderr", errs)
     assert len(call(*source, "--on-error", "skip", stdin=content).splitlines()) == 3
@@ -203,6 +221,14 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         (["text", "--ray"], "--ray needs --input and --output"),
         (["text", "--output", "scores.xlsx"], "scores.xlsx: unknown format '.xlsx'; allowed: .csv, .jsonl, .parquet"),
         (["--input", "metrics/predictions/test.parquet"], "no column 'text'; it has: id, label, probability"),
+        ([""], "the arguments: row 1: the text is empty"),
+        (["good", " <br /> "], "the arguments: row 2: the text is empty"),
+        (["data"], "data is a file or a folder: --input data"),
+        (["text", "--output", "/dev/null"], "--output /dev/null: is no regular file; without --output"),
+        (["text", "--output", "data"], "--output data: is a folder"),
+        (["--input", "data/sample", "--output", "data/sample/s.csv"], "is in the folder that --input reads"),
+        (["--input", "data/sample/*.csv", "--output", "data/sample/s.csv"], "matches the pattern that --input reads"),
+        (["--input", "data/sample/reviews.csv", "--output", "data/sample/reviews.csv"], "--output is --input"),
     ],
 )
 def test_what_cannot_be_is_one_line(call, arguments: list[str], line: str) -> None:  # type: ignore[no-untyped-def]
@@ -213,7 +239,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path
     arguments = ["--input", "data/prepared/test.parquet", "--window", 1, "--output"]
     scores, parts = tmp_path / "scores.csv", tmp_path / "scores.csv.parts"
     command = f"sentiment predict {' '.join(map(str, arguments))} {scores} --resume"
-    for number, how in enumerate([signal.SIGINT, signal.SIGKILL], start=1):
+    for number, how in enumerate([signal.SIGINT, signal.SIGTERM, signal.SIGKILL], start=1):
         running = ran.start(command)
         while len(list(parts.glob("*.csv"))) < 3 * number:
             assert running.poll() is None
@@ -221,7 +247,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path
         os.killpg(running.pid, how)
         output = running.communicate()[0]
         assert not scores.exists()
-        if how == signal.SIGINT:
+        if how != signal.SIGKILL:
             assert "rows are kept, and the same command with --resume goes on" in output
             assert output.count("\n") == 1
     kept = {path: path.stat().st_mtime_ns for path in parts.glob("*.csv")}
@@ -235,6 +261,100 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path
     call(*arguments, tmp_path / "whole.csv")
     assert scores.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not parts.exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_run_that_died_while_it_cleaned_up_leaves_nothing_to_resume(tmp_path: Path, suffix: str) -> None:
+    path, run = tmp_path / f"scores{suffix}", {"model": "1"}
+    first = ScoreFile(path, run)
+    for last in (3, 5):
+        first.add(last, [Score(str(last), "POSITIVE", 0.5)])
+    resumed = ScoreFile(path, run, resume=True)
+    assert resumed.scored == 5
+    resumed.add(9, [Score("9", "NEGATIVE", 0.25)])
+    (first.parts / "run.json").unlink()  # as finish does before it removes the parts
+    again = ScoreFile(path, run, resume=True)
+    assert again.scored == 0
+    again.add(9, [Score("1", "POSITIVE", 0.5)])
+    again.finish()
+    assert read(path)["id"].astype(str).tolist() == ["1"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_file_does_not_depend_on_the_parts_it_was_kept_in(tmp_path: Path, suffix: str) -> None:
+    scores = [Score(str(number), "POSITIVE" if number % 3 else "NEGATIVE", number / 20_000) for number in range(20_000)]
+    written = []
+    for rows in (20_000, 999, 8192, 12_000):
+        file = ScoreFile(tmp_path / f"{rows}{suffix}", {})
+        for start in range(0, len(scores), rows):
+            part = scores[start : start + rows]
+            file.add(start + len(part), part)
+        file.finish()
+        written.append(file.path.read_bytes())
+    assert len(set(written)) == 1
+    assert read(file.path)["probability"].tolist() == [score.probability for score in scores]
+
+
+def test_a_slow_producer_is_answered_line_by_line(ran: Clone) -> None:
+    command = "exec sentiment predict --model models/baseline.npz"
+    running = subprocess.Popen(
+        command, shell=True, cwd=ran.folder, env=ran.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert running.stdin
+    assert running.stdout
+    assert running.stdout.readline() == b"id,label,probability\n"
+    for number, text in enumerate([b"good\n", b"bad\r\n", "na\u00efve\n".encode()], start=1):
+        running.stdin.write(text[:2])  # a line whose end has not arrived is none yet
+        running.stdin.flush()
+        running.stdin.write(text[2:])
+        running.stdin.flush()
+        assert running.stdout.readline().startswith(f"{number},".encode())  # else it hangs here
+    rest, _ = running.communicate(b"the last, without a line feed")
+    assert [line[:2] for line in rest.splitlines()] == [b"4,"]
+    assert running.returncode == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"a", b"a\n", b"\n\na", b"\xef\xbb\xbfa\nb", b"x" * 200_000 + b"\ny\n"])
+def test_a_stream_has_the_lines_of_the_file(content: bytes) -> None:
+    stream = Stream(io.BytesIO(content))
+    assert list(stream) == content.removeprefix(b"\xef\xbb\xbf").splitlines()
+    assert stream.ready()  # for the end
+
+
+def test_steps_take_about_as_long_whatever_the_speed() -> None:
+    pace = Pace()
+    for seconds_a_row, rows in ((1e-4, MOST), (0.5, 4), (10, 1), (0.01, 200)):
+        for _ in range(10):
+            pace.took(pace.rows, pace.rows * seconds_a_row)
+        assert pace.rows == rows
+    pace = Pace()
+    pace.took(FIRST, 1e-9)
+    assert pace.rows == 4 * FIRST
+    fixed = Pace(3)
+    fixed.took(3, 1e-9)
+    assert fixed.rows == 3
+
+
+def test_a_file_that_is_cut_off_costs_none_of_the_rows_before(call, printed, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    rows = "".join(f"{number},a film about {number * number}\n" for number in range(5000))
+    (tmp_path / "reviews.csv.gz").write_bytes(gzip.compress(f"id,text\n{rows}".encode())[:-2000])
+    source = ["--model", "models/baseline.npz", "--input", tmp_path / "reviews.csv.gz"]
+    assert "damaged, cut off" in call(*source, fails=True)
+    scored = printed().splitlines()
+    assert len(scored) > 100
+    line = call(*source, "--output", tmp_path / "scores.csv", fails=True)
+    assert line.endswith(f"; {len(scored) - 1:,} rows are kept, and the same command with --resume goes on")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_and_a_closed_output_are_one_line(ran: Clone) -> None:
+    command = "sentiment predict --model models/baseline.npz good"
+    full = "error: standard output: No space left on device\n"
+    assert ran.run(f"{command} 2>&1 > /dev/full", fails=True) == full
+    assert ran.run(f"{command} 2>&1 >&-", fails=True) == "error: standard output is closed; give --output\n"
+    closed = "error: standard input is closed; give texts or --input\n"
+    assert ran.run(f"{command.removesuffix(' good')} <&-", fails=True) == closed
 
 
 def test_a_terminal_shows_progress_and_head_may_go(ran: Clone, tmp_path: Path) -> None:
@@ -261,9 +381,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
         tracemalloc.start()
         scored = tmp_path / f"scores{kind.removesuffix('.gz')}"
         file = ScoreFile(scored, {})
-        for block in predict.blocks(Reader(path), 8192, 0):
-            scores = [Score(str(row.number), "POSITIVE", 0.5) for row in block]
-            file.add(block[-1].number, scores)
+        for step in steps(Reader(path), Pace(MOST), lambda: True):
+            file.add(step[-1].number, [Score(str(row.number), "POSITIVE", 0.5) for row in step])
         file.finish()
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

@@ -1,6 +1,9 @@
 """The report, as Chromium shows it without a network."""
 
+import json
 import re
+from datetime import datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from sentiment.commands import report
 from sentiment.commands.report import plots
 from sentiment.errors import InputError
+from sentiment.evaluation.run import Run, provenance
 from sentiment.schema import read_yaml
 from tests.conftest import ROOT, Clone, copy_into
 
@@ -97,10 +101,58 @@ def test_hostile_reviews_are_shown_as_text(reported: Clone, browser: "Browser") 
     assert page.locator("script, img, iframe, link, object, [src], [onload], [onerror]").count() == 0
 
 
-@pytest.mark.parametrize("width", [320, 375, 768])
-def test_nothing_sticks_out_of_a_narrow_window(reported: Clone, browser: "Browser", width: int) -> None:
+# Headings on more lines than they have words, or parts of words.
+BROKEN = """() => [...document.querySelectorAll("th, h1, h2, h3, dt, figcaption b")].filter(heading => {
+  const range = document.createRange();
+  range.selectNodeContents(heading);
+  const lines = new Set([...range.getClientRects()].map(line => Math.round(line.bottom))).size;
+  return lines > 1 + heading.innerText.trim().split(/[\\s-]+/).length;
+}).map(heading => heading.innerText)"""
+
+
+@pytest.mark.parametrize("width", [320, 375, 400, 768])
+def test_nothing_sticks_out_of_a_narrow_window_or_breaks_by_letters(
+    reported: Clone, browser: "Browser", width: int
+) -> None:
     page = opened(browser, reported, width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(BROKEN) == []
+    # Parameters that differ are headings of the ranking.
+    head = "<th scope=col><code>warmup_ratio</code></th>" * 12
+    page.locator("table.wide thead tr").first.evaluate(f"row => row.innerHTML += {head!r}")
+    assert page.evaluate(BROKEN) == []
+
+
+def test_lists_of_definitions_hold_terms_and_definitions_alone(reported: Clone, browser: "Browser") -> None:
+    page = opened(browser, reported)
+    assert page.locator("dl > div > dd").count() > 20
+    assert page.locator("dl > :not(div), dl > div > :not(dt, dd)").count() == 0
+
+
+def test_the_report_says_when_and_with_what_the_run_was_made(ran: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ran.folder)
+    speed = json.loads(Path("metrics/speed/train.json").read_text())
+    facts = report.record(Run())
+    assert facts["trained"] == speed["finished"].replace("T", " ").replace("+00:00", " UTC")
+    assert facts["duration of the training"] == f"{timedelta(seconds=round(speed['seconds']))} (h:mm:ss)"
+    assert f"torch {version('torch')}, transformers {version('transformers')}" in facts["versions"]
+    size = sum(file.stat().st_size for file in Path("models/classifier").iterdir())
+    assert facts["size of the model"] == f"{size / 1e6:,.1f} MB"
+    assert provenance()["committed"] == datetime.fromisoformat(ran.run("git log -1 --format=%cI").strip()).isoformat(
+        " ", "minutes"
+    )
+    # In a clone, what was not versioned is not there, or is of another run.
+    committed = Run("HEAD")
+    assert report.record(committed) == facts | dict.fromkeys(["trained", "duration of the training"], "not recorded")
+
+
+@pytest.mark.parametrize(
+    ("share", "shown"),
+    [(0, "0 %"), (1, "100 %"), (0.9971, "above 99 %"), (0.994, "99 %"), (0.001, "below 1 %"), (0.5, "50 %")],
+)
+def test_a_share_is_never_rounded_to_none_or_all(share: float, shown: str) -> None:
+    assert report.percent(share) == shown
+    assert report.percent(0.9971, 1) == "99.7 %"
 
 
 def test_what_cannot_be_compared_and_what_is_not_up_to_date_is_said(reported: Clone, browser: "Browser") -> None:
@@ -132,8 +184,17 @@ def test_a_second_run_is_compared_with_the_first(
         section = page.locator("#comparison ~ p").first.inner_text()
         assert section.startswith(f"Against {first}, on 100 test reviews of 20 groups: worse.")
         assert page.get_by_text("now wrong").count() == 6
+        assert page.get_by_role("heading", name=f"Compared with {first}", exact=True).count() == 1
+        assert page.locator("p.challenge").inner_text().startswith("On 30 challenge reviews: within noise.")
+        assert "on the challenge set: within noise, accuracy +0.0000" in page.locator("header").inner_text()
+        for mistake in page.locator("ol.reviews li").all():
+            true, said = re.findall("NEGATIVE|POSITIVE", mistake.locator(".soft").inner_text())[:2]
+            assert mistake.locator(".soft").inner_text().startswith(f"true label {true}, the model says {said}: ")
+            assert true != said
     report.main(against="HEAD")
-    assert "Against HEAD: within noise" in opened(browser, copy).locator("header").inner_text()
+    page = opened(browser, copy)
+    assert "Against HEAD: within noise" in page.locator("header").inner_text()
+    assert page.get_by_role("heading", name="Compared with HEAD", exact=True).count() == 1
 
 
 def test_what_is_missing_or_damaged_is_one_line_and_the_last_report_stays(

@@ -1,8 +1,10 @@
 """The answer to a review: its label and probability, its words highlighted, and a table of the strongest ones."""
 
 import re
+import threading
 import time
 from collections.abc import Iterator, Mapping
+from html import escape
 from itertools import groupby
 from typing import Any
 
@@ -12,12 +14,14 @@ import pandas as pd
 from sentiment.commands.demo.attribution import attribute
 from sentiment.data.text import MOST_CHARACTERS, normalise
 from sentiment.evaluation.mistakes import in_short
+from sentiment.evaluation.report import four_digits
 from sentiment.labels import LABELS
 from sentiment.model.scoring import TransformerClassifier
 
 MARKED = 20  # words of the review
 WEAKEST = 0.01  # log-odds; a word with less is not marked
 LISTED = 5  # words at each end of the table
+_SCORING = threading.Lock()  # an answer that the page no longer waits for may still be computing
 # Control characters, and those that turn the direction of what follows.
 _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
@@ -25,7 +29,7 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 def answer(
     classifier: TransformerClassifier, meant: Mapping[str, str], text: str
 ) -> Iterator[tuple[gradio.Label, str, gradio.HighlightedText, str]]:
-    """The label, the verdict (HTML), the review and its table (HTML): first without the last two, then all.
+    """The label, the verdict (HTML), the review and its table (HTML): first none, then the first two, then all.
 
     Args:
         classifier: what scores the review.
@@ -42,12 +46,24 @@ def answer(
     if not text:
         yield no_label, "<p>There is no text yet: type or paste a review.</p>", no_review, ""
         return
-    started = time.perf_counter()
-    probability = float(classifier.probabilities([text])[0])
-    label = gradio.Label({LABELS[1]: probability, LABELS[0]: 1 - probability}, visible=True)
-    reason = verdict(probability, meant.get(text))
-    yield label, reason, no_review, "<p>Leaving out its words, one by one …</p>"
-    words = attribute(classifier, text)
+    yield no_label, "<p>Reading the review …</p>", no_review, ""
+    with _SCORING:
+        started = time.perf_counter()
+        classifier.encoder.forget()
+        probability = float(classifier.probabilities([text])[0])
+        warning = classifier.warning()
+    # Without its probabilities: Gradio shows them in whole percents, 0.9971 as 100 %.
+    label = gradio.Label(LABELS[probability >= 0.5], visible=True)
+    reason = verdict(probability, meant.get(text)) + (f"<p>{escape(warning)}</p>" if warning else "")
+    parts = attribute(classifier, text)
+    while True:
+        with _SCORING:
+            try:
+                done = next(parts)
+            except StopIteration as end:
+                words = end.value
+                break
+        yield label, reason, no_review, f"<p>Leaving out its words, one by one … {done:.0%}</p>"
     if words["effect"].isna().all():
         yield label, reason, no_review, "<p>It has no word that the model can read.</p>"
     else:
@@ -99,13 +115,6 @@ def explained(words: pd.DataFrame, probability: float, seconds: float) -> str:
         f"{four_digits(probability)}, when the review is scored again without that one word. Where two words say the same, "
         "leaving out either changes little: the figures need not add up.</p>"
     )
-
-
-def four_digits(probability: float) -> str:
-    """A probability with four digits, never rounded to certainty."""
-    if probability < 5e-5:
-        return "below 0.0001"
-    return f"{probability:.4f}" if probability < 1 - 5e-5 else "above 0.9999"
 
 
 def signed(effect: float) -> str:

@@ -6,8 +6,9 @@ among which nearly all of the ten strongest were (64 of 224 words on IMDb: 92 %,
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
 from scipy.special import logit
@@ -15,11 +16,16 @@ from scipy.special import logit
 from sentiment.model.scoring import TransformerClassifier
 
 TOKENS = 2**15  # scored again at most, which bounds the time: some four seconds of MiniLM on two cores
+_STEP = 2**11  # tokens to score between two reports of how much is done
 _WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]+")  # or a run of punctuation, or emoji
 
 
-def attribute(classifier: TransformerClassifier, text: str, budget: int = TOKENS) -> pd.DataFrame:
+def attribute(
+    classifier: TransformerClassifier, text: str, budget: int = TOKENS
+) -> Generator[float, None, pd.DataFrame]:
     """How much each word of a normalised review adds to the log-odds of POSITIVE.
+
+    Yields the share of the work that is done, now and then, so that a caller can show it, or stop.
 
     Args:
         classifier: what scores the review.
@@ -41,7 +47,13 @@ def attribute(classifier: TransformerClassifier, text: str, budget: int = TOKENS
         steepness = pd.Series(_steepness(classifier, ids)).groupby(rows).sum()
         tried = steepness.nlargest(budget // len(ids)).index.astype(int).tolist()
     variants = [[token for token, row in zip(ids, rows, strict=True) if row != word] for word in tried]
-    probabilities = classifier.probabilities_of_ids([ids, *variants])
+    reviews = [ids, *variants]
+    rows_a_step = max(1, _STEP // max(len(ids), 1))
+    scored = []
+    for start in range(0, len(reviews), rows_a_step):
+        yield start / len(reviews)
+        scored.append(classifier.probabilities_of_ids(reviews[start : start + rows_a_step]))
+    probabilities = np.concatenate(scored)
     words["without"] = pd.Series(probabilities[1:], tried)
     words["effect"] = logit(probabilities[0]) - logit(words["without"])
     return words

@@ -6,14 +6,29 @@ from pathlib import Path
 import gradio
 import pandas as pd
 
-from sentiment.commands.demo.answer import answer, four_digits
+from sentiment.commands.demo.answer import answer
 from sentiment.errors import InputError
-from sentiment.evaluation.report import with_interval
+from sentiment.evaluation.report import four_digits, with_interval
 from sentiment.evaluation.run import Run
 from sentiment.labels import LABELS
 from sentiment.model.scoring import TransformerClassifier
 
 MODEL = "models/classifier"
+# All in the browser, so that no answer stands below a review that it is not about. First, a live region, which tells
+# screen readers of an answer (none of Gradio's other components can be one). It triggers `input` when the review is typed,
+# pasted, or about to be replaced by an example; Gradio's own `input` event is not triggered by pasting.
+STATUS = """
+element.setAttribute('role', 'status');
+element.setAttribute('aria-label', 'Answer');
+const changes = { input: '#review', click: '#examples button' };
+for (const [type, place] of Object.entries(changes)) {
+  document.addEventListener(type, event => { if (event.target.closest(place)) trigger('input'); }, true);
+}
+"""
+CLEAR = """() => {
+  const hidden = { __type__: "update", visible: false };
+  return [hidden, "", hidden, ""];
+}"""
 MEASURED = {
     "test": "the test reviews",
     "challenge": "irony, understatement and backhanded praise (data/challenge), all of which readers get right",
@@ -29,17 +44,16 @@ def build(classifier: TransformerClassifier) -> gradio.Blocks:
             f"# Is this film review positive?\n{MODEL}, fine-tuned from {classifier.model.config.base_model}. "
             "It runs on this machine, and nothing you type is kept. Type or paste a review in English."
         )
-        review = gradio.Textbox(label="Review", lines=5, max_lines=15)
+        review = gradio.Textbox(label="Review", lines=5, max_lines=15, elem_id="review")
         button = gradio.Button("Classify (Shift+Enter)", variant="primary")
         tries = gradio.Examples(
             examples[["text"]].values.tolist(), review, label="Or try one of these; the last six are hard",
-            example_labels=examples["name"].tolist(), api_visibility="private",
+            example_labels=examples["name"].tolist(), api_visibility="private", elem_id="examples",
         )  # fmt: skip
-        # A live region, which tells screen readers of an answer; none of Gradio's other components can be one.
-        announced = "element.setAttribute('role', 'status'); element.setAttribute('aria-label', 'Answer')"
+        status = gradio.HTML(js_on_load=STATUS, render=False)
         outputs = [
             gradio.Label(label="Answer", visible=False),
-            gradio.HTML(js_on_load=announced),
+            status.render(),
             gradio.HighlightedText(
                 label="The words it rests on, and the log-odds of POSITIVE that each adds",
                 elem_id="words",
@@ -48,12 +62,19 @@ def build(classifier: TransformerClassifier) -> gradio.Blocks:
             gradio.HTML(elem_id="table"),
         ]
         gradio.Markdown(limits(examples.assign(probability=classifier.probabilities(examples["text"].tolist()))))
+        gradio.on(
+            [button.click, review.submit, status.input], None, None, outputs, js=CLEAR, api_visibility="private", show_progress="hidden",
+        )  # fmt: skip
         respond = partial(answer, classifier, dict(zip(examples["text"], examples["label"], strict=True)))
-        for event in (button.click, review.submit, tries.load_input_event.then):
+        answers = [
             event(
                 respond, review, outputs, api_visibility="private", show_progress="hidden",
                 trigger_mode="always_last",  # what is asked for while an answer is under way is answered next
-            )  # fmt: skip
+            )
+            for event in (button.click, review.submit, tries.load_input_event.then)
+        ]  # fmt: skip
+        for given in answers:  # one by one: in a list, the second would wait until the server has ended the first
+            status.input(None, cancels=given, api_visibility="private")
     return page
 
 

@@ -12,6 +12,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 ADDRESS = "127.0.0.1"
 CSS = """
 .gradio-container { max-width: 56rem !important; margin: auto; }
+[data-testid=status-tracker] { display: none !important; } /* which calls an answer that nobody wants any more an error */
 #words .textfield, #table td { unicode-bidi: plaintext; overflow-wrap: anywhere; word-break: normal; }
 #words .label { font-size: 0.8rem; text-transform: none; }
 #table :is(table, tr, th, td) { padding: 0.2rem 0.8rem; border-color: var(--border-color-primary); }

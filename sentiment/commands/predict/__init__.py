@@ -2,22 +2,23 @@
 
 import hashlib
 import os
+import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from sentiment import project
-from sentiment.commands.predict.scorer import BLOCK, Scorer
-from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_format, header, lines
+from sentiment.commands.predict.scorer import Scorer
+from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_output, header, lines
+from sentiment.commands.predict.steps import FIXED, MOST, Pace, Stream, steps
 from sentiment.data.files import check_encoding
 from sentiment.data.formats import Layout
 from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
-from sentiment.data.row import Row
 from sentiment.data.text import column_name
 from sentiment.errors import InputError
 from sentiment.model.classifier import check_exists
@@ -42,7 +43,7 @@ def main(  # an option a line
     on_error: Annotated[Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")] = "stop",
     resume: Annotated[bool, typer.Option("--resume", help="go on with what an interrupted run has kept of --output")] = False,
     model: Annotated[Path, typer.Option(parser=project.typed_path, metavar="PATH", help="models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one")] = Path("models/classifier"),
-    window: Annotated[int | None, typer.Option(metavar="ROWS", min=1, help="rows read, scored and written at a time; on a terminal 1")] = None,
+    window: Annotated[int | None, typer.Option(metavar="ROWS", min=1, help="rows read, scored and written at a time (as many as take two seconds)")] = None,
     ray: Annotated[bool, typer.Option("--ray", help="score Parquet files, local or s3://, into a new folder, on every core or a Ray cluster")] = False,
     workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="with --ray: processes that score (the cores, or GPUs, there are)")] = None,
 ) -> None:
@@ -62,29 +63,44 @@ def main(  # an option a line
 
         check_exists(model)
         settings = {"model": str(model.resolve()), "precision": precision, "text": column, "id": id or "id"}
-        score_on_ray(input, output, settings | {"where": input, "skip": on_error == "skip"}, workers, window or BLOCK)
+        where = settings | {"where": input, "skip": on_error == "skip"}
+        score_on_ray(input, output, where, workers, window or MOST)
         return
-    if not texts and not input and sys.stdin.isatty():
-        print("a review a line; Ctrl-D ends", file=sys.stderr)
-        window = window or 1
-    given = [each.encode("utf-8", "surrogateescape") for each in texts] or sys.stdin.buffer
-    reader = Reader(Path(input) if input else None, given, [*column, id or "id"], layout)
+    given, called, ready = standard_input(texts, input)
+    reader = Reader(Path(input) if input else None, given, [*column, id or "id"], layout, called=called)
     if input:
         reader.require(*column, *([id] if id else []))
     else:
         column, id = ["text"], None  # of a line there is nothing else
     scorer = Scorer(model, precision, column, id, on_error == "skip")
-    window = window or BLOCK
+    pace = Pace(window or (None if scorer.independent else FIXED))
     file = None
     if output:
         run: dict[str, object] = {"text": column, "id": id, **layout._asdict()}
         run |= {"precision": precision}
         file = ScoreFile(Path(output), run | fingerprint(input, reader.paths, model) if input else None, resume)
-    score_blocks(reader, scorer, window, file, f".{format}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which keeps what Ctrl-C keeps
+    score(reader, scorer, pace, ready, file, f".{format}")
     if scorer.skipped:
         print(f"{scorer.skipped:,} of the rows skipped", file=sys.stderr)
     if warning := scorer.warning():
         print(warning, file=sys.stderr)
+
+
+def standard_input(texts: list[str], input: str) -> tuple[Iterable[bytes], str, Callable[[], bool]]:
+    """The lines to score where there is no --input: the texts, or standard input; what errors call them; and `ready`.
+
+    Raises:
+        InputError: standard input is needed, and closed.
+    """
+    if input or texts:
+        return [text.encode("utf-8", "surrogateescape") for text in texts], "the arguments", lambda: True
+    if sys.stdin is None:
+        raise InputError("standard input is closed; give texts or --input")
+    if sys.stdin.isatty():
+        print("a review a line; Ctrl-D ends", file=sys.stderr)
+    stream = Stream(sys.stdin.buffer)
+    return stream, "standard input", stream.ready
 
 
 def check_arguments(
@@ -94,7 +110,7 @@ def check_arguments(
     if texts and input:
         raise InputError("give either texts or --input")
     for text in texts:
-        if len(text) < 200 and Path(project.typed(text)).exists():
+        if text and os.path.exists(project.typed(text)):  # noqa: PTH110 - False for what no path can be
             raise InputError(f"{text} is a file or a folder: --input {text}")
     if resume and not (input and output):
         raise InputError("--resume needs --input and --output")
@@ -115,47 +131,71 @@ def check_arguments(
     if workers and not ray:
         raise InputError("--workers is for --ray")
     if output and not ray:
-        check_format(Path(output))
-    if input and output and not ray and Path(input).resolve() == Path(output).resolve():
-        raise InputError("--output is --input")
+        check_output(Path(output), input)
+    if not output and sys.stdout is None:
+        raise InputError("standard output is closed; give --output")
 
 
-def score_blocks(reader: Reader, scorer: Scorer, block: int, file: ScoreFile | None, format: str) -> None:
-    """Score the rows of a reader, `block` at a time, into a file or standard output, and show the progress.
+def score(
+    reader: Reader, scorer: Scorer, pace: Pace, ready: Callable[[], bool], file: ScoreFile | None, format: str
+) -> None:
+    """Score the rows of a reader, step by step, into a file or standard output, and show the progress.
 
     Raises:
-        InputError: a row has a fault, or Ctrl-C ended it.
+        InputError: a row has a fault, the input is damaged, the disk is full, or Ctrl-C or SIGTERM ended it; what was
+            scored before is kept.
     """
-    if not file:
-        print(header(format), end="")
     shown = file is not None or not sys.stdout.isatty()  # scores on the screen are progress enough
     unit = "B" if reader.counts_bytes else " reviews"
+    scored = file.scored if file else 0
+    rows = (row for row in reader if row.number > scored)
     try:
+        if not file:
+            write([header(format)])
         with Progress("scoring", reader.total, unit, shown) as bar:
-            for rows in blocks(reader, block, file.scored if file else 0):
-                each = (reader.position() - bar.n) / len(rows)
-                scores = scorer(rows, lambda reviews, each=each: bar.update(reviews * each))  # type: ignore[misc]
-                if file:
-                    file.add(rows[-1].number, scores)
-                else:
-                    sys.stdout.writelines(lines(scores, format))
-                    sys.stdout.flush()
+            for step in steps(rows, pace, ready):
+                started = time.perf_counter()
+                each = (reader.position() - bar.n) / len(step)
+                scores, fault = scorer(step, lambda reviews, each=each: bar.update(reviews * each))  # type: ignore[misc]
+                if file and scores:
+                    last = step[len(scores) - 1] if fault else step[-1]
+                    file.add(last.number, scores)
+                elif scores:
+                    write(lines(scores, format))
+                if fault:
+                    raise fault
                 bar.to(reader.position())
+                pace.took(len(step), time.perf_counter() - started)
         if file:
             file.finish()
+    except InputError as error:
+        raise InputError(f"{error}{file.kept() if file else ''}") from error
     except KeyboardInterrupt:
-        kept = f"; {file.scored} rows are kept, and the same command with --resume goes on" if file else ""
-        raise InputError(f"interrupted{kept if reader.paths else ''}") from None
+        raise InputError(f"interrupted{file.kept() if file else ''}") from None
     except BrokenPipeError:  # whoever read has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
 
 
-def blocks(rows: Iterable[Row], size: int, scored: int) -> Iterator[list[Row]]:
-    """The rows after the first `scored`, in blocks that always begin at the same rows."""
-    for _, group in groupby(rows, lambda row: (row.number - 1) // size):
-        block = [row for row in group if row.number > scored]
-        if block:
-            yield block
+def write(lines: Iterable[str]) -> None:
+    """Write lines to standard output, at once.
+
+    Raises:
+        InputError: they cannot be written, as on a full disk.
+        BrokenPipeError: nobody reads them.
+    """
+    try:
+        sys.stdout.writelines(lines)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        drop_output()
+        raise InputError(f"standard output: {error.strerror}") from None
+
+
+def drop_output() -> None:
+    """Let standard output lead nowhere, so that what is still in its buffer makes no error when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def fingerprint(input: str, paths: Sequence[Path], model: Path) -> dict[str, object]:

@@ -32,7 +32,10 @@ class Worker:
         rows = (row for part in batch.to_batches() for row in rows_of(part))
         # A batch does not know where in its file it begins: a row is named by its id.
         named = (row._replace(where=f"{self._where}: id {row.values[self._id]}", before=row.number) for row in rows)
-        return as_table(self._score(named))
+        scores, fault = self._score(named)
+        if fault:
+            raise fault
+        return as_table(scores)
 
 
 def score_on_ray(input: str, output: str, settings: dict[str, Any], workers: int | None, block: int) -> None:

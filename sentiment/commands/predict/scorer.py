@@ -14,7 +14,6 @@ from sentiment.labels import LABELS
 from sentiment.model.classifier import load_classifier
 from sentiment.progress import Advance
 
-BLOCK = 8192  # rows to give it at a time
 _NAMED = 20  # faulty rows that are named; the rest are counted
 
 
@@ -36,6 +35,10 @@ class Scorer:
         id: column with its id; None is `id`, or the row's number where there is no such column.
         skip: leave rows with a fault out, and tell; else the first ends it.
 
+    Attributes:
+        skipped: rows left out so far.
+        independent: whether a score depends on the text alone, not on the rows scored with it.
+
     Raises:
         InputError: there is no such model.
     """
@@ -47,24 +50,31 @@ class Scorer:
         self._classifier = load_classifier(model, precision)
         self._text, self._id, self._skip = text, id, skip
         self.skipped = 0
+        self.independent = self._classifier.independent
 
-    def __call__(self, rows: Iterable[Row], advance: Advance = progress.ignore) -> list[Score]:
-        """Score rows; `advance` takes how many of them more are scored.
+    def __call__(
+        self, rows: Iterable[Row], advance: Advance = progress.ignore
+    ) -> tuple[list[Score], InputError | None]:
+        """Score rows up to the first with a fault, unless these are skipped; return the scores, and the fault if any.
 
-        Raises:
-            InputError: a row has a fault, and none is to be skipped.
+        `advance` takes how many more rows are scored.
         """
-        ids, texts = [], []
+        ids, texts, fault = [], [], None
         for row in rows:
             try:
                 text, id = row.text(*self._text), self._id_of(row)
-            except InputError as fault:
-                self._tell(row, str(fault))
+            except InputError as error:
+                line = f"{row.place}: {error}"
+                if not self._skip:
+                    fault = InputError(f"{line} (--on-error skip leaves such rows out)")
+                    break
+                self._tell(line)
             else:
                 ids.append(id)
                 texts.append(text)
         probability = self._classifier.probabilities(texts, advance) if texts else np.empty(0)
-        return [Score(id, LABELS[one >= 0.5], one) for id, one in zip(ids, probability.tolist(), strict=True)]
+        scores = [Score(id, LABELS[one >= 0.5], one) for id, one in zip(ids, probability.tolist(), strict=True)]
+        return scores, fault
 
     def warning(self) -> str | None:
         """A line for people if the model knew little of what it has scored, else None."""
@@ -78,10 +88,7 @@ class Scorer:
             raise InputError(f"has no {self._id}")
         return str(id)
 
-    def _tell(self, row: Row, fault: str) -> None:
-        line = f"{row.place}: {fault}"
-        if not self._skip:
-            raise InputError(f"{line} (--on-error skip leaves such rows out)")
+    def _tell(self, line: str) -> None:
         self.skipped += 1
         if self.skipped <= _NAMED:
             progress.say(f"skipped: {line}", sys.stderr)

@@ -1,10 +1,10 @@
-"""Score files: .csv, .jsonl or .parquet, written block by block so that an interrupted run can go on."""
+"""Score files: .csv, .jsonl or .parquet, written part by part so that an interrupted run can resume."""
 
 import csv
 import io
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,76 +16,122 @@ from sentiment.commands.predict.scorer import Score
 from sentiment.errors import InputError
 
 SCHEMA = pa.schema([("id", pa.string()), ("label", pa.string()), ("probability", pa.float64())])
+_ROW_GROUP = 8192  # rows
 FORMATS = (".csv", ".jsonl", ".parquet")
 
 
 class ScoreFile:
-    """A file of scores that appears complete: until then its blocks wait in PATH.parts/, for a later run to go on.
+    """A file of scores that appears complete: until then, its parts wait in PATH.parts/, for a later run to resume.
 
     Args:
         path: .csv, .jsonl or .parquet.
-        run: all that decides the scores; another run's blocks are refused. None: it cannot be gone on with, as where
-            standard input is read, and blocks are removed.
-        resume: go on with the blocks that are there.
+        run: all that decides the scores; another run's parts are refused. None: it cannot be resumed, as where
+            standard input is read.
+        resume: continue with the parts that are there.
 
     Attributes:
-        scored: rows of the input whose blocks are there.
+        scored: number of the last row of the input that is in the parts, as are all before it.
 
     Raises:
-        InputError: the format is unknown, there are blocks and `resume` is not asked for, or they are another run's.
+        InputError: there are parts, and `resume` is not asked for, or they are another run's.
     """
 
     def __init__(self, path: Path, run: dict[str, Any] | None, resume: bool = False):
-        check_format(path)
         self.path, self.parts = path, path.with_name(path.name + ".parts")
         self.scored = 0
+        self._chain: list[Path] = []  # the parts, each of which begins where the one before it ends
+        self._resumable = run is not None
         state = self.parts / "run.json"
-        if run is None:
-            shutil.rmtree(self.parts, ignore_errors=True)
-            return
-        if state.exists():
+        if state.exists() and any(self.parts.glob(f"*[0-9]{path.suffix}")):
+            kept = json.loads(state.read_text(encoding="utf-8"))
+            if not kept or run is None:
+                unfinished = "holds an unfinished run" + ("" if kept else " on standard input")
+                raise InputError(f"{self.parts}: {unfinished}, which this one cannot resume; move or remove it")
             if not resume:
                 raise InputError(f"{self.parts}: holds an unfinished run: --resume goes on, or remove it")
-            kept = json.loads(state.read_text(encoding="utf-8"))
             other = sorted(key for key in {*kept, *run} if kept.get(key) != run.get(key))
             if other:
                 raise InputError(f"{self.parts}: is of a run with another {', '.join(other)}; remove it to begin anew")
-            self.scored = max([int(block.stem) for block in self._blocks()], default=0)
-        atomic.write_json(state, run)
+            self._follow_chain()
+        else:
+            shutil.rmtree(self.parts, ignore_errors=True)  # without run.json, what is left of a run that has ended
+        atomic.write_json(state, run or {})
 
-    def _blocks(self) -> list[Path]:
-        return sorted(self.parts.glob(f"*[0-9]{self.path.suffix}"))
+    def _follow_chain(self) -> None:
+        """Find the parts, which are named by the rows that they lie between, from the first row on."""
+        following = {}
+        for part in sorted(self.parts.glob(f"*[0-9]{self.path.suffix}")):
+            start, last = map(int, part.stem.split("-"))
+            following[start] = part, last
+        while self.scored in following:
+            part, self.scored = following[self.scored]
+            self._chain.append(part)
 
     def add(self, last: int, scores: Sequence[Score]) -> None:
-        """Keep a block: its `id`, `label` and `probability`; `last` is the number of its last row."""
-        with atomic.replacing(self.parts / f"{last:015}{self.path.suffix}") as partial:
+        """Keep the scores of the rows after `scored`, up to the one with the number `last`."""
+        part = self.parts / f"{self.scored:015}-{last:015}{self.path.suffix}"
+        with atomic.replacing(part) as partial:
             if self.path.suffix == ".parquet":
                 pq.write_table(as_table(scores), partial)
             else:
                 with partial.open("w", encoding="utf-8", newline="") as file:
                     file.writelines(lines(scores, self.path.suffix))
+        self._chain.append(part)
         self.scored = last
 
+    def kept(self) -> str:
+        """What a run that ends early says of its parts, to follow the reason; empty if there are none."""
+        if not self._chain:
+            shutil.rmtree(self.parts, ignore_errors=True)
+            return ""
+        if not self._resumable:
+            return f"; {self.scored:,} rows are kept in {self.parts}/, in files without a header"
+        return f"; {self.scored:,} rows are kept, and the same command with --resume goes on"
+
     def finish(self) -> None:
-        """Put the blocks together as the file."""
+        """Put the parts together as the file."""
         with atomic.replacing(self.path) as partial:
             if self.path.suffix == ".parquet":
                 with pq.ParquetWriter(partial, SCHEMA) as file:
-                    for block in self._blocks():
-                        file.write_table(pq.read_table(block))
+                    for group in _row_groups(pq.read_table(part) for part in self._chain):
+                        file.write_table(group)
             else:
                 with partial.open("wb") as file:
                     file.write(header(self.path.suffix).encode())
-                    for block in self._blocks():
-                        with block.open("rb") as rows:
+                    for part in self._chain:
+                        with part.open("rb") as rows:
                             shutil.copyfileobj(rows, file)
-        shutil.rmtree(self.parts, ignore_errors=True)  # there is none of an empty input
+        (self.parts / "run.json").unlink()  # first: parts without it are never resumed, nor is a half of them
+        shutil.rmtree(self.parts, ignore_errors=True)
 
 
-def check_format(path: Path) -> None:
-    """Raise InputError unless scores can be written to a file with this ending."""
+def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of all tables in tables of _ROW_GROUP rows, so that a file does not depend on what its parts were."""
+    waiting = SCHEMA.empty_table()
+    for table in tables:
+        waiting = pa.concat_tables([waiting, table])
+        while len(waiting) >= _ROW_GROUP:
+            yield waiting.slice(0, _ROW_GROUP).combine_chunks()
+            waiting = waiting.slice(_ROW_GROUP)
+    if len(waiting):
+        yield waiting.combine_chunks()
+
+
+def check_output(path: Path, input: str) -> None:
+    """Raise InputError unless scores can be written to a file of this name, which is no part of the input."""
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no regular file; without --output, scores go to standard output"
+        raise InputError(f"--output {path}: is {what}")
     if path.suffix not in FORMATS:
         raise InputError(f"{path}: unknown format {path.suffix!r}; allowed: {', '.join(FORMATS)}")
+    if input:
+        source, target = Path(input).resolve(), path.resolve()
+        if source == target:
+            raise InputError("--output is --input")
+        if source.is_dir() and source in target.parents:
+            raise InputError(f"--output {path}: is in the folder that --input reads; write it elsewhere")
+        if target.match(str(Path(input).absolute())):
+            raise InputError(f"--output {path}: its name matches the pattern that --input reads; write it elsewhere")
 
 
 def header(suffix: str) -> str:

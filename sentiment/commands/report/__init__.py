@@ -3,6 +3,8 @@
 All of it is from what the stages wrote; nothing is scored again.
 """
 
+import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +18,7 @@ from sentiment.data.dataset import read_source
 from sentiment.errors import InputError, loading
 from sentiment.evaluation.comparison import compare_runs
 from sentiment.evaluation.mistakes import worst_mistakes
+from sentiment.evaluation.report import four_digits
 from sentiment.evaluation.run import Run, previous_run, provenance
 from sentiment.labels import LABELS
 
@@ -33,11 +36,12 @@ def main(
     content = {name: run.metrics(name) for name in METRICS}
     content |= {"data": run.data, "params": run.params, "source": read_source(run.params["dataset"]), **provenance()}
     content |= {"mistakes": worst_mistakes(run.scored("test")).to_dict("records"), **draw_plots(run)}
-    content |= comparison(run, against) | choosing()
+    content |= comparison(run, against) | choosing() | {"record": record(run)}
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         autoescape=True,  # a review may hold anything
     )  # fmt: skip
+    pages.filters |= {"four_digits": four_digits, "percent": percent}
     with loading("metrics/"):
         page = pages.get_template("report.html").render(content, labels=LABELS)
     with atomic.replacing(REPORT) as partial:
@@ -47,6 +51,8 @@ def main(
 
 def comparison(run: Run, against: str | None) -> dict[str, Any]:
     """`comparison` of a run with an earlier one, or `no_comparison`: why there is none.
+
+    `challenge_comparison` is that on the challenge set, or why there is none, as text.
 
     Args:
         run: the run to judge.
@@ -59,8 +65,45 @@ def comparison(run: Run, against: str | None) -> dict[str, Any]:
         old = Run(against) if against else previous_run()
         if old is None:
             return {"no_comparison": "no commit up to HEAD has a run with other predictions"}
-        return {"comparison": compare_runs(old, run)}
+        compared = compare_runs(old, run)
     except InputError as error:
         if against:
             raise
         return {"no_comparison": str(error)}
+    try:
+        return {"comparison": compared, "challenge_comparison": compare_runs(old, run, "challenge")}
+    except InputError as error:
+        return {"comparison": compared, "challenge_comparison": str(error)}
+
+
+def record(run: Run) -> dict[str, str]:
+    """When the run's model was trained, for how long, with which libraries, and its size, for people, by name.
+
+    All of it was recorded by the run itself, or is `not recorded`.
+    """
+    outs = {out["path"]: out for out in run.lock.get("train", {}).get("outs", [])}
+    size = outs.get("models/classifier", {}).get("size")
+    facts = {
+        "trained": None, "duration of the training": None,
+        "versions": ", ".join(f"{name} {version}" for name, version in run.metrics("train").get("versions", {}).items()),
+        "size of the model": f"{size / 1e6:,.1f} MB" if size else None,
+    }  # fmt: skip
+    path = "metrics/speed/train.json"
+    if run.has(path):
+        with loading(path):
+            speed = json.loads(run.content(path))
+        # It is not versioned: after a checkout or a pull it may be that of another run.
+        if speed.get("of") == run.locked_hash("metrics/train.json"):
+            facts["trained"] = speed["finished"].replace("T", " ").replace("+00:00", " UTC")
+            facts["duration of the training"] = f"{timedelta(seconds=round(speed['seconds']))} (h:mm:ss)"
+    return {name: fact or "not recorded" for name, fact in facts.items()}
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share in percent; one that is neither none nor all is not rounded to it."""
+    least = 10.0**-digits
+    if 0 < share < least / 200:
+        return f"below {least:.{digits}f} %"
+    if 1 - least / 200 < share < 1:
+        return f"above {100 - least:.{digits}f} %"
+    return f"{100 * share:.{digits}f} %"
