@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 
-from sentiment.errors import InputError
+from sentiment.errors import InputError, one_line
 
 
 def listen(host: str, port: int, another: str) -> socket.socket:
@@ -18,13 +18,26 @@ def listen(host: str, port: int, another: str) -> socket.socket:
     Raises:
         InputError: the port is taken or not allowed to this user, or this machine has no such address.
     """
+    option = f"--host {one_line(host, 80)}"
+    allowed = "allowed: an address of this machine, 0.0.0.0 for all of them"
+    if not host.strip():  # the system would take it for all addresses
+        raise InputError(f"--host: is empty; {allowed}")
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        reason = error.strerror
-    except (OSError, ValueError) as error:  # ValueError: what cannot be a name
-        number = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(number) if number else "no name of a host"
-        if number in (errno.EADDRINUSE, errno.EACCES):
+        temporary = f" ({error.strerror})" if error.errno == socket.EAI_AGAIN else ""
+        raise InputError(f"{option}: no such address or host name{temporary}; {allowed}") from None
+    except (UnicodeError, ValueError):  # two dots in a row, for instance
+        raise InputError(f"{option}: not a valid address or host name; {allowed}") from None
+    family, _, _, _, address = found[0]
+    try:
+        return socket.create_server(address, family=family)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno == errno.EADDRINUSE:
             raise InputError(f"--port {port}: {reason}; another one: {another}") from None
-    raise InputError(f"--host {host}: {reason}; allowed: an address of this machine, 0.0.0.0 for all of them")
+        if error.errno == errno.EACCES:
+            raise InputError(
+                f"--port {port}: {reason} (ports below 1024 need a privilege); another one: {another}"
+            ) from None
+        raise InputError(f"{option}: {reason}; {allowed}") from None

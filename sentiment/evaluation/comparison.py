@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sentiment.errors import InputError
-from sentiment.evaluation.intervals import difference_intervals, mcnemar
+from sentiment.evaluation.intervals import difference_intervals, intervals, mcnemar
 from sentiment.evaluation.metrics import compute
 from sentiment.evaluation.mistakes import in_short
 from sentiment.evaluation.report import group_of
@@ -77,14 +77,23 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> dict[str, dict[str, 
 
 
 def accuracy_change(reviews: pd.DataFrame, old: np.ndarray, new: np.ndarray) -> dict[str, Any]:
-    """Accuracy of `new` probabilities of POSITIVE, its change from `old` with a 95 % interval, and flipped predictions."""
-    truth = reviews["label"].to_numpy()
+    """Accuracy of `new` probabilities of POSITIVE, its change from `old`, and flipped predictions.
+
+    Accuracy and change have 95 % intervals.
+    """
+    truth, group = reviews["label"].to_numpy(), group_of(reviews)
     before, after = (compute(truth, probability)["accuracy"] for probability in (old, new))
-    change = difference_intervals(truth, old, new, group_of(reviews))["accuracy"]
+    interval = intervals(truth, new, group)["accuracy"]
+    change = difference_intervals(truth, old, new, group)["accuracy"]
     return {
-        "accuracy": after, "accuracy_change": after - before, "accuracy_change_low": change.low,
-        "accuracy_change_high": change.high, "flipped": int(((old >= 0.5) != (new >= 0.5)).sum()),
-    }  # fmt: skip
+        "accuracy": after,
+        "accuracy_low": interval.low,
+        "accuracy_high": interval.high,
+        "accuracy_change": after - before,
+        "accuracy_change_low": change.low,
+        "accuracy_change_high": change.high,
+        "flipped": int(((old >= 0.5) != (new >= 0.5)).sum()),
+    }
 
 
 def recipe(params: dict[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,20 @@
 """The server as programs use it: started from the command line, asked by the real client, and by hostile ones."""
 
+import contextlib
+import gzip
+import hashlib
 import json
 import os
 import re
 import resource
+import select
 import shlex
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +30,7 @@ from sentiment.listening import listen
 from sentiment.model import onnx_export
 from sentiment.model.classifier import load_classifier
 from sentiment.model.transformer import load_weights
-from tests.conftest import Clone
+from tests.conftest import ROOT, Clone
 from tests.helpers.servers import free_port
 from tests.pipeline.test_export import write_random
 from tests.test_docs import blocks, commands
@@ -33,6 +38,8 @@ from tests.test_docs import blocks, commands
 pytest.importorskip("prometheus_fastapi_instrumentator", reason="pip install '.[serve]'")
 pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 from prometheus_client.parser import text_string_to_metric_families
+
+from sentiment.commands.serve.scoring import ScoringQueue, _Text
 
 REVIEWS = [
     "A warm and funny film &amp; a <br /> wonderful cast, but far too long.",
@@ -46,12 +53,23 @@ LONG = [" ".join(["boat"] * (60 + number)) for number in range(32)]
 class Server:
     """A server that a command started, at its address."""
 
-    def __init__(self, clone: Clone, options: str):
-        self.process = clone.start(f"python -m sentiment serve {options}")
+    def __init__(self, clone: Clone, options: str, program: str = "-m sentiment"):
+        self.process = clone.start(f"python {program} serve {options}")
         assert self.process.stdout
         line = self.process.stdout.readline()
         assert line.endswith("(Ctrl-C ends it)\n"), line + self.process.stdout.read()
         self.address = line.split()[0]
+
+    def connect(self) -> socket.socket:
+        """A connection, which waits for answers for a minute at most."""
+        host, port = self.address.removeprefix("http://").split(":")
+        return socket.create_connection((host, int(port)), timeout=60)
+
+    def raw(self, request: bytes) -> bytes:
+        """All that the server sends for these bytes until it closes the connection, or has been idle for long."""
+        with self.connect() as client:
+            client.sendall(request)
+            return b"".join(iter(lambda: client.recv(2**16), b""))
 
     def post(self, body: Any, path: str = "/") -> httpx2.Response:
         """The answer to a body: bytes as they are, anything else as JSON."""
@@ -176,21 +194,67 @@ def test_info_says_what_the_run_says(ran: Clone, served: Server, served_int8: Se
     measured = ran.details("test")
     assert info["test_accuracy"] == {key: measured[key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
     assert (info["model"], info["max_length"], info["truncation"]) == ("models/classifier", 32, "head_tail")
+    weights = (ran.folder / "models/classifier/model.safetensors").read_bytes()
+    assert info["weights"] == [{"file": "model.safetensors", "sha256": hashlib.sha256(weights).hexdigest()}]
     copy = httpx2.get(f"{served_int8.address}/info").json()
     assert (copy["model"], copy["commit"], copy["test_accuracy"]) == (str(int8), None, None)
+    weights = (int8 / "model.onnx").read_bytes()
+    assert copy["weights"] == [{"file": "model.onnx", "sha256": hashlib.sha256(weights).hexdigest()}]
 
 
-def test_the_pages_for_programs_are_there(served: Server) -> None:
-    assert httpx2.get(f"{served.address}/health").json() == {"status": "ok"}
-    described = httpx2.get(f"{served.address}/openapi.json").json()
-    assert set(described["paths"]) == {"/", "/predict", "/health", "/info"}
-    body = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert set(body["properties"]) == {"inputs", "parameters", "truncate", "raw_scores"}
-    for reference in re.findall(r'"\$ref": "#/(.*?)"', json.dumps(described)):
-        part = described
-        for key in reference.split("/"):
-            part = part[key.replace("~1", "/")]
-    assert "/openapi.json" in httpx2.get(f"{served.address}/docs").text
+@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/info", "/metrics", "/openapi.json"])
+def test_head_is_answered_as_get_without_the_body(served_int8: Server, path: str) -> None:
+    get, head = (httpx2.request(method, served_int8.address + path) for method in ("GET", "HEAD"))
+    assert (get.status_code, head.status_code) == (200, 200)
+    assert get.headers["content-type"] == head.headers["content-type"]
+    assert get.content
+    assert not head.content
+
+
+def test_the_printed_address_is_a_page_that_says_what_to_ask(served_int8: Server) -> None:
+    page = httpx2.get(served_int8.address, headers={"Host": 'x"><script>'}).text
+    assert "<script>" not in page
+    page = httpx2.get(served_int8.address).text
+    for link in re.findall(r'href="(.*?)"', page):
+        assert httpx2.get(f"{served_int8.address}/{link}").status_code == 200
+    command = re.search("<pre>(.*)</pre>", page)
+    assert command
+    curl = shlex.split(command[1])
+    assert curl[1:3] == [f"{served_int8.address}/predict", "--json"]
+    assert served_int8.post(curl[3].encode(), "/predict").status_code == 200
+
+
+def test_the_document_for_programs_describes_every_answer(served_int8: Server) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="make extras")
+    document = httpx2.get(f"{served_int8.address}/openapi.json").json()
+    operations = {
+        (method, path): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert set(operations) == {("post", "/"), ("post", "/predict"), ("get", "/health"), ("get", "/info")}
+    assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
+    # Code generators resolve only references to named schemas.
+    references = set(re.findall(r'"\$ref": "(.*?)"', json.dumps(document)))
+    assert references
+    assert references <= {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+
+    def check(answer: httpx2.Response, method: str, path: str) -> None:
+        content = operations[method, path]["responses"][str(answer.status_code)]["content"]
+        schema = content["application/json"]["schema"] | {"components": document["components"]}
+        jsonschema.Draft202012Validator(schema).validate(answer.json())
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.Draft202012Validator(schema).validate({"label": "POSITIVE"})
+
+    for path in ("/health", "/info"):
+        check(httpx2.get(served_int8.address + path), "get", path)
+    for path in ("/", "/predict"):
+        body = operations["post", path]["requestBody"]["content"]["application/json"]["schema"]
+        assert body == {"$ref": "#/components/schemas/PredictRequest"}
+        for inputs, status in (("A joy.", 200), (["A joy.", "Dull."], 200), ("", 422), (["x"] * 33, 413)):
+            answer = served_int8.post({"inputs": inputs}, path)
+            assert answer.status_code == status
+            check(answer, "post", path)
 
 
 def test_metrics_count_what_was_scored(served: Server, ran: Clone) -> None:
@@ -217,6 +281,18 @@ def test_metrics_count_what_was_scored(served: Server, ran: Clone) -> None:
     assert served.metric("http_request_duration_seconds_count", handler="/predict") >= 1
 
 
+def test_clients_cannot_add_metrics(served_int8: Server) -> None:
+    def probe(numbers: range) -> int:
+        for number in numbers:
+            for line in ("M{} /predict", "GET /{}", "POST /predict/{}", "GET /?{}", "PUT /{}", "GET /%{}"):
+                request = f"{line.format(number)} HTTP/1.1\r\nHost: {number}\r\nConnection: close\r\n\r\n"
+                assert served_int8.raw(request.encode()).startswith(b"HTTP/1.1 ")
+        return len(httpx2.get(f"{served_int8.address}/metrics").text.splitlines())
+
+    assert probe(range(10)) == probe(range(10, 40))
+    assert served_int8.raw(b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 501 ")
+
+
 LIMITS = "body: more than 2,097,152 bytes"
 ALLOWED = "allowed: a text, or a list of texts"
 
@@ -230,6 +306,7 @@ ALLOWED = "allowed: a text, or a list of texts"
         ({"inputs": ["x"] * 33}, 413, "inputs: 33 texts; at most 32 are taken in a request"),
         (b"", 422, "Invalid JSON: EOF"),
         (b"inputs=x", 422, "Invalid JSON: expected value"),
+        ('{"inputs": "x"}'.encode("utf-16"), 422, "Invalid JSON: expected value"),
         (b"[" * 1_000_000, 422, "Invalid JSON: recursion limit exceeded"),
         (b'{"inputs":' * 100_000, 422, "Invalid JSON: recursion limit exceeded"),
         (b'{"inputs": "\xff"}', 422, "Invalid JSON: invalid unicode"),
@@ -269,6 +346,109 @@ def test_a_hostile_body_is_answered_in_a_line(served_int8: Server, body: Any, st
     assert served_int8.post({"inputs": "still \x00 up"}).status_code == 200
 
 
+def test_json_is_taken_whatever_its_type_says_and_nothing_compressed(served_int8: Server) -> None:
+    def status(body: bytes, **headers: str) -> int:
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx2.post(f"{served_int8.address}/predict", content=body, headers=names).status_code
+
+    body = b'{"inputs": "A joy."}'
+    for kind in (
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+    ):
+        assert status(body, content_type=kind) == 200
+    assert status(b"\xef\xbb\xbf" + body) == 200  # a byte order mark, which Windows writes
+    assert status(body, content_encoding="identity") == 200
+    assert status(gzip.compress(body), content_encoding="gzip") == 415
+
+
+BODY = b'{"inputs": "A joy."}'
+CHUNKS = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
+NEXT = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+LENGTH = b"Content-Length: %d\r\n" % len(BODY)
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "statuses"),
+    [
+        (LENGTH, BODY, [200, 200]),  # two requests at once, each of them clear
+        (CHUNKED, CHUNKS, [200]),  # what follows chunks is never read
+        (CHUNKED, CHUNKS.replace(b"\r\n", b";a=b\r\n", 1), [200]),
+        (CHUNKED, CHUNKS[:-2] + b"\n", [200]),
+        (CHUNKED, CHUNKS[:-2] + LENGTH + b"\r\n", [200]),
+        (CHUNKED, CHUNKS.replace(b"\r\n", b";a\n\r\n", 1), [400]),
+        (CHUNKED, CHUNKS.replace(b"\r\n", b"\n"), [400]),
+        (CHUNKED, b"0x" + CHUNKS, [400]),
+        (CHUNKED, b"-" + CHUNKS, [400]),
+        (LENGTH + CHUNKED, CHUNKS, [400]),
+        (CHUNKED + LENGTH, CHUNKS, [400]),
+        (b"content-LENGTH:0\r\n" + CHUNKED, CHUNKS, [400]),
+        (LENGTH + LENGTH, BODY, [400]),
+        (LENGTH + b"Content-Length: 0\r\n", BODY, [400]),
+        (b"Content-Length: 0, 20\r\n", BODY, [400]),
+        (b"Content-Length: 20, 20\r\n", BODY, [400]),
+        (b"Content-Length: +20\r\n", BODY, [400]),
+        (b"Content-Length: 0x14\r\n", BODY, [400]),
+        (b"Content-Length:\r\n 20\r\n", BODY, [400]),
+        (b"Content-Length : 20\r\n", BODY, [400]),
+        (b"Transfer-Encoding:\r\n chunked\r\n", CHUNKS, [400]),
+        (b"X: a\r\n\tTransfer-Encoding: chunked\r\n", BODY, [400]),
+        (b"X: a\n" + LENGTH, BODY, [400]),
+        (b"X: a\rTransfer-Encoding: chunked\r\n", CHUNKS, [400]),
+        (b"X: a\0b\r\n" + LENGTH, BODY, [400]),
+        (b"Transfer-Encoding : chunked\r\n", CHUNKS, [400]),
+        (b"Transfer-Encoding: \x0bchunked\r\n", CHUNKS, [400]),
+        (b"Transfer-Encoding: chunked, identity\r\n", CHUNKS, [400]),
+        (b"Transfer-Encoding: identity\r\n", CHUNKS, [501]),
+        (b"Transfer-Encoding: xchunked\r\n", CHUNKS, [501]),
+        (CHUNKED + b"Transfer-Encoding: identity\r\n", CHUNKS, [400]),
+        (b"Host: y\r\n" + LENGTH, BODY, [400]),
+        (b"X: %s\r\n" % (b"a" * 20_000), b"", [431]),
+    ],
+)
+def test_a_request_that_reads_in_two_ways_is_refused(
+    served_int8: Server, headers: bytes, body: bytes, statuses: list[int]
+) -> None:
+    answer = served_int8.raw(b"POST /predict HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n" + body + NEXT)
+    assert [int(status) for status in re.findall(rb"HTTP/1.1 (\d+)", answer)] == statuses
+    if statuses[0] != 200:
+        assert set(json.loads(answer.partition(b"\r\n\r\n")[2])) == {"error"}
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET /health HTTP/1.0", 200),
+        (b"GET /h%65alth HTTP/1.1", 200),
+        (b"GET /%FF%00 HTTP/1.1", 404),
+        (b"OPTIONS /predict HTTP/1.1", 405),
+        (b"CONNECT x:80 HTTP/1.1", 404),
+        (b"GET /health HTTP/2.0", 505),
+        (b"get /health HTTP/1.1", 501),
+        (b"GET /health", 400),
+        (b"\x16\x03\x01\x02", 400),  # TLS
+    ],
+)
+def test_an_unusual_request_line_is_answered(served_int8: Server, request_line: bytes, status: int) -> None:
+    answer = served_int8.raw(request_line + b"\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+
+
+def test_a_body_that_is_too_large_is_not_asked_for(served_int8: Server) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    with served_int8.connect() as client:
+        client.sendall(head % 3_000_000)
+        assert client.recv(12) == b"HTTP/1.1 413"
+    with served_int8.connect() as client:
+        client.sendall(head % len(BODY))
+        assert client.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(BODY)
+        assert b"HTTP/1.1 200" in client.recv(1000)
+
+
 def test_other_addresses_and_methods_are_refused(served_int8: Server) -> None:
     assert httpx2.get(f"{served_int8.address}/nosuch").json() == {"error": "Not Found"}
     answer = httpx2.get(f"{served_int8.address}/predict")
@@ -277,9 +457,8 @@ def test_other_addresses_and_methods_are_refused(served_int8: Server) -> None:
 
 def ask(server: Server, texts: list[str]) -> socket.socket:
     """Send a request and leave the answer unread."""
-    host, port = server.address.removeprefix("http://").split(":")
     body = json.dumps({"inputs": texts}).encode()
-    client = socket.create_connection((host, int(port)))
+    client = server.connect()
     client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
     return client
 
@@ -302,27 +481,72 @@ def test_a_full_queue_refuses_and_clients_that_go_away_empty_it(served: Server) 
     assert served.post({"inputs": LONG}).status_code == 200
 
 
+def test_retry_after_is_the_time_that_the_waiting_texts_take(int8: Path) -> None:
+    with ScoringQueue(load_classifier(int8)) as queue:  # type: ignore[arg-type]
+        queue._seconds, queue._tokens, queue._threads = 3.0, 1000, 2
+        for length in (200, 600, 8200):
+            waiting = _Text("inputs.0", "x", ids=[0] * length)
+            queue._waiting[waiting] = None
+        assert queue._full().headers == {"Retry-After": "14"}  # 9,000 tokens of 3 ms by two threads: 13.5 s
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
+HALVES = [b"", b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nX-", HEAD + b"{", HEAD.replace(b"/ ", b"/nosuch ") + b"{"]
+
+
 def test_half_a_request_takes_nothing_along(served_int8: Server) -> None:
-    host, port = served_int8.address.removeprefix("http://").split(":")
-    for piece in (b"", b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{", b"\x16\x03\x01\x00"):
-        with socket.create_connection((host, int(port))) as client:
+    for piece in (*HALVES, b"\x16\x03\x01\x00"):
+        with served_int8.connect() as client:
             client.sendall(piece)
     assert served_int8.post({"inputs": "x"}).status_code == 200
 
 
+def ask_and_never_read(client: socket.socket) -> None:
+    """Send requests until the server breaks off the connection, for a minute at most."""
+    client.setblocking(False)
+    for _ in range(600):
+        with contextlib.suppress(BlockingIOError):
+            client.send(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100)
+        time.sleep(0.1)
+
+
+def test_a_request_that_does_not_arrive_and_an_answer_that_is_not_read_are_ended(ran: Clone, int8: Path) -> None:
+    (ran.folder.parent / "hurried.py").write_text(
+        "from sentiment import cli\nfrom sentiment.commands.serve import server\n"
+        "server.TRANSFER_SECONDS = 1\ncli.main()\n"
+    )
+    server = Server(ran, f"--model {int8} --port {free_port()}", "../hurried.py")
+    try:
+        with ThreadPoolExecutor(len(HALVES)) as clients:
+            answers = list(clients.map(server.raw, HALVES))
+        statuses = [re.findall(rb"HTTP/1.1 (\d+)", answer) for answer in answers]
+        assert statuses == [[], [b"408"], [b"408"], [b"408"], [b"404"]]
+        with server.connect() as client:  # a byte now and then does not help
+            for _ in range(600):
+                client.sendall(b"X")
+                if select.select([client], [], [], 0.1)[0]:
+                    break
+            assert client.recv(12) == b"HTTP/1.1 408"
+        with server.connect() as client, pytest.raises(ConnectionError):
+            ask_and_never_read(client)
+    finally:
+        assert server.stop() == "stopped\n"
+
+
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only on Linux")
-def test_connections_that_the_system_has_no_room_for_take_nothing_along(ran: Clone, int8: Path) -> None:
+def test_half_open_connections_lock_nobody_out(ran: Clone, int8: Path) -> None:
     server = Server(ran, f"--model {int8} --port {free_port()}")
-    host, port = server.address.removeprefix("http://").split(":")
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (64, 64))
-    idle = [socket.create_connection((host, int(port))) for _ in range(100)]
-    for client in idle[-10:]:
-        client.settimeout(60)
-        assert client.recv(1) == b""  # closed
-    for client in idle:
+    halves = []
+    for half in HALVES:
+        for _ in range(100):
+            halves.append(server.connect())
+            halves[-1].sendall(half)
+        assert server.post({"inputs": "A joy."}).status_code == 200
+    assert re.match(rb"HTTP/1.1 503 .*too many connections", halves[100].recv(1000), re.DOTALL)
+    assert server.stop() == "stopped\n"  # although some are still open
+    for client in halves:
         client.close()
-    assert server.post({"inputs": "A joy."}).status_code == 200
-    assert server.stop() == "stopped\n"
 
 
 def test_it_is_killed_under_load_and_comes_back_and_ends_as_asked(ran: Clone, int8: Path) -> None:
@@ -365,11 +589,38 @@ def test_a_port_that_is_taken_is_one_line(ran: Clone, served: Server) -> None:
     assert printed == f"error: --port {port}: Address already in use; another one: sentiment serve --port 8001\n"
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "256.1.1.1", "nosuch.invalid", "a..b", "x" * 300, "::ffff:192.0.2.1"])
-def test_a_host_that_is_not_this_machine_is_one_line(host: str) -> None:
-    allowed = "; allowed: an address of this machine, 0.0.0.0 for all of them"
-    with pytest.raises(InputError, match=f"^--host {re.escape(host)}: .*{re.escape(allowed)}$"):
+@pytest.mark.parametrize(
+    ("host", "reason"),
+    [
+        ("192.0.2.1", "Cannot assign requested address"),
+        ("2001:db8::1", ""),
+        ("::ffff:192.0.2.1", ""),
+        ("256.1.1.1", "no such address or host name"),
+        ("nosuch.invalid", "no such address or host name"),
+        ("[::1]", "no such address or host name"),
+        ("127.0.0.1:8000", "no such address or host name"),
+        ("http://127.0.0.1", "no such address or host name"),
+        ("a..b", "not a valid address or host name"),
+        ("x" * 300, "not a valid address or host name"),
+        ("", "is empty"),
+        (" ", "is empty"),
+        ("a\nb\0", ""),
+    ],
+)
+def test_a_host_that_is_not_this_machine_is_one_line(host: str, reason: str) -> None:
+    with pytest.raises(InputError, match=f"^--host.*: {reason}") as error:
         listen(host, 0, "")
+    assert str(error.value).endswith("; allowed: an address of this machine, 0.0.0.0 for all of them")
+    assert str(error.value).isprintable()
+
+
+def test_a_port_of_the_system_is_one_line() -> None:
+    first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+    if not first.exists() or int(first.read_text()) <= 80:
+        pytest.skip("every user may listen on every port")
+    program = "import encodings.idna, os; from sentiment.listening import listen; os.geteuid() or os.setuid(65534); listen('127.0.0.1', 80, 'x')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False)
+    assert re.search("InputError: --port 80: Permission denied .*; another one: x\n$", done.stderr)
 
 
 def test_it_listens_on_this_machine_alone(served: Server) -> None:

@@ -44,6 +44,8 @@ def test_an_experiment_adds_what_is_exported(copy: Clone) -> None:
     assert np.corrcoef(new, old)[0, 1] > 0.99
     metrics = copy.details("int8")
     assert metrics["accuracy"] == pytest.approx(((new >= 0.5) == test["label"]).mean(), abs=1e-6)
+    assert metrics["accuracy_low"] <= metrics["accuracy"] <= metrics["accuracy_high"]
+    assert metrics["accuracy_low"] < metrics["accuracy_high"]
     change = metrics["accuracy"] - copy.details("test")["accuracy"]
     assert metrics["accuracy_change"] == pytest.approx(change, abs=2e-6)
     assert metrics["accuracy_change_low"] <= metrics["accuracy_change"] <= metrics["accuracy_change_high"]

@@ -26,8 +26,8 @@ def main(  # an option a line
     """
     with errors.extra("serve"):
         from sentiment.commands.serve import app, server
+        from sentiment.commands.serve.info import describe
         from sentiment.commands.serve.scoring import ScoringQueue
-    from sentiment.commands.serve.info import describe
 
     precision = precision_of_scores()
     with contextlib.suppress(KeyboardInterrupt), listen(host, port, "sentiment serve --port 8001") as listening:

@@ -1,4 +1,4 @@
-"""The queue of texts that wait to be scored, and the threads that score them."""
+"""The queue of texts that wait to be scored, the threads that score them, and their Prometheus metrics."""
 
 import asyncio
 import math
@@ -9,14 +9,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Self
 
-from sentiment.commands.serve import metrics
-from sentiment.commands.serve.refusal import Refusal
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.exceptions import HTTPException
+
 from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
 from sentiment.model.classifier import TokenClassifier
 
 CAPACITY = 1024  # texts that may wait
+
+# The instrumentator counts requests and their latency.
+WAITING = Gauge("sentiment_queue_texts", "Texts that wait to be scored")
+WAITED = Histogram("sentiment_queue_seconds", "Time that a text waited before it was scored")
+SCORED = Counter("sentiment_texts", "Texts scored, by their label", ["label"])
+LENGTH = Histogram(
+    "sentiment_text_tokens", "Tokens of a text, before it is cut", buckets=[2**power for power in range(2, 15)]
+)
+UNKNOWN = Counter(
+    "sentiment_unknown_tokens", "Tokens that the vocabulary does not have; sentiment_text_tokens_sum are all"
+)
 
 
 @dataclass(eq=False)
@@ -50,8 +62,11 @@ class ScoringQueue:
         self._waiting: dict[_Text, None] = {}  # in their order; an emptied place is found at once
         self._lock = threading.Lock()
         self._encoder = ThreadPoolExecutor(1)  # whose counts are no thread's but its own
-        self._scorers = ThreadPoolExecutor(classifier.share_threads())
-        metrics.WAITING.set_function(lambda: len(self._waiting))
+        self._threads = classifier.share_threads()
+        self._scorers = ThreadPoolExecutor(self._threads)
+        self._seconds, self._tokens = 0.0, 0  # that all threads together have taken, and for how many tokens
+        self._warm_up()
+        WAITING.set_function(lambda: len(self._waiting))
 
     def __enter__(self) -> Self:
         """The queue; when the block ends, its threads do."""
@@ -66,7 +81,7 @@ class ScoringQueue:
         """Probability of POSITIVE for each text; whoever is cancelled while waiting takes what has not begun along.
 
         Raises:
-            Refusal: there is no room, the server is stopping, or a text cannot be scored.
+            HTTPException: there is no room, the server is stopping, or a text cannot be scored.
         """
         if self.closed:
             raise _stopping()
@@ -91,10 +106,26 @@ class ScoringQueue:
         for text in waiting:
             _fail(text, _stopping())
 
-    def _full(self) -> Refusal:
-        """The answer while there is no room: what comes next would wait about as long as the next in line has."""
-        longest = time.monotonic() - min(text.since for text in self._waiting) if self._waiting else 0
-        return Refusal(503, f"{CAPACITY} texts are waiting already; try again later", max(1, math.ceil(longest)))
+    def _full(self) -> HTTPException:
+        """The answer while there is no room, with the seconds in which the texts that wait will have been scored."""
+        tokens = sum(self._most_tokens if text.ids is None else len(text.ids) for text in self._waiting)
+        seconds = tokens * self._seconds / self._tokens / self._threads
+        return _unavailable(f"{CAPACITY} texts are waiting already; try again later", math.ceil(seconds))
+
+    def _warm_up(self) -> None:
+        """Score a text of the most tokens, so that the time that texts take is known before the first has come."""
+        (ids,), _ = self._classifier.encoder(["film " * self._classifier.encoder.max_length])
+        self._most_tokens = len(ids)
+        self._scorers.submit(self._timed, [ids]).result()
+
+    def _timed(self, batch: list[Sequence[int]]) -> list[float]:
+        """Probabilities of a batch of token ids, with a record of the time that they took."""
+        started = time.perf_counter()
+        probabilities: list[float] = self._classifier.probabilities_of_batch(batch).tolist()
+        with self._lock:
+            self._seconds += time.perf_counter() - started
+            self._tokens += sum(map(len, batch))
+        return probabilities
 
     def _encode(self, text: _Text) -> None:
         if text.probability.done():  # cancelled
@@ -104,7 +135,7 @@ class ScoringQueue:
         try:
             (ids,), _ = encoder([Row(1, {"text": text.text}).text("text")])
         except InputError as fault:
-            _fail(text, Refusal(422, f"body: {text.place}: {fault}"))
+            _fail(text, HTTPException(422, f"body: {text.place}: {fault}"))
         except Exception as error:
             _fail(text, error)
         else:
@@ -124,16 +155,16 @@ class ScoringQueue:
             return
         started = time.monotonic()
         try:
-            probabilities = self._classifier.probabilities_of_batch([text.ids or () for text in batch]).tolist()
+            probabilities = self._timed([text.ids or () for text in batch])
         except Exception as error:
             for text in batch:
                 text.probability.set_exception(error)
             return
         for text, probability in zip(batch, probabilities, strict=True):
-            metrics.WAITED.observe(started - text.since)
-            metrics.LENGTH.observe(text.length)
-            metrics.UNKNOWN.inc(text.unknown)
-            metrics.SCORED.labels(LABELS[probability >= 0.5]).inc()
+            WAITED.observe(started - text.since)
+            LENGTH.observe(text.length)
+            UNKNOWN.inc(text.unknown)
+            SCORED.labels(LABELS[probability >= 0.5]).inc()
             text.probability.set_result(probability)
 
 
@@ -143,5 +174,9 @@ def _fail(text: _Text, error: Exception) -> None:
         text.probability.set_exception(error)
 
 
-def _stopping() -> Refusal:
-    return Refusal(503, "the server is stopping", 1)
+def _stopping() -> HTTPException:
+    return _unavailable("the server is stopping", 1)
+
+
+def _unavailable(line: str, seconds: int) -> HTTPException:
+    return HTTPException(503, line, {"Retry-After": str(max(1, seconds))})

@@ -1,15 +1,185 @@
-"""The web server: it ends without breaking off what it has begun."""
+"""The web server: uvicorn, with limits on time and connections, and without ambiguous requests."""
 
 import asyncio
+import contextlib
+import http
+import json
+import re
 import socket
+import sys
 from types import FrameType
+from typing import Any
 
+try:
+    import resource
+except ImportError:  # Windows, which has no such limit
+    resource = None  # type: ignore[assignment]
+
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from sentiment.commands.serve.scoring import ScoringQueue
+from sentiment.errors import one_line
 
-GRACE = 5  # seconds after which no more of the waiting texts is begun: those who stop servers wait 10 s or more
+GRACE = 5  # seconds after which the texts that still wait are refused: supervisors kill after 10 s or more
+TRANSFER_SECONDS = 30  # in which a whole request must arrive, and in which a client must read what it is sent
+MOST_CONNECTIONS = 2048
+MOST_HEADERS = 16 * 2**10  # bytes, with the request line
+ACCEPTED_AT_ONCE = 4
+
+_METHODS = {method.encode() for method in http.HTTPMethod}
+# A bare line feed, and a header that continues on the next line (RFC 9112, 2.2 and 5.2).
+_AMBIGUOUS_LINE = re.compile(rb"(?<!\r)\n|\n[ \t]")
+_LENGTHS = re.compile(rb"(?im)^(?:content-length|transfer-encoding):(.*)$")
+
+
+class Connection(h11.Connection):
+    """An HTTP/1.1 parser that refuses unknown methods, and requests that a proxy may read differently.
+
+    If a proxy and a server disagree about where a request ends, a client can smuggle a second one past the
+    proxy (RFC 9112, 11.2).
+    """
+
+    def next_event(self) -> Any:
+        """The next part of a request.
+
+        Raises:
+            RemoteProtocolError: the request is refused; `error_status_hint` is the HTTP status.
+        """
+        if self.their_state is h11.IDLE:
+            head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
+            if len(head) > MOST_HEADERS:
+                raise h11.RemoteProtocolError("the headers are too large", error_status_hint=431)
+            if _AMBIGUOUS_LINE.search(head):
+                raise h11.RemoteProtocolError("a header line ends without CRLF, or is continued on the next")
+            lengths = _LENGTHS.findall(head)
+            if len(lengths) > 1 or b"," in b"".join(lengths):
+                raise h11.RemoteProtocolError("more than one Content-Length or Transfer-Encoding")
+        event = super().next_event()
+        if not isinstance(event, h11.Request):
+            return event
+        if event.http_version not in (b"1.0", b"1.1"):
+            raise h11.RemoteProtocolError("not HTTP/1.1", error_status_hint=505)
+        if event.method not in _METHODS:  # each would become a label in the metrics
+            method = one_line(event.method.decode("ascii"), 20)
+            raise h11.RemoteProtocolError(f"unknown method {method}", error_status_hint=501)
+        if b"transfer-encoding" not in dict(event.headers):
+            return event
+        if event.http_version < b"1.1":
+            raise h11.RemoteProtocolError("Transfer-Encoding needs HTTP/1.1")
+        # Parsers differ in what they accept between chunks, so nothing is read after them.
+        headers = [*event.headers, (b"connection", b"close")]
+        version = event.http_version
+        return h11.Request(method=event.method, target=event.target, headers=headers, http_version=version)
+
+
+class Protocol(H11Protocol):
+    """A connection of uvicorn's, with a time limit for each request to arrive.
+
+    When connections run out, a new one replaces the connection that has been idle, or sending its request,
+    for the longest time. So clients that send half a request cannot keep others out.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any):
+        super().__init__(*arguments, **settings)
+        self.conn = Connection(h11.SERVER, max_incomplete_event_size=2 * MOST_HEADERS)
+        self._deadline: asyncio.TimerHandle | None = None  # set while a request is expected or incomplete
+        self._reading_deadline: asyncio.TimerHandle | None = None  # set while the client does not read
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request, and make room for it."""
+        super().connection_made(transport)
+        self._watch()
+        # As between two requests; the first byte stops this clock.
+        idle = self.timeout_keep_alive, self.timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(*idle)
+        if len(self.connections) > most_connections():
+            waiting = [each for each in self.connections if isinstance(each, Protocol) and each._deadline]
+            oldest = min(waiting, key=lambda each: each._deadline.when() if each._deadline else 0)
+            oldest._give_up(503, "too many connections are open; try again")
+
+    def data_received(self, data: bytes) -> None:
+        """Handle a part of a request."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clocks."""
+        super().connection_lost(exc)
+        self._stop_clocks()
+
+    def pause_writing(self) -> None:
+        """Start the clock of a client that does not read its answers."""
+        super().pause_writing()
+        self._reading_deadline = self.loop.call_later(TRANSFER_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Stop that clock."""
+        super().resume_writing()
+        if self._reading_deadline:
+            self._reading_deadline.cancel()
+
+    def shutdown(self) -> None:
+        """Refuse a request that has not arrived completely; uvicorn answers the others before it closes."""
+        if self._deadline:
+            self._give_up(503, "the server is stopping")
+        elif not self.transport.is_closing():
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse a request while its error is being handled."""
+        error = sys.exception()
+        status = getattr(error, "error_status_hint", 400)
+        self._refuse(status, f"request: {one_line(str(error or msg))}")
+
+    def _watch(self) -> None:
+        """Run the clock while a request is expected or incomplete."""
+        arriving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.transport.is_closing()
+        if arriving and not self._deadline:
+            late = f"request: did not arrive within {TRANSFER_SECONDS} seconds"
+            self._deadline = self.loop.call_later(TRANSFER_SECONDS, self._give_up, 408, late)
+        elif not arriving and self._deadline:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self, status: int, line: str) -> None:
+        """Close the connection, with an answer if a part of a request has arrived."""
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            self._stop_clocks()
+            self.transport.close()
+        else:
+            self._refuse(status, line)
+
+    def _refuse(self, status: int, line: str) -> None:
+        """Answer with an error unless an answer has begun, and close the connection."""
+        self._stop_clocks()
+        if self.cycle is not None:  # the application must not answer as well
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        body = json.dumps({"error": line}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        response = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
+        with contextlib.suppress(h11.LocalProtocolError):  # an answer has begun, or HEAD takes no body
+            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def _stop_clocks(self) -> None:
+        for clock in (self._deadline, self._reading_deadline):
+            if clock:
+                clock.cancel()
+        self._deadline = None
 
 
 class Server(uvicorn.Server):
@@ -24,6 +194,12 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._queue = queue
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let connections queue while others are being accepted."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            listening.listen(MOST_CONNECTIONS)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Close the queue, and empty it if that takes too long."""
         self._queue.closed = True
@@ -32,10 +208,33 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
+def settings(app: FastAPI) -> uvicorn.Config:
+    """The settings of uvicorn."""
+    return uvicorn.Config(
+        app,
+        http=Protocol,
+        ws="none",
+        # asyncio accepts `backlog` connections at a time, and can make room in between. uvloop accepts all that
+        # wait, and drops those that it has no files for.
+        loop="asyncio",
+        backlog=ACCEPTED_AT_ONCE,
+        log_level="error",
+        access_log=False,
+    )
+
+
+def most_connections() -> int:
+    """The number of connections that may be open at once; some of the process's files stay free."""
+    if resource is None:
+        return MOST_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return min(MOST_CONNECTIONS, files - max(32, files // 4))
+
+
 def serve(app: FastAPI, queue: ScoringQueue, listening: socket.socket) -> None:
     """Answer requests until Ctrl-C or SIGTERM, which come again as KeyboardInterrupt once all is answered."""
     host, port = listening.getsockname()[:2]
     print(f"http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
-    # uvicorn takes uvloop where it is installed; asyncio prints a stack trace for each connection that the system has no room for.
-    settings = uvicorn.Config(app, http="h11", log_level="error", access_log=False)
-    Server(settings, queue).run(sockets=[listening])
+    Server(settings(app), queue).run(sockets=[listening])
