@@ -78,7 +78,8 @@ def options(name: str) -> set[str]:
     """The options of a subcommand of `sentiment`."""
     app = typer.Typer()
     app.command()(importlib.import_module(f"sentiment.commands.{name}").main)
-    return {option for param in typer.main.get_command(app).params for option in param.opts} | {"--help"}
+    params = typer.main.get_command(app).params
+    return {option for param in params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
 
 
 def listed_files() -> set[str]:

@@ -136,7 +136,7 @@ def check_encoding(name: str) -> str:
 
 
 def signature(head: bytes, but: bytes | None = None) -> str:
-    """What a file is that begins with these bytes, if that is not reviews, and what to do; else an empty text.
+    """Recognise a file that holds no reviews by its first bytes: say what it is and what to do, or nothing.
 
     `but` is a pattern of _SIGNATURES that is expected.
     """

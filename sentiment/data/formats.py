@@ -193,6 +193,8 @@ class Csv(_Text):
     def rows(self, before: int) -> Rows:
         """Yield the rows, numbered from `before` + 1."""
         header, where, number = list(self.columns or []), self.where, before
+        if not header:  # the file is empty
+            return number
         named = [at for at, name in enumerate(header) if name and header.count(name) == 1]
         told = "the header" if self._names is None else "`columns`"
         advice = "" if self._quoting else " (if quotes are ordinary characters, set `quoting` to none)"

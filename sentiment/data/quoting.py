@@ -43,7 +43,7 @@ def _keep_other_backslashes(line: str) -> str:
 
 @dataclass
 class _Survey:
-    """What reading a file in one way shows, counted in records that contain a quote.
+    """The result of reading a file in one way, counted in records that contain a quote.
 
     Attributes:
         quoting: the way.

@@ -225,7 +225,9 @@ def test_each_line_of_a_text_is_a_review_or_each_file(mine: Path) -> None:
     (mine / "dataset.yaml").write_text("files: texts\nlines: false\ntest_size: 0.2")
     assert dataset.load("mine").reviews["text"].tolist() == ["A chore. A bore.", "A joy."]
     (mine / "texts/pos/books.txt").write_bytes(LFS)
-    assert fault("files: texts\nlines: true\ntest_size: 0.2").startswith("data/mine/texts/pos/books.txt: is a Git LFS pointer")
+    assert fault("files: texts\nlines: true\ntest_size: 0.2").startswith(
+        "data/mine/texts/pos/books.txt: is a Git LFS pointer"
+    )
 
 
 ENCODED = "text,label\nCafé – “good”,1\nDéjà vu,0\n"
