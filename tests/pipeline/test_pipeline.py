@@ -71,7 +71,7 @@ def test_a_stage_shows_its_progress_on_a_terminal_above_its_result(
     ran: Clone, copy: Clone, stage: str, bars: list[str]
 ) -> None:
     # Without a terminal, as in the run of `ran`, there is a line every half minute.
-    output = (ran.folder.parent / "output.txt").read_text().split(f"> python -m stages.{stage}\n")[1].split("\n\n")[0]
+    output = (ran.folder.parent / "output.txt").read_text().split(f" -m stages.{stage}\n")[1].split("\n\n")[0]
     expected = [line for line in output.splitlines() if not line.endswith((" left", "'dvc.lock'"))]
     at_once = f"import runpy; from sentiment import progress; progress.QUICK = 1e-9; runpy.run_module('stages.{stage}', run_name='__main__')"
     terminal = Terminal()
