@@ -66,7 +66,7 @@ def main(  # an option a line
         where = settings | {"where": input, "skip": on_error == "skip"}
         score_on_ray(input, output, where, workers, window or MOST)
         return
-    given, called, ready = standard_input(texts, input)
+    given, called, ready = given_lines(texts, input)
     reader = Reader(Path(input) if input else None, given, [*column, id or "id"], layout, called=called)
     if input:
         reader.require(*column, *([id] if id else []))
@@ -87,7 +87,7 @@ def main(  # an option a line
         print(warning, file=sys.stderr)
 
 
-def standard_input(texts: list[str], input: str) -> tuple[Iterable[bytes], str, Callable[[], bool]]:
+def given_lines(texts: list[str], input: str) -> tuple[Iterable[bytes], str, Callable[[], bool]]:
     """The lines to score where there is no --input: the texts, or standard input; what errors call them; and `ready`.
 
     Raises:
