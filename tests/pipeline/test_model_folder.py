@@ -119,7 +119,7 @@ def test_experiments_go_on_after_an_interrupted_one_with_a_local_model(copy: Clo
     time.sleep(5)
     os.killpg(running.pid, signal.SIGINT)
     running.communicate()
-    assert executed(copy.run("dvc exp run -S epochs=1")) == TRAINED
+    assert executed(copy.run("dvc exp run -S epochs=1")) == TRAINED - {"zero_shot"}  # which had ended
     assert is_clean(copy)
     copy.run("git restore . && dvc checkout")
     assert is_clean(copy)
@@ -144,9 +144,8 @@ def test_a_folder_that_is_gone_stops_nothing_else(copy: Clone) -> None:
     folder = write_pretrained(copy.folder.parent / "mine", "bert")
     copy.run("dvc exp run -S model=../mine")
     folder.rename(folder.with_name("gone"))
-    assert "neither a Hub id (org/name, org/name@revision) nor a folder" in copy.run(
-        "dvc exp run -S lr=1e-4", fails=True
-    )
+    output = copy.run("dvc exp run -S lr=1e-4", fails=True)
+    assert "params.yaml: model: there is no folder ../mine" in output
     assert executed(copy.run(f"dvc exp run -S model={PACKAGED} -S lr=2e-4")) == {"check"}
     assert is_clean(copy)
 
