@@ -85,12 +85,12 @@ def test_a_checkout_of_another_user_is_one_line_whose_command_helps(copy: Clone)
     for folder in (copy.folder, copy.folder / ".git"):
         os.chown(folder, 65534, 65534)
     home = copy.folder.parent
-    user = {"HOME": str(home), "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}  # libgit2 knows no other place
+    copy.environment |= {"HOME": str(home), "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}  # where libgit2 looks
     commands = ("compare", "best", "report", "results")
-    (line,) = {copy.run(f"sentiment {command}", fails=True, **user) for command in commands}
+    (line,) = {copy.run(f"sentiment {command}", fails=True) for command in commands}
     assert line.startswith("error: ~/project belongs to another user, so Git does not read it; ")
-    copy.run(line.split("`")[1], **user)
-    copy.run("sentiment compare", **user)
+    copy.run(line.split("`")[1])
+    copy.run("sentiment compare")
 
 
 def test_without_a_commit_the_cause_is_told(copy: Clone) -> None:

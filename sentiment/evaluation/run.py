@@ -274,7 +274,7 @@ def provenance() -> dict[str, Any]:
 
 
 def _inputs(changes: list[Any]) -> list[Any]:
-    """What `dvc status` says of a stage's inputs: its dependencies, parameters and command."""
+    """The changes in a stage's dependencies, parameters and command, among those that `dvc status` lists."""
     return [change for change in changes if not (isinstance(change, dict) and "changed outs" in change)]
 
 
