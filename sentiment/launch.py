@@ -14,7 +14,7 @@ import subprocess
 import sys
 from typing import Never
 
-from sentiment import stage
+from sentiment import stage_runner
 from sentiment.errors import InputError, one_line, reason
 from sentiment.params import TrainParams
 
@@ -87,4 +87,4 @@ def start(*arguments: str) -> None:
 
 if __name__ == "__main__":
     _, module, *item = sys.argv[1:]
-    stage.run(lambda: start(*sys.argv[1:]), "@".join([module.removeprefix("stages."), *item]))
+    stage_runner.run(lambda: start(*sys.argv[1:]), "@".join([module.removeprefix("stages."), *item]))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sentiment.errors import InputError
 from sentiment.project import is_top
-from sentiment.schema import PRINTABLE, explain, read_yaml
+from sentiment.validation import PRINTABLE, explain, read_yaml
 
 FILE = "params.yaml"
 _LAUNCH = r"^(python( +-[BOu]+)*|(torchrun|python +-m +torch\.distributed\.run)( +[\w.,:=/@%+-]+)*) *$"

@@ -8,11 +8,11 @@ import time
 
 import pandas as pd
 
-from sentiment import atomic, stage
-from sentiment.data.splits import capped
-from sentiment.evaluation.report import metrics_json, report
-from sentiment.model import baseline
+from sentiment import atomic, stage_runner
+from sentiment.metrics.metrics_file import metrics_json, report
+from sentiment.ngrams import regression
 from sentiment.progress import Progress
+from sentiment.sampling import capped
 
 MOST = {"train": 100_000, "validation": 20_000}
 
@@ -27,10 +27,10 @@ def main() -> None:
         "validation": capped(validation, MOST["validation"], seed=0),
     }
     started = time.perf_counter()
-    with Progress("baseline", baseline.work(**fit_on) + len(test), unit="") as bar:
-        classifier, strength = baseline.fit(**fit_on, advance=bar.update)
+    with Progress("baseline", regression.work(**fit_on) + len(test), unit="") as bar:
+        classifier, strength = regression.fit(**fit_on, advance=bar.update)
         with atomic.replacing("models/baseline.npz") as path:
-            baseline.save(classifier, path)
+            regression.save(classifier, path)
         probability = classifier.probabilities(test["text"], bar.update)
     seconds = time.perf_counter() - started
 
@@ -45,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main, "baseline")
+    stage_runner.run(main, "baseline")

@@ -6,12 +6,12 @@ which never changes, so that DVC runs this one first.
 
 from pathlib import Path
 
-from sentiment import atomic, launch, stage
+from sentiment import atomic, launch, stage_runner
 from sentiment.data import dataset
 from sentiment.errors import InputError, extra, one_line
 from sentiment.labels import LABELS
-from sentiment.model import pretrained
 from sentiment.params import Params
+from sentiment.pretrained import sources
 from sentiment.training import soft_labels
 
 CHECKED = Path("models/checked.txt")
@@ -31,7 +31,7 @@ def main() -> None:
             import onnxruntime  # noqa: F401
             import onnxscript  # noqa: F401
     launch.command(params.launch)
-    model = pretrained.fetch(params.model)
+    model = sources.fetch(params.model)
     if kept := model.kept_labels(params.head):
         names = one_line(" and ".join(model.labels[index] for index in kept))
         print(f"the head of {model.source} is kept: its labels {names} are {' and '.join(LABELS)}")
@@ -40,8 +40,8 @@ def main() -> None:
     elif not model.config.get("architectures"):
         print(f"config.json of {model.source} names no architecture: a head that its weights include is replaced")
     longest = max(params.max_length, params.train_max_length or 0)
-    if params.model != pretrained.PACKAGED or longest > pretrained.PACKAGED_LENGTH:  # which is known by its SHA-256
-        from sentiment.training.trial import try_model  # late: torch takes seconds
+    if params.model != sources.PACKAGED or longest > sources.PACKAGED_LENGTH:  # which is known by its SHA-256
+        from sentiment.checks.dry_run import try_model  # late: torch takes seconds
 
         try_model(model, params)
     if params.precision == "bf16":
@@ -51,11 +51,11 @@ def main() -> None:
             print("warning: precision: bf16: this processor has no bf16 products; fp32 is several times as fast here")
     if model.local and not model.inside:
         print(f"{params.model} lies outside the repository; others need it inside, with `dvc add`, to train the same")
-    pretrained.point_to(model)
+    sources.point_to(model)
     soft_labels.remove_others(params.teachers)
     with atomic.replacing(CHECKED) as path:
         path.write_text("The stage `check` accepts params.yaml and the pretrained model.\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    stage.run(main, "check")
+    stage_runner.run(main, "check")

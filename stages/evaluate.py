@@ -4,12 +4,12 @@ import time
 
 import pandas as pd
 
-from sentiment import atomic, stage
+from sentiment import atomic, stage_runner
 from sentiment.evaluation import plots
 from sentiment.evaluation.hf_metric import SentimentMetrics
 from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
-from sentiment.evaluation.report import metrics_json, report, with_interval
-from sentiment.model.classifier import load_transformer
+from sentiment.metrics.metrics_file import metrics_json, report, with_interval
+from sentiment.model.saved import load_transformer
 from sentiment.params import EvaluateParams
 from sentiment.progress import Progress
 
@@ -45,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main, "evaluate")
+    stage_runner.run(main, "evaluate")

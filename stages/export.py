@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from sentiment import atomic, stage
-from sentiment.evaluation.comparison import accuracy_change
-from sentiment.model import onnx_export
-from sentiment.model.classifier import Classifier, load_classifier
+from sentiment import atomic, stage_runner
+from sentiment.classifier import Classifier
+from sentiment.loading import load_classifier
+from sentiment.metrics.metrics_file import accuracy_change
 from sentiment.model.transformer import load_weights
+from sentiment.onnx import graph
 from sentiment.params import Params
 from sentiment.progress import Progress
 
@@ -35,7 +36,7 @@ def main() -> None:
 
     with atomic.replacing(target) as folder:
         shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("*.safetensors*"))
-        onnx_export.write(load_weights(SOURCE), folder / "model.onnx", precision)
+        graph.write(load_weights(SOURCE), folder / "model.onnx", precision)
     exported = load_classifier(target)
     ratio = before / seconds_to_score(exported, sampled)
     started = time.perf_counter()
@@ -65,4 +66,4 @@ def seconds_to_score(classifier: Classifier, texts: list[str]) -> float:
 
 
 if __name__ == "__main__":
-    stage.run(main, f"export@{sys.argv[1]}")
+    stage_runner.run(main, f"export@{sys.argv[1]}")

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sentiment import atomic, progress, stage
+from sentiment import atomic, progress, stage_runner
 from sentiment.data import dataset, splits
 from sentiment.params import PrepareParams
 
@@ -42,4 +42,4 @@ def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    stage.run(main, "prepare")
+    stage_runner.run(main, "prepare")

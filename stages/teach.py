@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from sentiment import atomic, stage
+from sentiment import atomic, stage_runner
+from sentiment.blend import Blend
 from sentiment.errors import InputError
-from sentiment.evaluation.report import metrics_json, report
-from sentiment.model.classifier import load_classifier
+from sentiment.loading import load_classifier
+from sentiment.metrics.metrics_file import metrics_json, report
 from sentiment.model.scoring import TransformerClassifier
 from sentiment.params import TeachParams, TrainParams
 from sentiment.progress import Progress
 from sentiment.training import session, soft_labels
-from sentiment.training.blend import Blend
 
 PREPARED = {name: Path(f"data/prepared/{name}.parquet") for name in ("train", "validation", "unlabelled")}
 BASELINE = Path("models/baseline.npz")
@@ -61,4 +61,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main, f"teach@{sys.argv[1]}")
+    stage_runner.run(main, f"teach@{sys.argv[1]}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from sentiment import atomic, stage
-from sentiment.model.classifier import save_transformer
+from sentiment import atomic, stage_runner
+from sentiment.model.saved import save_transformer
 from sentiment.params import TrainParams
 from sentiment.training import history, session, soft_labels
 
@@ -56,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main, "train")
+    stage_runner.run(main, "train")

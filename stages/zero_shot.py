@@ -2,29 +2,30 @@
 
 import pandas as pd
 
-from sentiment import atomic, stage
-from sentiment.model import pretrained
+from sentiment import atomic, stage_runner
 from sentiment.params import ZeroShotParams
+from sentiment.pretrained import sources
 from sentiment.progress import Progress
 
 
 def main() -> None:
     """Write metrics/zero_shot.json; a model with no trained head has no figures, and the file says so."""
     params = ZeroShotParams.load()
-    model = pretrained.fetch(params.model)
+    model = sources.fetch(params.model)
     if model.kept_labels(params.head) is None:
         none = {"accuracy": "no trained head"}
         atomic.write_json("metrics/zero_shot.json", none | {"details": [none]})
         print(f"zero-shot: {model.source} has no trained head" if not model.has_head else "zero-shot: head: new")
         return
     # Late: many models have no head, and torch takes seconds.
-    from sentiment.evaluation.report import metrics_json, report
-    from sentiment.model import encoding, scoring, transformer
+    from sentiment.metrics.metrics_file import metrics_json, report
+    from sentiment.model import encoding, scoring
+    from sentiment.pretrained import building
 
     scoring.make_deterministic()
     encoder = encoding.Encoder(model.folder, params.max_length, params.truncation)
-    weights = transformer.build_classifier(model, encoder, params.head)
-    transformer.check_lengths(weights, encoder, model.source, max_length=params.max_length)
+    weights = building.build_classifier(model, encoder, params.head)
+    building.check_lengths(weights, encoder, model.source, max_length=params.max_length)
     classifier = scoring.TransformerClassifier(weights, encoder, params.precision)
     test = pd.read_parquet("data/prepared/test.parquet")
     with Progress("scoring before training", len(test)) as bar:
@@ -34,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    stage.run(main, "zero_shot")
+    stage_runner.run(main, "zero_shot")

@@ -18,15 +18,20 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
+from sentiment.checks import dry_run
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
-from sentiment.model import onnx_export, pretrained, scoring
-from sentiment.model.classifier import load_classifier, save_transformer
+from sentiment.loading import load_classifier
+from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
-from sentiment.model.transformer import build_classifier, load_weights, longest_read
+from sentiment.model.saved import save_transformer
+from sentiment.model.transformer import load_weights
+from sentiment.onnx import graph
 from sentiment.params import Params
-from sentiment.schema import read_yaml
-from sentiment.training import trainer, trial
+from sentiment.pretrained import sources
+from sentiment.pretrained.building import build_classifier, longest_read
+from sentiment.training import trainer
+from sentiment.validation import read_yaml
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/models.md"
@@ -102,8 +107,8 @@ def write_pretrained(folder: Path, kind: str, head: bool = False, **config: Any)
 
 def row(kind: str, folder: Path) -> str:
     """The line of the table for an architecture, which is tried in an empty folder."""
-    base = pretrained.fetch(str(write_pretrained(folder / kind, kind)))
-    trial.try_model(base, PARAMS)
+    base = sources.fetch(str(write_pretrained(folder / kind, kind)))
+    dry_run.try_model(base, PARAMS)
     encoder = Encoder(base.folder, PARAMS.max_length, PARAMS.truncation)
     texts, answers = reviews()["text"].head(16).tolist(), [0, 1] * 8
     texts[:2] = ["Good.", "I loved it, really"]  # so that lengths differ
@@ -123,12 +128,12 @@ def row(kind: str, folder: Path) -> str:
 
     def export() -> None:
         shutil.copytree(folder / "classifier", folder / "int8", ignore=shutil.ignore_patterns("*.safetensors"))
-        onnx_export.write(load_weights(folder / "classifier"), folder / "int8/model.onnx", "int8")
+        graph.write(load_weights(folder / "classifier"), folder / "int8/model.onnx", "int8")
         np.testing.assert_allclose(load_classifier(folder / "int8").probabilities(texts), score(), rtol=0, atol=0.05)
 
     cells = [cell(train), cell(score), cell(export)]
     labels = dict(enumerate(LABELS))
-    headed = pretrained.fetch(str(write_pretrained(folder / "headed", kind, head=True, id2label=labels)))
+    headed = sources.fetch(str(write_pretrained(folder / "headed", kind, head=True, id2label=labels)))
     model = build_classifier(headed, encoder).eval()
     most = longest_read(model, encoder, TRIED)
     padding = scoring.padding_changes_logits(model, encoder) > ROUNDED

@@ -16,7 +16,7 @@ import typer
 from sentiment.cli import COMMANDS
 from sentiment.data.dataset import Source, read_source
 from sentiment.params import Params
-from sentiment.schema import read_yaml
+from sentiment.validation import read_yaml
 from tests import picture
 from tests.conftest import ROOT, Clone
 from tests.pipeline.test_pipeline import executed

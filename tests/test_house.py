@@ -13,9 +13,9 @@ from pydantic import BaseModel
 
 from sentiment import cli
 from sentiment.commands import results
-from sentiment.evaluation.run import Run
 from sentiment.params import EvaluateParams, Params, PrepareParams, TeachParams, TrainParams, ZeroShotParams
-from sentiment.schema import read_yaml
+from sentiment.runs.run import Run
+from sentiment.validation import read_yaml
 from tests.conftest import ROOT
 
 PIPELINE = read_yaml(ROOT / "dvc.yaml")

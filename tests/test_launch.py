@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from sentiment import launch
 from sentiment.errors import InputError
 from sentiment.params import Params
-from sentiment.schema import read_yaml
+from sentiment.validation import read_yaml
 from tests.conftest import ROOT, Clone
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]

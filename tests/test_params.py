@@ -8,8 +8,8 @@ import pytest
 from dvc.utils.hydra import apply_overrides
 
 from sentiment.errors import InputError
-from sentiment.evaluation.run import override
 from sentiment.params import Params, PrepareParams, TrainParams
+from sentiment.runs.run import override
 from tests.conftest import ROOT
 
 GOOD = (ROOT / "params.yaml").read_text()

@@ -31,13 +31,15 @@ from datasets import Dataset
 from transformers import PreTrainedModel, Trainer, TrainerCallback, TrainingArguments
 
 from sentiment.data.dataset import load
-from sentiment.model import onnx_export, pretrained, scoring
-from sentiment.model.classifier import save_transformer
+from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
-from sentiment.model.onnx_classifier import OnnxClassifier
+from sentiment.model.saved import save_transformer
 from sentiment.model.scoring import TransformerClassifier
-from sentiment.model.transformer import build_classifier, set_dropout
+from sentiment.onnx import graph
+from sentiment.onnx.runtime import OnnxClassifier
 from sentiment.params import TrainParams
+from sentiment.pretrained import sources
+from sentiment.pretrained.building import build_classifier, set_dropout
 from sentiment.training.trainer import as_dataset, build_trainer, quiet_libraries
 
 MAX_LENGTH, BATCH_SIZE = 512, 16
@@ -196,7 +198,7 @@ def new_model(dropout: float | None = None) -> tuple[PreTrainedModel, Encoder]:
     """The model with a new head, and its encoder."""
     quiet_libraries()
     torch.manual_seed(0)
-    base = pretrained.fetch(pretrained.PACKAGED)
+    base = sources.fetch(sources.PACKAGED)
     encoder = Encoder(base.folder, MAX_LENGTH, "head")
     if not torch.cuda.is_available():
         return build_classifier(base, encoder, dropout=dropout), encoder
@@ -331,7 +333,7 @@ def onnx_classifier(precision: str) -> OnnxClassifier:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         save_transformer(folder, model, encoder, "")
-        onnx_export.write(model, folder / "model.onnx", precision)
+        graph.write(model, folder / "model.onnx", precision)
         return OnnxClassifier(folder)
 
 

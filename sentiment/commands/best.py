@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from sentiment.errors import InputError
-from sentiment.evaluation.ranking import differing, rank_runs
-from sentiment.evaluation.report import with_interval
-from sentiment.evaluation.run import WORKSPACE, Run, experiments, out_of_date_in_words
+from sentiment.metrics.metrics_file import with_interval
+from sentiment.runs.ranking import differing, rank_runs
+from sentiment.runs.run import WORKSPACE, Run, experiments, out_of_date_in_words
 
 _ANY_WIDTH = 100_000  # columns, in which every table fits
 

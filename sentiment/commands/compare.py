@@ -10,7 +10,8 @@ import typer
 from dvc.api import exp_show
 
 from sentiment.errors import InputError
-from sentiment.evaluation.comparison import (
+from sentiment.params import FILE, Params
+from sentiment.runs.comparison import (
     WITHIN_NOISE,
     by_seed,
     compare_recipes,
@@ -19,17 +20,8 @@ from sentiment.evaluation.comparison import (
     summarise_seeds,
     usable_runs,
 )
-from sentiment.evaluation.run import (
-    WORKSPACE,
-    Run,
-    experiments,
-    out_of_date,
-    out_of_date_in_words,
-    override,
-    repository,
-)
-from sentiment.params import FILE, Params
-from sentiment.schema import read_yaml
+from sentiment.runs.run import WORKSPACE, Run, experiments, out_of_date, out_of_date_in_words, override, repository
+from sentiment.validation import read_yaml
 
 _MOST_SEEDS = 100
 ANY_RUN = "a commit, tag, branch, experiment, or `workspace`"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from sentiment.atomic import replacing
 from sentiment.errors import InputError
-from sentiment.evaluation.report import with_interval
-from sentiment.evaluation.run import Run
+from sentiment.metrics.metrics_file import with_interval
 from sentiment.params import FILE, Params
+from sentiment.runs.run import Run
 
 MODELS = {"baseline": "TF-IDF baseline", "zero_shot": "before fine-tuning", "test": "fine-tuned"}
 PAGES = {"README.md": "results", "docs/imdb.md": "results", "docs/parameters.md": "parameters"}

@@ -22,7 +22,7 @@ from sentiment.data.text import column_name
 from sentiment.errors import InputError, one_line, reason
 from sentiment.labels import LABELS, SPELLINGS
 from sentiment.progress import Advance, Progress
-from sentiment.schema import PRINTABLE, explain, read_yaml, shortened
+from sentiment.validation import PRINTABLE, explain, read_yaml, shortened
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)

@@ -19,7 +19,7 @@ from sentiment.data.quoting import QUOTINGS, Quoting, csv_reader, detect_quoting
 from sentiment.data.row import Row
 from sentiment.data.text import column_name, readable
 from sentiment.errors import InputError, loading, one_line
-from sentiment.schema import shortened
+from sentiment.validation import shortened
 
 DELIMITERS = (",", ";", "\t", "|")  # of several that fit, the first
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")

@@ -9,7 +9,7 @@ from sentiment.data.row import AbsentError, Row, missing
 from sentiment.data.text import nfc
 from sentiment.errors import InputError, one_line
 from sentiment.labels import SPELLINGS
-from sentiment.schema import shortened
+from sentiment.validation import shortened
 
 Meaning = Literal["negative", "positive", "unlabelled", "ignore"]
 CLASSES: tuple[Meaning, Meaning] = ("negative", "positive")  # in the order of LABELS

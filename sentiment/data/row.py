@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from sentiment.data.text import normalise, readable
 from sentiment.errors import InputError, one_line
-from sentiment.schema import shortened
+from sentiment.validation import shortened
 
 
 class AbsentError(InputError):

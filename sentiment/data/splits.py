@@ -14,6 +14,7 @@ from sentiment.data import dataset
 from sentiment.errors import InputError, reason
 from sentiment.labels import LABELS
 from sentiment.params import PrepareParams
+from sentiment.sampling import capped
 
 
 def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
@@ -120,26 +121,3 @@ def held_out(rows: pd.DataFrame, share: float, seed: int, key: str = "params.yam
     if rows.groupby(mask)["label"].nunique().reindex([False, True], fill_value=0).min() < len(LABELS):
         raise InputError(f"{few} with both classes")
     return mask
-
-
-def capped(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
-    """All rows (`most` is None or no fewer than they are), or `most` of them, both classes alike, in their order.
-
-    Raises:
-        InputError: so few are drawn, or left, that a class would have none.
-    """
-    if most is None or most >= len(rows):
-        return rows
-    from sklearn.model_selection import train_test_split  # late: as above
-
-    drawn = f"params.yaml: max_train_reviews: {most}, drawn by class of {len(rows)}"
-    try:
-        if len(rows) - most < len(LABELS):  # too few for train_test_split to leave out by class
-            kept = rows.sample(most, random_state=seed).index
-        else:
-            kept, _ = train_test_split(rows.index, train_size=most, stratify=rows["label"], random_state=seed)
-    except ValueError as error:
-        raise InputError(f"{drawn}, cannot be: {reason(error)}") from None
-    if rows.loc[kept, "label"].nunique() < len(LABELS):
-        raise InputError(f"{drawn}, are all of one class")
-    return rows.loc[sorted(kept)]

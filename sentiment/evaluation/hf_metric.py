@@ -6,7 +6,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from sentiment.evaluation.metrics import compute
+from sentiment.metrics.classification import compute
 
 
 class SentimentMetrics(evaluate.Metric):

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from sentiment.evaluation.report import four_digits
 from sentiment.labels import LABELS
+from sentiment.metrics.metrics_file import four_digits
 
 _MOST = 20
 

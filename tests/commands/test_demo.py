@@ -18,9 +18,9 @@ from sentiment.commands import demo
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
 from sentiment.evaluation.mistakes import in_short
-from sentiment.evaluation.report import with_interval
 from sentiment.labels import LABELS
-from sentiment.model.classifier import load_transformer
+from sentiment.metrics.metrics_file import with_interval
+from sentiment.model.saved import load_transformer
 from sentiment.model.scoring import TransformerClassifier
 from tests.conftest import ROOT, Clone
 from tests.helpers.servers import free_port

@@ -16,8 +16,8 @@ from sentiment.commands import publish
 from sentiment.data.dataset import read_source
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
-from sentiment.evaluation.run import Run
-from sentiment.schema import read_yaml
+from sentiment.runs.run import Run
+from sentiment.validation import read_yaml
 from tests.conftest import Clone
 from tests.faults.test_crash import UNSHARE
 from tests.helpers import hub

@@ -14,10 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sentiment.commands import report
-from sentiment.commands.report import plots
+from sentiment.commands.report import charts
 from sentiment.errors import InputError
-from sentiment.evaluation.run import Run, provenance
-from sentiment.schema import read_yaml
+from sentiment.runs.run import Run, provenance
+from sentiment.validation import read_yaml
 from tests.conftest import ROOT, Clone, copy_into
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ def test_what_is_missing_or_damaged_is_one_line_and_the_last_report_stays(
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
 def test_ticks_span_the_values(one: float, other: float) -> None:
     low, high = sorted((one, other))
-    values = plots.ticks(low, high)
+    values = charts.ticks(low, high)
     slack = 1e-9 * max(abs(low), abs(high))
     assert 2 <= len(values) <= 8
     assert (np.diff(values) > 0).all()
@@ -246,13 +246,13 @@ def test_a_long_curve_is_drawn_by_the_points_that_show() -> None:
     x = np.linspace(0, 1, 25_000)
     table = pd.DataFrame({"rate": x, "share": x**0.1})
     plot = {"x": "rate", "y": {"curve.csv": "share"}}
-    (line,) = plots.draw_lines(plot, [table], diagonal=True)["series"]
+    (line,) = charts.draw_lines(plot, [table], diagonal=True)["series"]
     points = np.array([[float(value) for value in point[2:]] for point in line["points"]])
     assert line["of"] == 25_000
     assert len(points) < 250
     assert np.abs(np.interp(x, *points.T) - table["share"]).max() < 0.02
     assert points[[0, -1]].tolist() == [[0, 0], [1, 1]]
     assert [point[:2] for point in (line["points"][0], line["points"][-1])] == [
-        (plots.LEFT, plots.BOTTOM),
-        (plots.RIGHT, plots.TOP),
+        (charts.LEFT, charts.BOTTOM),
+        (charts.RIGHT, charts.TOP),
     ]

@@ -7,7 +7,7 @@ import pytest
 
 from sentiment.commands import results
 from sentiment.errors import InputError
-from sentiment.evaluation.run import Run
+from sentiment.runs.run import Run
 from tests.conftest import Clone
 
 PAGES = [Path("README.md"), Path("docs/imdb.md")]

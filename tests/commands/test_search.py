@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from sentiment.commands.search.space import Space, contains, parse_space, rounded
 from sentiment.commands.search.trials import Trial, Trials
 from sentiment.errors import InputError
-from sentiment.schema import read_yaml
+from sentiment.validation import read_yaml
 from tests.conftest import ROOT, Clone
 
 PARAMS = read_yaml(ROOT / "params.yaml")

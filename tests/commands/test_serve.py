@@ -27,9 +27,9 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from sentiment.errors import InputError
 from sentiment.listening import listen
-from sentiment.model import onnx_export
-from sentiment.model.classifier import load_classifier
+from sentiment.loading import load_classifier
 from sentiment.model.transformer import load_weights
+from sentiment.onnx import graph
 from tests.conftest import ROOT, Clone
 from tests.helpers.servers import free_port
 from tests.pipeline.test_export import write_random
@@ -39,7 +39,7 @@ pytest.importorskip("prometheus_fastapi_instrumentator", reason="pip install '.[
 pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 from prometheus_client.parser import text_string_to_metric_families
 
-from sentiment.commands.serve.scoring import ScoringQueue, _Text
+from sentiment.commands.serve.scoring_queue import ScoringQueue, _Text
 
 REVIEWS = [
     "A warm and funny film &amp; a <br /> wonderful cast, but far too long.",
@@ -105,7 +105,7 @@ def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 96}
     write_random(folder / "classifier", "bert", **sizes)
     shutil.copytree(folder / "classifier", folder / "int8", ignore=shutil.ignore_patterns("*.safetensors"))
-    onnx_export.write(load_weights(folder / "classifier"), folder / "int8/model.onnx", "int8")
+    graph.write(load_weights(folder / "classifier"), folder / "int8/model.onnx", "int8")
     return folder / "int8"
 
 

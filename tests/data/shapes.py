@@ -11,7 +11,7 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.schema import read_yaml
+from sentiment.validation import read_yaml
 from tests.conftest import ROOT
 from tests.helpers.hub import COMMIT
 

@@ -12,7 +12,7 @@ from sentiment.commands import predict
 from sentiment.data import dataset
 from sentiment.data.reader import Reader
 from sentiment.errors import InputError
-from sentiment.model import baseline
+from sentiment.ngrams import regression
 from tests.conftest import ROOT
 
 CSV = b"text,label,split\nGood.,1,train\nBad.,0,train\nFine.,1,test\nPoor.,0,test\n"
@@ -83,7 +83,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A baseline classifier, which scores at once."""
     path = tmp_path_factory.mktemp("model") / "baseline.npz"
     reviews = pd.DataFrame({"text": ["good", "fine", "bad", "poor"], "label": [1, 1, 0, 0]})
-    baseline.save(baseline.fit(reviews, reviews)[0], path)
+    regression.save(regression.fit(reviews, reviews)[0], path)
     return path
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from sentiment import sampling
 from sentiment.data import splits
 from sentiment.errors import InputError
 
@@ -68,12 +69,12 @@ def test_too_few_reviews_to_hold_some_out(columns: list[str]) -> None:
 
 def test_a_cap_is_stratified_and_seeded() -> None:
     rows = pd.DataFrame({"label": [0, 1] * 50})
-    kept = splits.capped(rows, 10, seed=1)
+    kept = sampling.capped(rows, 10, seed=1)
     assert kept["label"].sum() == 5
     assert (
         kept.index.tolist()
-        == splits.capped(rows, 10, seed=1).index.tolist()
-        != splits.capped(rows, 10, seed=2).index.tolist()
+        == sampling.capped(rows, 10, seed=1).index.tolist()
+        != sampling.capped(rows, 10, seed=2).index.tolist()
     )
 
 
@@ -82,8 +83,8 @@ def test_too_few_reviews_of_a_class_to_draw_some() -> None:
     with pytest.raises(
         InputError, match="params.yaml: max_train_reviews: 50, drawn by class of 100, cannot be: ValueError"
     ):
-        splits.capped(rows, 50, seed=0)
+        sampling.capped(rows, 50, seed=0)
     with pytest.raises(
         InputError, match="params.yaml: max_train_reviews: 1, drawn by class of 2, are all of one class"
     ):
-        splits.capped(rows.tail(2), 1, seed=0)
+        sampling.capped(rows.tail(2), 1, seed=0)

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification, pipeline
 
-from sentiment.model import pretrained
+from sentiment.pretrained import sources
 from tests.conftest import SMALL, Clone
 from tests.helpers import hub
 from tests.helpers.hub import TOKEN, Fault, Hub
@@ -45,7 +45,7 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     )
     config.update({"auto_map": {"AutoConfig": "code.Config", "AutoModelForSequenceClassification": "code.Model"}})
     DistilBertForSequenceClassification(config).save_pretrained(top / "model")
-    AutoTokenizer.from_pretrained(pretrained.fetch(pretrained.PACKAGED).folder).save_pretrained(top / "model")
+    AutoTokenizer.from_pretrained(sources.fetch(sources.PACKAGED).folder).save_pretrained(top / "model")
     (top / "model/code.py").write_text("raise SystemExit('the code of the repository was run')")
     (top / "model/pytorch_model.bin").write_bytes(b"a pickle")
     (top / "data").mkdir()

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from transformers import BertConfig, BertForSequenceClassification, BertModel, BertTokenizer
 
-from sentiment.model import pretrained
-from sentiment.model.classifier import load_transformer
+from sentiment.checks.dry_run import try_model
 from sentiment.model.encoding import Encoder
+from sentiment.model.saved import load_transformer
 from sentiment.model.transformer import load_weights
 from sentiment.params import Params
-from sentiment.schema import parse_yaml
-from sentiment.training.trial import try_model
+from sentiment.pretrained import sources
+from sentiment.validation import parse_yaml
 from tests.conftest import Clone
 from tests.helpers.fuzzing import PARAMS, VALUES, cases, check_refusal, explore, mutated, refusal, tried
 
@@ -71,7 +71,7 @@ def trial() -> str | None:
     """The line with which the stage check refuses the model in the folder `model`."""
 
     def run() -> None:
-        try_model(pretrained.fetch("model"), PARSED)
+        try_model(sources.fetch("model"), PARSED)
 
     return refusal(run, "model model: ", "model: ", "params.yaml: max_length: ", "params.yaml: head: ")
 
@@ -155,7 +155,7 @@ def test_weights_are_trained_in_float32_whatever_they_came_in(plain: Path) -> No
 
 @pytest.mark.parametrize("model", ["x" * 5000, "a/b/c", "a b", "org/" + "x" * 300, "../nowhere", "😀", "/nowhere", "~"])
 def test_a_model_that_is_no_name(model: str) -> None:
-    assert refusal(lambda: pretrained.fetch(model), "params.yaml: model: ", "model ") is not None
+    assert refusal(lambda: sources.fetch(model), "params.yaml: model: ", "model ") is not None
 
 
 def test_reviews_of_any_size_are_encoded(plain: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from sentiment.errors import InputError
-from sentiment.schema import read_yaml
+from sentiment.validation import read_yaml
 from tests.conftest import ROOT
 
 PARAMS = (ROOT / "params.yaml").read_text()

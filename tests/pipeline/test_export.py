@@ -15,9 +15,11 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from sentiment.errors import InputError
-from sentiment.model import onnx_export, pretrained, scoring
-from sentiment.model.classifier import load_classifier
+from sentiment.loading import load_classifier
+from sentiment.model import scoring
 from sentiment.model.transformer import load_weights
+from sentiment.onnx import graph
+from sentiment.pretrained import sources
 from stages import export
 from tests.conftest import ROOT, Clone
 from tests.pipeline.test_pipeline import executed
@@ -83,7 +85,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def write_random(folder: Path, kind: str, **sizes: Any) -> None:
     """Write a random classifier of this architecture, as train would."""
     torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(pretrained.fetch(pretrained.PACKAGED).folder)
+    tokenizer = AutoTokenizer.from_pretrained(sources.fetch(sources.PACKAGED).folder)
     config = AutoConfig.for_model(
         kind, vocab_size=len(tokenizer), pad_token_id=0, initializer_range=0.2, review_max_length=64,
         review_truncation="head_tail", id2label={0: "NEGATIVE", 1: "POSITIVE"}, **sizes,
@@ -96,7 +98,7 @@ def write_random(folder: Path, kind: str, **sizes: Any) -> None:
 def small_int8(small: Path) -> Path:
     """The same in int8, as export would write it."""
     folder = shutil.copytree(small, small.with_name("int8"), ignore=shutil.ignore_patterns("*.safetensors"))
-    onnx_export.write(load_weights(small), folder / "model.onnx", "int8")
+    graph.write(load_weights(small), folder / "model.onnx", "int8")
     return folder
 
 
@@ -180,6 +182,6 @@ def test_other_architectures_score_as_in_pytorch(tmp_path: Path, kind: str, size
     reviews = [torch.randint(5, 30000, (1, length)) for length in (1, 7, 64)]
     with torch.inference_mode():
         expected = [model(input_ids=ids).logits.numpy() for ids in reviews]
-    session = onnxruntime.InferenceSession(onnx_export.onnx_graph(model).SerializeToString())
+    session = onnxruntime.InferenceSession(graph.onnx_graph(model).SerializeToString())
     for ids, logits in zip(reviews, expected, strict=True):
         np.testing.assert_allclose(session.run(None, {"input_ids": ids.numpy()})[0], logits, rtol=1e-3, atol=1e-4)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.model.pretrained import PACKAGED
+from sentiment.pretrained.sources import PACKAGED
 from tests.architectures import write_pretrained
 from tests.conftest import Clone, copy_into
 from tests.pipeline.test_pipeline import executed

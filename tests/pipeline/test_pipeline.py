@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from dvc.repo import Repo
 
-from sentiment.model import baseline
+from sentiment.ngrams import regression
 from tests.conftest import SMALL, Clone
 from tests.helpers.terminal import Terminal
 
@@ -88,7 +88,7 @@ def test_a_stage_shows_its_progress_on_a_terminal_above_its_result(
 
 def test_the_baseline_on_disk_is_the_one_that_was_scored(ran: Clone) -> None:
     test = pd.read_parquet(ran.folder / "data/prepared/test.parquet")
-    probability = baseline.load(ran.folder / "models/baseline.npz").probabilities(test["text"].tolist())
+    probability = regression.load(ran.folder / "models/baseline.npz").probabilities(test["text"].tolist())
     accuracy = ((probability >= 0.5) == test["label"]).mean()
     assert accuracy == pytest.approx(metrics(ran)["baseline"]["accuracy"], abs=1e-6)
     assert accuracy > 0.65  # of 64 training reviews

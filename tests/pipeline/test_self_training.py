@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy.special import expit
 
+from sentiment.blend import Blend
 from sentiment.training import soft_labels
-from sentiment.training.blend import Blend
 from sentiment.training.trainer import mean_loss
 from tests.conftest import Clone
 from tests.pipeline.test_pipeline import executed, width

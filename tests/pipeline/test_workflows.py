@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sentiment.schema import read_yaml
+from sentiment.validation import read_yaml
 from tests.commands.test_compare import spoil
 from tests.conftest import ROOT, Clone
 from tests.helpers import hub

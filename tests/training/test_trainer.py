@@ -18,10 +18,11 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from sentiment.commands import bench
 from sentiment.errors import InputError
-from sentiment.model import pretrained, scoring
-from sentiment.model.classifier import load_classifier
+from sentiment.loading import load_classifier
+from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
 from sentiment.params import TrainParams
+from sentiment.pretrained import sources
 from sentiment.training import attention
 from sentiment.training import trainer as training
 from sentiment.training.batches import LengthGrouped, micro_batch_size
@@ -33,7 +34,7 @@ TWO = "torchrun --standalone --nproc-per-node 2"
 
 def write_tiny(folder: Path) -> None:
     """Write a random BERT of two small layers, the same every time."""
-    words = AutoTokenizer.from_pretrained(pretrained.fetch(pretrained.PACKAGED).folder)
+    words = AutoTokenizer.from_pretrained(sources.fetch(sources.PACKAGED).folder)
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
@@ -79,7 +80,7 @@ def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypat
     params = TrainParams.load().model_copy(
         update={"batch_size": 8, "epochs": 1, "max_length": 32, "precision": "fp32", "lr": 1e-3}
     )
-    base = pretrained.fetch(params.model)
+    base = sources.fetch(params.model)
     encoder = Encoder(base.folder, params.max_length, params.truncation)
     texts = [f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)]
     data = training.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
@@ -129,7 +130,7 @@ def test_whoever_trains_in_bf16_on_a_cpu_has_attention_in_float32(
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setitem(AttentionInterface._global_mapping, "sdpa", sdpa_attention_forward)
-    base = pretrained.fetch(pretrained.PACKAGED)
+    base = sources.fetch(sources.PACKAGED)
     encoder = Encoder(base.folder, 32, "head")
     data = training.as_dataset(encoder(["A film."])[0], [0])
     params = TrainParams.load().model_copy(update={"precision": precision, "max_length": 32})

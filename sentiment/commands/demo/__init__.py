@@ -7,7 +7,7 @@ import typer
 
 from sentiment import errors
 from sentiment.listening import listen
-from sentiment.model.classifier import load_transformer
+from sentiment.model.saved import load_transformer
 from sentiment.params import EvaluateParams
 
 
@@ -17,8 +17,8 @@ def main(
     """Try the model in the browser: a review, its label, and the words that speak for it. Ctrl-C ends it."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with errors.extra("demo"):
-        from sentiment.commands.demo import page, server
+        from sentiment.commands.demo import page, web
     precision = EvaluateParams.load().precision
-    with listen(server.ADDRESS, port, "sentiment demo --port 7861") as listening:
-        server.serve(page.build(load_transformer(page.MODEL, precision)), listening)
+    with listen(web.ADDRESS, port, "sentiment demo --port 7861") as listening:
+        web.serve(page.build(load_transformer(page.MODEL, precision)), listening)
     print("stopped")

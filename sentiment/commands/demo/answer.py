@@ -14,8 +14,8 @@ import pandas as pd
 from sentiment.commands.demo.attribution import attribute
 from sentiment.data.text import MOST_CHARACTERS, normalise
 from sentiment.evaluation.mistakes import in_short
-from sentiment.evaluation.report import four_digits
 from sentiment.labels import LABELS
+from sentiment.metrics.metrics_file import four_digits
 from sentiment.model.scoring import TransformerClassifier
 
 MARKED = 20  # words of the review

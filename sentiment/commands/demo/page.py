@@ -8,10 +8,10 @@ import pandas as pd
 
 from sentiment.commands.demo.answer import answer
 from sentiment.errors import InputError
-from sentiment.evaluation.report import four_digits, with_interval
-from sentiment.evaluation.run import Run
 from sentiment.labels import LABELS
+from sentiment.metrics.metrics_file import four_digits, with_interval
 from sentiment.model.scoring import TransformerClassifier
+from sentiment.runs.run import Run
 
 MODEL = "models/classifier"
 # All in the browser, so that no answer stands below a review that it is not about. First, a live region, which tells

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from sentiment import project
+from sentiment.classifier import check_exists
 from sentiment.commands.predict.scorer import Scorer
 from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_output, header, lines
 from sentiment.commands.predict.steps import FIXED, MOST, Pace, Stream, steps
@@ -21,10 +22,9 @@ from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
 from sentiment.data.text import column_name
 from sentiment.errors import InputError
-from sentiment.model.classifier import check_exists
 from sentiment.params import precision_of_scores
 from sentiment.progress import Progress
-from sentiment.schema import shortened
+from sentiment.validation import shortened
 
 
 # fmt: off

@@ -11,7 +11,7 @@ from sentiment import progress
 from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
-from sentiment.model.classifier import load_classifier
+from sentiment.loading import load_classifier
 from sentiment.progress import Advance
 
 _NAMED = 20  # faulty rows that are named; the rest are counted

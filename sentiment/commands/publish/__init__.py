@@ -18,16 +18,16 @@ from sentiment import hub, project
 from sentiment.atomic import replacing
 from sentiment.data.dataset import CHALLENGE, Source, read_source
 from sentiment.errors import InputError, one_line
-from sentiment.evaluation.report import with_interval
-from sentiment.evaluation.run import Run, repository
 from sentiment.labels import LABELS
-from sentiment.model import pretrained
-from sentiment.schema import shortened
+from sentiment.metrics.metrics_file import with_interval
+from sentiment.pretrained import sources
+from sentiment.runs.run import Run, repository
+from sentiment.validation import shortened
 
 MODEL = Path("models/classifier")
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 # Of the pretrained models that this project knows; a card refers to all others.
-LICENSES = dict.fromkeys([pretrained.PACKAGED, *pretrained.PINNED], "apache-2.0")
+LICENSES = dict.fromkeys([sources.PACKAGED, *sources.PINNED], "apache-2.0")
 
 
 # fmt: off
@@ -51,7 +51,7 @@ def main(
         folder = Path(scratch) / MODEL.name
         write_files(folder, repo, origin)
         message = f"Commit {origin['commit'][:7]}: test accuracy {with_interval(Run().metrics('test'))}"
-        stale = [*pretrained.FILES, "added_tokens.json", "*.bin"]  # of an earlier model, and read with this one
+        stale = [*sources.FILES, "added_tokens.json", "*.bin"]  # of an earlier model, and read with this one
         address, new = hub.upload(folder, repo, message, stale, private, tag)
     print(f"{address}{'' if new else ' (unchanged)'}{f', tag {tag}' if tag else ''}")
 

@@ -12,15 +12,15 @@ import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sentiment import atomic
+from sentiment.commands.report.charts import draw_plots
 from sentiment.commands.report.choosing import choosing
-from sentiment.commands.report.plots import draw_plots
 from sentiment.data.dataset import read_source
 from sentiment.errors import InputError, loading
-from sentiment.evaluation.comparison import compare_runs
 from sentiment.evaluation.mistakes import worst_mistakes
-from sentiment.evaluation.report import four_digits
-from sentiment.evaluation.run import Run, previous_run, provenance
 from sentiment.labels import LABELS
+from sentiment.metrics.metrics_file import four_digits
+from sentiment.runs.comparison import compare_runs
+from sentiment.runs.run import Run, previous_run, provenance
 
 REPORT = "metrics/report.html"
 METRICS = ("test", "challenge", "baseline", "zero_shot", "train")

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from sentiment.commands.report.plots import draw_lines
+from sentiment.commands.report.charts import draw_lines
 from sentiment.errors import InputError
-from sentiment.evaluation.ranking import differing, rank_runs
-from sentiment.evaluation.run import WORKSPACE, Run, experiments
+from sentiment.runs.ranking import differing, rank_runs
+from sentiment.runs.run import WORKSPACE, Run, experiments
 
 _WIDE = 20  # times the smallest value: from there on, an axis is logarithmic
 

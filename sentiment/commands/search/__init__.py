@@ -15,7 +15,7 @@ from sentiment.commands.search.space import parse_space
 from sentiment.commands.search.trials import Trials
 from sentiment.errors import InputError
 from sentiment.params import FILE, Params
-from sentiment.schema import read_yaml
+from sentiment.validation import read_yaml
 
 
 # fmt: off

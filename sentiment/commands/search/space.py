@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from sentiment.errors import InputError
 from sentiment.params import Params, TrainParams
-from sentiment.schema import explain, parse_yaml, shortened
+from sentiment.validation import explain, parse_yaml, shortened
 
 FORM = "such as lr=1e-5..5e-4:log, dropout=0..0.3 or epochs=1,2,3"
 # Others decide which reviews validate; and the best of several seeds is luck.

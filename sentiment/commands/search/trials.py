@@ -14,11 +14,11 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from sentiment import atomic
+from sentiment.commands.search.rewriting import without_evaluation
 from sentiment.commands.search.space import Space, contains, rounded
-from sentiment.commands.search.stale import without_evaluation
 from sentiment.errors import InputError, one_line
-from sentiment.evaluation.run import WORKSPACE, Run, experiments, override, repository
-from sentiment.schema import shortened
+from sentiment.runs.run import WORKSPACE, Run, experiments, override, repository
+from sentiment.validation import shortened
 
 RECORDS = Path(".dvc/tmp/search")
 UNSEARCHED = ("exports", "launch")  # no result depends on them

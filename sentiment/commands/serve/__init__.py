@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from sentiment import errors, project
+from sentiment.classifier import TokenClassifier
 from sentiment.listening import listen
-from sentiment.model.classifier import TokenClassifier, load_classifier
+from sentiment.loading import load_classifier
 from sentiment.params import precision_of_scores
 
 
@@ -27,7 +28,7 @@ def main(  # an option a line
     with errors.extra("serve"):
         from sentiment.commands.serve import app, server
         from sentiment.commands.serve.info import describe
-        from sentiment.commands.serve.scoring import ScoringQueue
+        from sentiment.commands.serve.scoring_queue import ScoringQueue
 
     precision = precision_of_scores()
     with contextlib.suppress(KeyboardInterrupt), listen(host, port, "sentiment serve --port 8001") as listening:

@@ -20,7 +20,7 @@ from sentiment.commands.serve.messages import (
     PredictRequest,
     Ranking,
 )
-from sentiment.commands.serve.scoring import ScoringQueue
+from sentiment.commands.serve.scoring_queue import ScoringQueue
 from sentiment.errors import InputError
 
 REFUSALS: dict[int | str, dict[str, Any]] = {

@@ -33,7 +33,7 @@ def describe(model: Path) -> Info:
     run: dict[str, Any] = {"commit": None, "stale": None, "test_accuracy": None}
     name = next((name for path, name in MEASURED.items() if Path(path).resolve() == model.resolve()), None)
     if name:
-        from sentiment.evaluation.run import Run, provenance  # late: DVC takes seconds
+        from sentiment.runs.run import Run, provenance  # late: DVC takes seconds
 
         try:
             metrics = Run().metrics(name)

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from sentiment.data.text import MOST_CHARACTERS
-from sentiment.schema import explain, shortened
+from sentiment.validation import explain, shortened
 
 MOST_BYTES = 2 * 2**20  # of a body
 MOST_TEXTS = 32  # of a request, as text-embeddings-inference has it

@@ -20,7 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from sentiment.commands.serve.scoring import ScoringQueue
+from sentiment.commands.serve.scoring_queue import ScoringQueue
 from sentiment.errors import one_line
 
 GRACE = 5  # seconds after which the texts that still wait are refused: supervisors kill after 10 s or more

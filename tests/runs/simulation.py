@@ -10,8 +10,8 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from sentiment.evaluation.ranking import rank
-from sentiment.evaluation.seeds import seed_difference
+from sentiment.runs.ranking import rank
+from sentiment.runs.seeds import seed_difference
 
 
 def right_answers(

@@ -8,13 +8,15 @@ from torch.nn.functional import cross_entropy
 from transformers import DataCollatorWithPadding, PreTrainedModel
 
 from sentiment.errors import InputError, loading
-from sentiment.model import onnx_export, scoring
-from sentiment.model.classifier import save_transformer
+from sentiment.model import scoring
 from sentiment.model.encoding import SHORTEST, Encoder
-from sentiment.model.onnx_classifier import OnnxClassifier
-from sentiment.model.pretrained import Pretrained
-from sentiment.model.transformer import build_classifier, check_lengths, logits_of
+from sentiment.model.saved import save_transformer
+from sentiment.model.transformer import logits_of
+from sentiment.onnx import graph
+from sentiment.onnx.runtime import OnnxClassifier
 from sentiment.params import Params
+from sentiment.pretrained.building import build_classifier, check_lengths
+from sentiment.pretrained.sources import Pretrained
 from sentiment.training.trainer import lengths, quiet_libraries
 
 
@@ -75,7 +77,7 @@ def check_export(model: PreTrainedModel, encoder: Encoder, source: str, precisio
         folder = Path(name)
         save_transformer(folder, model, encoder, source)
         try:
-            onnx_export.write(model, folder / "model.onnx", precision)
+            graph.write(model, folder / "model.onnx", precision)
             OnnxClassifier(folder).probabilities(["A review."])
         except InputError:
             raise

@@ -12,10 +12,10 @@ from typing import Self
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.exceptions import HTTPException
 
+from sentiment.classifier import TokenClassifier
 from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
-from sentiment.model.classifier import TokenClassifier
 
 CAPACITY = 1024  # texts that may wait
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import binomtest, bootstrap
 
-from sentiment.evaluation.metrics import METRICS, WeightedMetrics
+from sentiment.metrics.classification import METRICS, WeightedMetrics
 
 RESAMPLES = 2000
 CELLS = 50 * 50_000  # draws times reviews that are in memory at once, in some ten arrays

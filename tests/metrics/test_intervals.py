@@ -6,8 +6,8 @@ from scipy.stats import bootstrap
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.contingency_tables import mcnemar
 
-from sentiment.evaluation import intervals
-from sentiment.evaluation.metrics import METRICS
+from sentiment.metrics import intervals
+from sentiment.metrics.classification import METRICS
 
 
 def random_probabilities(rng: np.random.Generator, truth: np.ndarray, accuracy: float) -> np.ndarray:

@@ -20,7 +20,7 @@ from scmrepo.exceptions import SCMError as GitError
 
 from sentiment.errors import InputError, loading, reason
 from sentiment.params import FILE
-from sentiment.schema import parse_yaml
+from sentiment.validation import parse_yaml
 
 WORKSPACE = "workspace"
 PREDICTIONS = "metrics/predictions/{}.parquet"

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from sentiment.errors import InputError
-from sentiment.evaluation.intervals import sums_by_unit, units_of
+from sentiment.metrics.intervals import sums_by_unit, units_of
 
 _MOST_SEEDS = 1000
 

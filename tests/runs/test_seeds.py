@@ -6,7 +6,7 @@ from scipy.stats import t as student
 from scipy.stats import ttest_ind, ttest_rel
 
 from sentiment.errors import InputError
-from sentiment.evaluation.seeds import seed_difference
+from sentiment.runs.seeds import seed_difference
 from tests.evaluation.simulation import right_answers, seed_alarms
 
 

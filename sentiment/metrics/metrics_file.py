@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sentiment.evaluation.intervals import intervals
-from sentiment.evaluation.metrics import calibration_error, compute, nested
+from sentiment.metrics.classification import calibration_error, compute, nested
+from sentiment.metrics.intervals import difference_intervals, intervals
 
 WITH_INTERVAL = ("accuracy", "macro_f1")
 
@@ -59,3 +59,23 @@ def four_digits(probability: float) -> str:
     if probability < 5e-5:
         return "below 0.0001"
     return f"{probability:.4f}" if probability < 1 - 5e-5 else "above 0.9999"
+
+
+def accuracy_change(reviews: pd.DataFrame, old: np.ndarray, new: np.ndarray) -> dict[str, Any]:
+    """Accuracy of `new` probabilities of POSITIVE, its change from `old`, and flipped predictions.
+
+    Accuracy and change have 95 % intervals.
+    """
+    truth, group = reviews["label"].to_numpy(), group_of(reviews)
+    before, after = (compute(truth, probability)["accuracy"] for probability in (old, new))
+    interval = intervals(truth, new, group)["accuracy"]
+    change = difference_intervals(truth, old, new, group)["accuracy"]
+    return {
+        "accuracy": after,
+        "accuracy_low": interval.low,
+        "accuracy_high": interval.high,
+        "accuracy_change": after - before,
+        "accuracy_change_low": change.low,
+        "accuracy_change_high": change.high,
+        "flipped": int(((old >= 0.5) != (new >= 0.5)).sum()),
+    }

@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 
 from sentiment.errors import InputError
-from sentiment.evaluation.intervals import difference_intervals, intervals, mcnemar
-from sentiment.evaluation.metrics import compute
 from sentiment.evaluation.mistakes import in_short
-from sentiment.evaluation.report import group_of
-from sentiment.evaluation.run import PREPARED, Run
-from sentiment.evaluation.seeds import seed_difference
 from sentiment.labels import LABELS
+from sentiment.metrics.classification import compute
+from sentiment.metrics.intervals import difference_intervals, mcnemar
+from sentiment.metrics.metrics_file import group_of
 from sentiment.params import Params
+from sentiment.runs.run import PREPARED, Run
+from sentiment.runs.seeds import seed_difference
 
 LOWER_IS_BETTER = {"loss"}
 WITHIN_NOISE = "within noise"
@@ -74,26 +74,6 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> dict[str, dict[str, 
     """The old and new value of each parameter that differs."""
     both = {key: {"old": old.get(key), "new": new.get(key)} for key in {**old, **new}}
     return {key: pair for key, pair in both.items() if pair["old"] != pair["new"]}
-
-
-def accuracy_change(reviews: pd.DataFrame, old: np.ndarray, new: np.ndarray) -> dict[str, Any]:
-    """Accuracy of `new` probabilities of POSITIVE, its change from `old`, and flipped predictions.
-
-    Accuracy and change have 95 % intervals.
-    """
-    truth, group = reviews["label"].to_numpy(), group_of(reviews)
-    before, after = (compute(truth, probability)["accuracy"] for probability in (old, new))
-    interval = intervals(truth, new, group)["accuracy"]
-    change = difference_intervals(truth, old, new, group)["accuracy"]
-    return {
-        "accuracy": after,
-        "accuracy_low": interval.low,
-        "accuracy_high": interval.high,
-        "accuracy_change": after - before,
-        "accuracy_change_low": change.low,
-        "accuracy_change_high": change.high,
-        "flipped": int(((old >= 0.5) != (new >= 0.5)).sum()),
-    }
 
 
 def recipe(params: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from sentiment.errors import InputError
 from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
-from sentiment.evaluation.run import Run, experiments, previous_run, provenance
+from sentiment.runs.run import Run, experiments, previous_run, provenance
 from tests.conftest import SMALL, Clone
 
 MISSING = "is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed"

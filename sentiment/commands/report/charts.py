@@ -9,8 +9,8 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from sentiment.errors import InputError, loading
-from sentiment.evaluation.run import Run
 from sentiment.labels import LABELS
+from sentiment.runs.run import Run
 
 LEFT, RIGHT, TOP, BOTTOM = 54, 344, 26, 196  # of the axes, in a plot of 360 by 236
 DIAGONAL = {"ROC", "Reliability"}  # plots in which x = y means something

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from sentiment.checks import dry_run
 from sentiment.errors import InputError
-from sentiment.model import pretrained
-from sentiment.training import trial
+from sentiment.pretrained import sources
 from tests.architectures import PARAMS, write_pretrained
 
 
@@ -24,13 +24,13 @@ from tests.architectures import PARAMS, write_pretrained
     ],
 )  # fmt: skip
 def test_a_model_is_tried(tmp_path: Path, kind: str, update: dict[str, Any], line: str | None) -> None:
-    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind)))
+    base = sources.fetch(str(write_pretrained(tmp_path / kind, kind)))
     params = PARAMS.model_copy(update=update)
     if line is None:
-        trial.try_model(base, params)
+        dry_run.try_model(base, params)
         return
     with pytest.raises(InputError) as refused:
-        trial.try_model(base, params)
+        dry_run.try_model(base, params)
     assert str(refused.value) == line
 
 
@@ -39,14 +39,14 @@ def test_a_model_that_cannot_be_exported_is_refused_if_it_is_to_be(
     tmp_path: Path, kind: str, precision: str, works: bool
 ) -> None:
     pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
-    base = pretrained.fetch(str(write_pretrained(tmp_path / kind, kind)))
-    trial.try_model(base, PARAMS)
+    base = sources.fetch(str(write_pretrained(tmp_path / kind, kind)))
+    dry_run.try_model(base, PARAMS)
     params = PARAMS.model_copy(update={"exports": [precision]})
     if works:
-        trial.try_model(base, params)
+        dry_run.try_model(base, params)
         return
     with pytest.raises(InputError) as refused:
-        trial.try_model(base, params)
+        dry_run.try_model(base, params)
     assert str(refused.value) == (
         "params.yaml: exports: fp32 is not allowed: gemma2 cannot be exported (TorchExportError); allowed: []"
     )

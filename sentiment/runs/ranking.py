@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from sentiment.errors import InputError
-from sentiment.evaluation.intervals import drawn_means
-from sentiment.evaluation.metrics import compute
-from sentiment.evaluation.report import group_of
-from sentiment.evaluation.run import PREPARED, Run, out_of_date
+from sentiment.metrics.classification import compute
+from sentiment.metrics.intervals import drawn_means
+from sentiment.metrics.metrics_file import group_of
+from sentiment.runs.run import PREPARED, Run, out_of_date
 
 
 class Ranking(NamedTuple):

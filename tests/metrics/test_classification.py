@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import log_loss, precision_recall_fscore_support, roc_auc_score
 
 from sentiment.evaluation.hf_metric import SentimentMetrics
-from sentiment.evaluation.metrics import METRICS, WeightedMetrics, calibration_error, compute, nested
+from sentiment.metrics.classification import METRICS, WeightedMetrics, calibration_error, compute, nested
 
 
 def scikit_learns(truth: np.ndarray, probability: np.ndarray) -> dict[str, float]:

@@ -6,7 +6,7 @@ import tempfile
 
 import networkx as nx
 
-from sentiment.evaluation.run import Run, repository
+from sentiment.runs.run import Run, repository
 
 
 def without_evaluation(name: str) -> None:

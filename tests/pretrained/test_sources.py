@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.errors import InputError
-from sentiment.model import pretrained
+from sentiment.pretrained import sources
 from tests.architectures import write_pretrained
 from tests.conftest import ROOT
 
@@ -26,10 +26,10 @@ def test_only_safetensors_are_loaded(project: Path) -> None:
     with pytest.raises(
         InputError, match=r"^model mine: has no \*\.safetensors weights, and no other format is loaded$"
     ):
-        pretrained.fetch("models/mine")
+        sources.fetch("models/mine")
     (folder / "config.json").unlink()
     with pytest.raises(InputError, match=r"model mine: has no config\.json"):
-        pretrained.fetch("models/mine")
+        sources.fetch("models/mine")
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def test_a_model_in_a_subfolder_is_named(project: Path, folders: list[str], list
     shutil.copy("models/mine/model.safetensors", "models/outer/2_Dense")
     setting = shlex.quote(f"model=models/outer/{used}")
     with pytest.raises(InputError) as refused:
-        pretrained.fetch("models/outer")
+        sources.fetch("models/outer")
     assert str(refused.value) == f"model outer: the model is in a folder within it: {listed}; use -S {setting}"
-    assert pretrained.fetch(f"models/outer/{used}").config["model_type"] == "bert"
+    assert sources.fetch(f"models/outer/{used}").config["model_type"] == "bert"
     Path("models/outer/config.json").write_text("{}")  # as a model that has its weights elsewhere
     with pytest.raises(InputError, match="the model is in a folder within it"):
-        pretrained.fetch("models/outer")
+        sources.fetch("models/outer")
     shutil.copytree("models/mine", "models/outer", dirs_exist_ok=True)
-    assert pretrained.fetch("models/outer").has_head is False
+    assert sources.fetch("models/outer").has_head is False
 
 
 def test_a_checkpoint_beside_weights_in_another_format_is_not_named(project: Path) -> None:
@@ -64,14 +64,14 @@ def test_a_checkpoint_beside_weights_in_another_format_is_not_named(project: Pat
     shutil.copytree(folder, folder / "checkpoint-1")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(InputError, match=r"^model mine: has no \*\.safetensors weights"):
-        pretrained.fetch("models/mine")
+        sources.fetch("models/mine")
 
 
 def test_an_adapter_is_refused(project: Path) -> None:
     (project / "models/mine/adapter_config.json").write_text('{"peft_type": "LORA"}')
     (project / "models/mine/config.json").unlink()
     with pytest.raises(InputError, match=r"^model mine: is a PEFT adapter; merge it into its model first"):
-        pretrained.fetch("models/mine")
+        sources.fetch("models/mine")
 
 
 @pytest.mark.parametrize("name", ["classifier", "int8"])
@@ -80,39 +80,39 @@ def test_what_the_pipeline_writes_is_no_start_of_it(project: Path, name: str) ->
     Path("link").symlink_to(f"models/{name}")
     for model in (f"models/{name}", f"./models/../models/{name}", str(project / "models" / name), "link"):
         with pytest.raises(InputError, match="is what the pipeline writes; copy it to another folder first"):
-            pretrained.fetch(model)
+            sources.fetch(model)
 
 
 @pytest.mark.parametrize("model", ["models/none", "models/none/x"])
 def test_a_folder_that_is_missing_is_not_asked_of_the_hub(project: Path, model: str) -> None:
     with pytest.raises(InputError, match=r"^params.yaml: model: "):
-        pretrained.fetch(model)
+        sources.fetch(model)
     Path("none.dvc").touch()
     with pytest.raises(InputError, match="there is no folder none; `dvc pull` fetches it if DVC tracks it"):
-        pretrained.fetch("none")
+        sources.fetch("none")
 
 
 def test_a_link_leads_to_a_local_folder_and_a_file_names_the_model(project: Path) -> None:
     local, pointer = Path("models/local"), Path("models/pretrained")
     for model in ("models/mine", str(project / "models/mine")):
-        pretrained.point_to(pretrained.fetch(model))
+        sources.point_to(sources.fetch(model))
         assert local.readlink() == Path("mine")  # so that the repository can move
         assert pointer.read_text() == "mine\n"
     outside = project.parent / "model"
     shutil.copytree("models/mine", outside)
     for model in (str(outside), "../model"):
-        pretrained.point_to(pretrained.fetch(model))
+        sources.point_to(sources.fetch(model))
         assert local.readlink() == outside
-    pretrained.point_to(pretrained.fetch(pretrained.PACKAGED))
+    sources.point_to(sources.fetch(sources.PACKAGED))
     assert local.readlink() == Path("none")
-    assert pointer.read_text() == f"{pretrained.PACKAGED}@sha256:{pretrained.PACKAGED_SHA256[:12]}\n"
+    assert pointer.read_text() == f"{sources.PACKAGED}@sha256:{sources.PACKAGED_SHA256[:12]}\n"
 
 
 def test_the_link_is_no_model(project: Path) -> None:
-    pretrained.point_to(pretrained.fetch("models/mine"))
+    sources.point_to(sources.fetch("models/mine"))
     for model in ("models/local", "models/../models/local/", str(project / "models/local")):
         with pytest.raises(InputError, match="is a link that `check` writes; name the folder it leads to"):
-            pretrained.fetch(model)
+            sources.fetch(model)
 
 
 def test_the_link_hashes_the_same_where_git_has_no_links() -> None:
@@ -121,6 +121,6 @@ def test_the_link_hashes_the_same_where_git_has_no_links() -> None:
 
 
 def test_packaged_weights_that_were_changed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pretrained, "PACKAGED_SHA256", "0" * 64)
+    monkeypatch.setattr(sources, "PACKAGED_SHA256", "0" * 64)
     with pytest.raises(InputError, match="SHA-256 is 53aa51"):
-        pretrained.fetch(pretrained.PACKAGED)
+        sources.fetch(sources.PACKAGED)

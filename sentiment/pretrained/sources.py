@@ -20,7 +20,7 @@ from safetensors import safe_open
 from sentiment import atomic
 from sentiment.errors import InputError, loading, one_line, reason
 from sentiment.labels import SPELLINGS
-from sentiment.schema import explain, shortened
+from sentiment.validation import explain, shortened
 
 # What a name without @revision stands for.
 PINNED = {

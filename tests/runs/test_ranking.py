@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sentiment.evaluation import intervals
-from sentiment.evaluation.ranking import rank
+from sentiment.metrics import intervals
+from sentiment.runs.ranking import rank
 from tests.evaluation.simulation import in_the_set
 
 

@@ -1,0 +1,1 @@
+"""ONNX: writing a fine-tuned model as a graph, and the classifier that runs it with ONNX Runtime."""

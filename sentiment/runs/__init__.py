@@ -1,0 +1,1 @@
+"""Runs by name, and what commands do with several: comparison, ranking, seed variance."""
