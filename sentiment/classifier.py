@@ -1,4 +1,4 @@
-"""What every classifier offers, whatever it runs on."""
+"""Classifiers: the calls that every one of them answers, whether in PyTorch, ONNX Runtime or scikit-learn."""
 
 from collections.abc import Sequence
 from pathlib import Path

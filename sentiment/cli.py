@@ -6,7 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from sentiment import errors, project
+from sentiment import errors, project, startup
 
 COMMANDS = {
     "compare": "Say whether one run is better than another, worse, or within noise.",
@@ -44,6 +44,7 @@ class _Commands(TyperGroup):
         return name, typer.main.get_command(app), rest
 
 
+startup.configure()  # before a command imports PyTorch
 app = typer.Typer(
     cls=_Commands, help="Compare, use, show and share what the pipeline made.", no_args_is_help=True,
     pretty_exceptions_enable=False,

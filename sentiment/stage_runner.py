@@ -1,4 +1,4 @@
-"""How a stage of dvc.yaml ends: in its outputs, or in one line with the outputs of the last run back in their place."""
+"""Runs a stage of dvc.yaml; if it fails, restores its previous outputs from DVC's cache."""
 
 import gc
 import os
@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sentiment import atomic, errors
+from sentiment import atomic, errors, startup
+
+startup.configure()  # stages import this module before PyTorch
 
 PARAMS = Path("params.yaml")
 

@@ -12,10 +12,11 @@ import pandas as pd
 
 from sentiment import atomic, stage_runner
 from sentiment.classifier import Classifier
-from sentiment.loading import load_classifier
 from sentiment.metrics.metrics_file import accuracy_change
+from sentiment.model.saved import load_transformer
 from sentiment.model.transformer import load_weights
 from sentiment.onnx import graph
+from sentiment.onnx.runtime import OnnxClassifier
 from sentiment.params import Params
 from sentiment.progress import Progress
 
@@ -28,7 +29,7 @@ def main() -> None:
     precision = sys.argv[1]
     target = Path("models", precision)
     Params.load()
-    fine_tuned = load_classifier(SOURCE)
+    fine_tuned = load_transformer(SOURCE)
     test = pd.read_parquet("data/prepared/test.parquet")
     evaluated = pd.read_parquet("metrics/predictions/test.parquet")["probability"].to_numpy()
     sampled = test["text"].sample(min(TIMED, len(test)), random_state=0).tolist()
@@ -37,7 +38,7 @@ def main() -> None:
     with atomic.replacing(target) as folder:
         shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("*.safetensors*"))
         graph.write(load_weights(SOURCE), folder / "model.onnx", precision)
-    exported = load_classifier(target)
+    exported = OnnxClassifier(target)
     ratio = before / seconds_to_score(exported, sampled)
     started = time.perf_counter()
     with Progress(f"scoring in {precision}", len(test)) as bar:

@@ -11,9 +11,9 @@ import pandas as pd
 from sentiment import atomic, stage_runner
 from sentiment.blend import Blend
 from sentiment.errors import InputError
-from sentiment.loading import load_classifier
 from sentiment.metrics.metrics_file import metrics_json, report
 from sentiment.model.scoring import TransformerClassifier
+from sentiment.ngrams import regression
 from sentiment.params import TeachParams, TrainParams
 from sentiment.progress import Progress
 from sentiment.training import session, soft_labels
@@ -31,7 +31,7 @@ def main() -> None:
     train, validation, unlabelled = (pd.read_parquet(path) for path in PREPARED.values())
     if unlabelled.empty:
         raise InputError("params.yaml: teachers: no review without a label is left that stands in no other split")
-    baseline = load_classifier(BASELINE)
+    baseline = regression.load(BASELINE)
     trained = session.fine_tune(training, train, validation, [Path(__file__), *PREPARED.values(), BASELINE])
 
     if trained.is_main:

@@ -18,10 +18,10 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast
 
+from sentiment.api import open_classifier
 from sentiment.checks import dry_run
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
-from sentiment.loading import load_classifier
 from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
 from sentiment.model.saved import save_transformer
@@ -119,7 +119,7 @@ def row(kind: str, folder: Path) -> str:
         save_transformer(folder / "classifier", fine_tuned.model, encoder, kind)
 
     def score() -> np.ndarray:
-        classifier = load_classifier(folder / "classifier", "fp32")
+        classifier = open_classifier(folder / "classifier", "fp32")
         together = classifier.probabilities(texts)
         alone = np.concatenate([classifier.probabilities([text]) for text in reversed(texts)])[::-1]
         np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
@@ -129,7 +129,7 @@ def row(kind: str, folder: Path) -> str:
     def export() -> None:
         shutil.copytree(folder / "classifier", folder / "int8", ignore=shutil.ignore_patterns("*.safetensors"))
         graph.write(load_weights(folder / "classifier"), folder / "int8/model.onnx", "int8")
-        np.testing.assert_allclose(load_classifier(folder / "int8").probabilities(texts), score(), rtol=0, atol=0.05)
+        np.testing.assert_allclose(open_classifier(folder / "int8").probabilities(texts), score(), rtol=0, atol=0.05)
 
     cells = [cell(train), cell(score), cell(export)]
     labels = dict(enumerate(LABELS))

@@ -1,4 +1,4 @@
-"""Classifiers on disk: what train, export and baseline write, loaded so that each scores reviews by the same call."""
+"""Saved models: what train writes to models/classifier/, and how it is loaded again."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Transformers as two-label sequence classifiers, built from a pretrained model or read as train wrote them."""
+"""Transformers as two-label sequence classifiers, loaded with every weight."""
 
 from pathlib import Path
 
@@ -29,12 +29,10 @@ def load_weights(folder: str | Path, config: PreTrainedConfig | None = None, new
     )  # fmt: skip
     # What is missing or does not fit gets random numbers, which is right for a new head and its pooler alone.
     for name, came, needed in sorted(report["mismatched_keys"]):
-        if not new_head or _in_body(model, name):
+        if not new_head or in_body(model, name):
             shapes = f"{list(came)}, and by config.json it has {list(needed)}"
             raise InputError(f"{folder}: weight {one_line(name)} has the shape {shapes}")
-    missing = [
-        key for key in report["missing_keys"] if not new_head or (_in_body(model, key) and ".pooler." not in key)
-    ]
+    missing = [key for key in report["missing_keys"] if not new_head or (in_body(model, key) and ".pooler." not in key)]
     if missing:
         raise InputError(f"{folder}: lacks {len(missing)} of the model's weights, such as {one_line(min(missing))}")
     for name, weight in model.named_parameters():
@@ -49,5 +47,6 @@ def load_weights(folder: str | Path, config: PreTrainedConfig | None = None, new
     return model
 
 
-def _in_body(model: PreTrainedModel, name: str) -> bool:
+def in_body(model: PreTrainedModel, name: str) -> bool:
+    """Whether a weight or a module of this name belongs to the encoder, not to the classification head."""
     return name.startswith(f"{model.base_model_prefix}.")

@@ -11,7 +11,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from sentiment.errors import InputError, loading, memory_ran_out
 from sentiment.labels import LABELS
 from sentiment.model.encoding import SHORTEST, Encoder
-from sentiment.model.transformer import _in_body, load_weights, logits_of
+from sentiment.model.transformer import in_body, load_weights, logits_of
 from sentiment.pretrained.sources import Pretrained
 from sentiment.validation import shortened
 
@@ -139,7 +139,7 @@ def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> N
     layers = [
         layer
         for name, layer in model.named_modules()
-        if isinstance(layer, torch.nn.Linear) and layer.out_features == labels and not _in_body(model, name)
+        if isinstance(layer, torch.nn.Linear) and layer.out_features == labels and not in_body(model, name)
     ]
     if not layers:
         raise InputError(f"model {source}: its head has no layer of {labels} labels; make a new one: -S head=new")
@@ -154,7 +154,7 @@ def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> N
 def renew_head(model: PreTrainedModel) -> None:
     """Give a head random weights, as transformers initializes a new one."""
     for name, module in reversed([*model.named_modules()]):  # parts first, as what holds them may begin them anew
-        if name and not _in_body(model, f"{name}."):
+        if name and not in_body(model, f"{name}."):
             for part in (module, *module.parameters(recurse=False)):
                 part._is_hf_initialized = False  # else it is left as it is
             model._init_weights(module)

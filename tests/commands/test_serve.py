@@ -25,9 +25,9 @@ import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
 
+from sentiment.api import open_classifier
 from sentiment.errors import InputError
 from sentiment.listening import listen
-from sentiment.loading import load_classifier
 from sentiment.model.transformer import load_weights
 from sentiment.onnx import graph
 from tests.conftest import ROOT, Clone
@@ -265,7 +265,7 @@ def test_metrics_count_what_was_scored(served: Server, ran: Clone) -> None:
         waited = served.metric("sentiment_queue_seconds_count")
         return {name: served.metric(name) for name in names} | labels | {"requests": requests, "waited": waited}
 
-    encoder = load_classifier(ran.folder / "models/classifier").encoder  # type: ignore[attr-defined]
+    encoder = open_classifier(ran.folder / "models/classifier").encoder  # type: ignore[attr-defined]
     texts = [*LONG[:3], "film 映画 \u16a0\u16a1"]
     encoder(texts)
     assert encoder.unknown > 0

@@ -14,8 +14,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from sentiment.api import open_classifier
 from sentiment.errors import InputError
-from sentiment.loading import load_classifier
 from sentiment.model import scoring
 from sentiment.model.transformer import load_weights
 from sentiment.onnx import graph
@@ -40,7 +40,7 @@ def test_an_experiment_adds_what_is_exported(copy: Clone) -> None:
 
     test = pd.read_parquet(copy.folder / "data/prepared/test.parquet")
     old = pd.read_parquet(copy.folder / "metrics/predictions/test.parquet")["probability"].to_numpy()
-    int8 = load_classifier(copy.folder / "models/int8")
+    int8 = open_classifier(copy.folder / "models/int8")
     new = int8.probabilities(test["text"].tolist())
     assert 0 < np.abs(new - old).max() < 0.05  # this model's probabilities lie close together
     assert np.corrcoef(new, old)[0, 1] > 0.99
@@ -54,17 +54,17 @@ def test_an_experiment_adds_what_is_exported(copy: Clone) -> None:
     assert metrics["flipped"] == ((old >= 0.5) != (new >= 0.5)).sum()
     assert metrics["megabytes"] < metrics["megabytes_fine_tuned"] / 3
 
-    fp32 = load_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist())
+    fp32 = open_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist())
     np.testing.assert_allclose(fp32, old, atol=1e-2 if scoring.uses_bf16("auto") else 1e-5)
     metrics = copy.details("fp32")
     assert metrics["accuracy"] == pytest.approx(((fp32 >= 0.5) == test["label"]).mean(), abs=1e-6)
     assert metrics["flipped"] == ((old >= 0.5) != (fp32 >= 0.5)).sum()
-    assert not load_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist()[7:8]) - fp32[7]
+    assert not open_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist()[7:8]) - fp32[7]
 
     # A score depends on its review alone, and on the labels as config.json has them.
     assert int8.probabilities(test["text"].tolist()[7:8]) == new[7]
     swap_labels(copy.folder / "models/int8")
-    swapped = load_classifier(copy.folder / "models/int8").probabilities(test["text"].tolist()[:9])
+    swapped = open_classifier(copy.folder / "models/int8").probabilities(test["text"].tolist()[:9])
     np.testing.assert_allclose(swapped, 1 - new[:9], atol=1e-12)
 
 
@@ -111,7 +111,7 @@ def test_int8_says_what_a_text_is_without_pytorch(small_int8: Path, format: str)
         [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True
     ).stdout
     *scores, modules = output.splitlines()
-    probability = float(load_classifier(small_int8).probabilities(["Warm, funny."])[0])
+    probability = float(open_classifier(small_int8).probabilities(["Warm, funny."])[0])
     assert repr(probability) in scores[-1]
     assert not {"torch", "transformers", "pandas", "scipy", "sklearn", "datasets", "dvc"} & {*modules.split()}
 
@@ -122,7 +122,7 @@ def test_a_damaged_export_is_named(small_int8: Path, tmp_path: Path) -> None:
     for damaged in (content[:-1000], content[:100], b"", b"no protobuf"):
         (folder / "model.onnx").write_bytes(damaged)
         with pytest.raises(InputError, match="int8: cannot be loaded: ") as error:
-            load_classifier(folder)
+            open_classifier(folder)
         assert "\n" not in str(error.value)
 
 

@@ -16,9 +16,9 @@ import torch
 from transformers import AttentionInterface, AutoTokenizer, BertConfig, BertModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from sentiment.api import open_classifier
 from sentiment.commands import bench
 from sentiment.errors import InputError
-from sentiment.loading import load_classifier
 from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
 from sentiment.params import TrainParams
@@ -259,7 +259,7 @@ def test_the_epoch_with_the_highest_validation_accuracy_is_kept(tiny: Clone) -> 
     kept = tiny.details("train")
     assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
     validation = pd.read_parquet(tiny.folder / "data/prepared/validation.parquet")
-    classifier = load_classifier(tiny.folder / "models/classifier", "fp32")
+    classifier = open_classifier(tiny.folder / "models/classifier", "fp32")
     probability = classifier.probabilities(validation["text"].tolist())
     predictions = pd.read_parquet(tiny.folder / "metrics/validation/predictions.parquet")
     assert predictions[["id", "label"]].equals(validation[["id", "label"]])

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from sentiment import progress
+from sentiment.api import open_classifier
 from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
-from sentiment.loading import load_classifier
 from sentiment.progress import Advance
 
 _NAMED = 20  # faulty rows that are named; the rest are counted
@@ -47,7 +47,7 @@ class Scorer:
         self, model: str | Path, precision: str, text: Sequence[str] = ("text",), id: str | None = None,
         skip: bool = False,
     ):  # fmt: skip
-        self._classifier = load_classifier(model, precision)
+        self._classifier = open_classifier(model, precision)
         self._text, self._id, self._skip = text, id, skip
         self.skipped = 0
         self.independent = self._classifier.independent

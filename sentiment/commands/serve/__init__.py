@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from sentiment import errors, project
+from sentiment.api import open_classifier
 from sentiment.classifier import TokenClassifier
 from sentiment.listening import listen
-from sentiment.loading import load_classifier
 from sentiment.params import precision_of_scores
 
 
@@ -33,7 +33,7 @@ def main(  # an option a line
     precision = precision_of_scores()
     with contextlib.suppress(KeyboardInterrupt), listen(host, port, "sentiment serve --port 8001") as listening:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as good as Ctrl-C, with exit status 0
-        classifier = load_classifier(model, precision)
+        classifier = open_classifier(model, precision)
         if not isinstance(classifier, TokenClassifier):
             raise errors.InputError(f"{model}: cannot be served; allowed: models/classifier, models/fp32, models/int8, or a copy of one")
         with ScoringQueue(classifier) as queue:
