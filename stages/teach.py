@@ -16,7 +16,8 @@ from sentiment.model.scoring import TransformerClassifier
 from sentiment.ngrams import regression
 from sentiment.params import TeachParams, TrainParams
 from sentiment.progress import Progress
-from sentiment.training import session, soft_labels
+from sentiment.training import soft_labels
+from sentiment.training.fine_tuning import fine_tune
 
 PREPARED = {name: Path(f"data/prepared/{name}.parquet") for name in ("train", "validation", "unlabelled")}
 BASELINE = Path("models/baseline.npz")
@@ -32,7 +33,7 @@ def main() -> None:
     if unlabelled.empty:
         raise InputError("params.yaml: teachers: no review without a label is left that stands in no other split")
     baseline = regression.load(BASELINE)
-    trained = session.fine_tune(training, train, validation, [Path(__file__), *PREPARED.values(), BASELINE])
+    trained = fine_tune(training, train, validation, [Path(__file__), *PREPARED.values(), BASELINE])
 
     if trained.is_main:
         model = TransformerClassifier(trained.trainer.classifier.model, trained.encoder, params.precision)

@@ -11,7 +11,8 @@ import pandas as pd
 from sentiment import atomic, stage_runner
 from sentiment.model.saved import save_transformer
 from sentiment.params import TrainParams
-from sentiment.training import history, session, soft_labels
+from sentiment.training import history, soft_labels
+from sentiment.training.fine_tuning import fine_tune
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")  # whose versions decide what a training comes to
 PREPARED = {name: Path(f"data/prepared/{name}.parquet") for name in ("train", "validation", "unlabelled")}
@@ -25,7 +26,7 @@ def main() -> None:
     train = soft_labels.with_unlabelled(rows["train"], rows["unlabelled"], params.teachers)
     validation = rows["validation"]
     read = [Path(__file__), *PREPARED.values(), *map(soft_labels.path, params.teachers)]
-    trained = session.fine_tune(params, train, validation, read, Path("metrics/training"))
+    trained = fine_tune(params, train, validation, read, Path("metrics/training"))
 
     if trained.is_main:
         with atomic.replacing("models/classifier") as target:

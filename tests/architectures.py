@@ -30,7 +30,7 @@ from sentiment.onnx import graph
 from sentiment.params import Params
 from sentiment.pretrained import sources
 from sentiment.pretrained.building import build_classifier, longest_read
-from sentiment.training import trainer
+from sentiment.training import fine_tuning
 from sentiment.validation import read_yaml
 from tests.conftest import ROOT
 
@@ -114,8 +114,10 @@ def row(kind: str, folder: Path) -> str:
     texts[:2] = ["Good.", "I loved it, really"]  # so that lengths differ
 
     def train() -> None:
-        data = trainer.as_dataset(encoder(texts)[0], answers)
-        fine_tuned = trainer.fine_tune(folder / "checkpoints", base, encoder, PARAMS, data, data, folder / "curves")
+        data = fine_tuning.as_dataset(encoder(texts)[0], answers)
+        fine_tuned = fine_tuning.train_within_memory(
+            folder / "checkpoints", None, base, encoder, PARAMS, data, data, folder / "curves"
+        )
         save_transformer(folder / "classifier", fine_tuned.model, encoder, kind)
 
     def score() -> np.ndarray:

@@ -35,7 +35,7 @@ SUPPORT = {
 }  # fmt: skip
 # Declared modules that a stage never imports. `check` takes seconds, and no stage depends on what it imports.
 NEVER_IMPORTED = {
-    "check": {"data/splits", "training/session"},
+    "check": {"data/splits"},
     "zero_shot": {"model/saved"},
     "teach": {"model/saved"},
 }  # fmt: skip

@@ -17,7 +17,7 @@ from sentiment.onnx.runtime import OnnxClassifier
 from sentiment.params import Params
 from sentiment.pretrained.building import build_classifier, check_lengths
 from sentiment.pretrained.sources import Pretrained
-from sentiment.training.trainer import lengths, quiet_libraries
+from sentiment.training.fine_tuning import lengths, quiet_libraries
 
 
 def try_model(pretrained: Pretrained, params: Params) -> None:

@@ -40,7 +40,7 @@ from sentiment.onnx.runtime import OnnxClassifier
 from sentiment.params import TrainParams
 from sentiment.pretrained import sources
 from sentiment.pretrained.building import build_classifier, set_dropout
-from sentiment.training.trainer import as_dataset, build_trainer, quiet_libraries
+from sentiment.training.fine_tuning import as_dataset, build_trainer, quiet_libraries
 
 MAX_LENGTH, BATCH_SIZE = 512, 16
 TO_TRAIN, TO_SCORE = 480, 256  # reviews

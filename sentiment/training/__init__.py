@@ -1,1 +1,1 @@
-"""Training: the transformers Trainer that params.yaml describes, its batches, and going on from checkpoints."""
+"""Training: one fine-tuning from reviews to weights, its batches, its checkpoints, and soft labels."""

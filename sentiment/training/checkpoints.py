@@ -27,12 +27,12 @@ LIST = "sha256.json"
 SECONDS = 120.0  # between checkpoints within an epoch; every epoch ends with one
 
 
-def folder_for(params: TrainParams, files: Iterable[Path]) -> Path:
-    """The folder for the checkpoints of one training; those of any other, cut off earlier, are removed.
+def folder_of(params: TrainParams, files: Iterable[Path]) -> Path:
+    """The folder of one training's checkpoints, named after everything that its result depends on.
 
     Args:
         params: the parameters of the training.
-        files: what it reads and the stage itself; the modules of sentiment/ that it imports are added to them.
+        files: the files that it reads, and the stage itself; the imported modules of sentiment/ are added.
     """
     facts = {
         "bf16": uses_bf16(params.precision), "processes": os.environ.get("WORLD_SIZE", "1"),
@@ -47,10 +47,14 @@ def folder_for(params: TrainParams, files: Iterable[Path]) -> Path:
     # Of the launcher, the number of processes counts, which is among the facts.
     described = [params.model_dump(exclude={"launch"}), facts, read]
     key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
-    for other in FOLDER.glob("*"):
-        if other.name != key:
-            shutil.rmtree(other, ignore_errors=True)
     return FOLDER / key
+
+
+def remove_others(folder: Path) -> None:
+    """Remove the checkpoints of every other training, left by an interruption."""
+    for other in FOLDER.glob("*"):
+        if other.name != folder.name:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def last_complete(folder: Path) -> Path | None:

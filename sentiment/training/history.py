@@ -1,5 +1,6 @@
-"""The history of a training: its curves by step, while it trains, and the figures of the checkpoint that was kept."""
+"""The history of a training: a bar, a line per epoch and curves while it runs, and the figures of the kept checkpoint."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import numpy as np
 from dvclive import Live
 from transformers import TrainerCallback, TrainerState
 
+from sentiment import progress
 from sentiment.errors import full_disk
+from sentiment.progress import Progress
 
 CURVES = {
     "loss": "train/loss", "learning_rate": "learning_rate", "eval_loss": "validation/loss",
@@ -26,6 +29,35 @@ def summarise(state: TrainerState) -> dict[str, Any]:
         "validation_loss": best["eval_loss"], "validation_accuracy": best["eval_accuracy"],
         "best_epoch": round(best["epoch"]), "steps": state.global_step,
     }  # fmt: skip
+
+
+class Steps(TrainerCallback):
+    """Shows the steps of a training as progress, until `ending` closes, also after an error."""
+
+    def __init__(self, ending: ExitStack):
+        self.ending = ending
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start from the steps that the checkpoint contains."""
+        bar = Progress("training", state.max_steps, " steps", done=state.global_step)
+        self.bar = self.ending.enter_context(bar)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Show the step."""
+        self.bar.to(state.global_step)
+
+
+class EpochLine(TrainerCallback):
+    """Prints a line of validation metrics after each epoch."""
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Print the line, in the first process only."""
+        metrics = kwargs["metrics"]
+        if state.is_world_process_zero:
+            progress.say(
+                f"epoch {state.epoch:.0f}/{state.num_train_epochs}: "
+                f"validation loss {metrics['eval_loss']:.4f}, accuracy {metrics['eval_accuracy']:.4f}"
+            )
 
 
 class CurveWriter(TrainerCallback):

@@ -65,7 +65,7 @@ def test_twenty_kills_of_dvc_repro_change_no_byte(copy: Clone, tmp_path: Path) -
     assert while_writing >= 5
     assert last_step(other) > 0
     output = other.run("dvc repro")
-    assert "going on from models/checkpoints/" in output
+    assert "resuming from models/checkpoints/" in output
     assert other.bytes_of(*results) == copy.bytes_of(*results)
     assert not (other.folder / "models/checkpoints").exists()
     assert other.run("git status --porcelain").split() == copy.run("git status --porcelain").split()
@@ -152,7 +152,7 @@ def test_short_of_memory_it_trains_in_smaller_parts(copy: Clone) -> None:
     assert "memory ran out" not in copy.run(f"{script} 8000")
     expected = curve(copy, "train/loss")
     output = copy.run(f"{script} 1300")
-    assert "memory ran out on cpu with 32 reviews at a time; going on with fewer, batch_size stays\n" in output
+    assert "memory ran out on cpu with 32 reviews at a time; continuing with fewer, same batch_size\n" in output
     found = curve(copy, "train/loss")
     assert found.index.equals(expected.index)
     np.testing.assert_allclose(found, expected, rtol=1e-3)
@@ -169,15 +169,15 @@ LIMITED = """
 import resource, sys, psutil
 from sentiment import errors
 from sentiment.model import scoring
-from sentiment.training import trainer
+from sentiment.training import fine_tuning
 from stages import train
 
-def fit(*given, fit=trainer.fine_tune):
+def fit(*given, fit=fine_tuning.train_within_memory):
     used = psutil.Process().memory_info().vms
     resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]) * 2**20,) * 2)
     return fit(*given)
 
 scoring.TOKENS_A_BATCH["cpu"] = 32 * 256
-trainer.fine_tune = fit
+fine_tuning.train_within_memory = fit
 errors.run(train.main)
 """

@@ -11,7 +11,7 @@ from scipy.special import expit
 
 from sentiment.blend import Blend
 from sentiment.training import soft_labels
-from sentiment.training.trainer import mean_loss
+from sentiment.training.fine_tuning import mean_loss
 from tests.conftest import Clone
 from tests.pipeline.test_pipeline import executed, width
 

@@ -23,8 +23,7 @@ from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
 from sentiment.params import TrainParams
 from sentiment.pretrained import sources
-from sentiment.training import attention
-from sentiment.training import trainer as training
+from sentiment.training import attention, fine_tuning
 from sentiment.training.batches import LengthGrouped, micro_batch_size
 from sentiment.training.history import CURVES
 from tests.conftest import ROOT, Clone, curve
@@ -83,13 +82,13 @@ def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypat
     base = sources.fetch(params.model)
     encoder = Encoder(base.folder, params.max_length, params.truncation)
     texts = [f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)]
-    data = training.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
+    data = fine_tuning.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
     found = []
     for tokens in (2048, 2 * 32):  # a micro-batch of all eight, then of two
         monkeypatch.setitem(scoring.TOKENS_A_BATCH, "cpu", tokens)
         torch.manual_seed(0)
-        model = training.build_classifier(base, encoder, dropout=0.0)
-        trainer = training.build_trainer(tmp_path, model, encoder, params, data, data)
+        model = fine_tuning.build_classifier(base, encoder, dropout=0.0)
+        trainer = fine_tuning.build_trainer(tmp_path, model, encoder, params, data, data)
         assert trainer.args.gradient_accumulation_steps == (1 if tokens == 2048 else 4)
         trainer.train()
         found.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
@@ -132,18 +131,18 @@ def test_whoever_trains_in_bf16_on_a_cpu_has_attention_in_float32(
     monkeypatch.setitem(AttentionInterface._global_mapping, "sdpa", sdpa_attention_forward)
     base = sources.fetch(sources.PACKAGED)
     encoder = Encoder(base.folder, 32, "head")
-    data = training.as_dataset(encoder(["A film."])[0], [0])
+    data = fine_tuning.as_dataset(encoder(["A film."])[0], [0])
     params = TrainParams.load().model_copy(update={"precision": precision, "max_length": 32})
-    training.build_trainer(tmp_path, training.build_classifier(base, encoder), encoder, params, data, data)
+    fine_tuning.build_trainer(tmp_path, fine_tuning.build_classifier(base, encoder), encoder, params, data, data)
     assert AttentionInterface._global_mapping["sdpa"] is expected
 
 
 def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     params = TrainParams.load()
-    monkeypatch.setattr(training.TrainingArguments, "world_size", 3)
+    monkeypatch.setattr(fine_tuning.TrainingArguments, "world_size", 3)
     with pytest.raises(InputError, match=r"params.yaml: batch_size: 3 processes cannot share 16 reviews evenly"):
-        training.training_arguments(tmp_path, params)
+        fine_tuning.training_arguments(tmp_path, params)
 
 
 def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
@@ -226,7 +225,7 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(tiny: Clone) -
         damaged.truncate(1000)
     shutil.rmtree(tiny.folder / "models/classifier")
     output = tiny.run("python -m stages.train")
-    assert f"going on from models/checkpoints/{before.parent.name}/{before.name}\n" in output
+    assert f"resuming from models/checkpoints/{before.parent.name}/{before.name}\n" in output
     assert tiny.bytes_of(*trained) == expected
     assert not (tiny.folder / "models/checkpoints").exists()
 
