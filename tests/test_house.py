@@ -30,7 +30,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 PACKAGES = sorted(path.name for path in (ROOT / "sentiment").iterdir() if (path / "__init__.py").exists())
 # Modules of sentiment/ itself that no result of a stage depends on: a change to them reruns nothing.
 SUPPORT = {
-    "atomic", "classifier", "errors", "hub", "labels", "params", "progress", "project", "stage_runner", "startup",
+    "atomic", "classifier", "errors", "hub", "labels", "launch", "params", "progress", "project", "stage_runner", "startup",
     "validation",
 }  # fmt: skip
 # Declared modules that a stage never imports. `check` takes seconds, and no stage depends on what it imports.

@@ -6,7 +6,6 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from sentiment.errors import InputError, one_line
-from sentiment.pretrained.building import renew_head
 
 
 @torch.no_grad()
@@ -40,11 +39,20 @@ def load_weights(folder: str | Path, config: PreTrainedConfig | None = None, new
             raise InputError(f"{folder}: weight {name} holds values that are no numbers")
     if new_head:
         random = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
-        head = {name for name, _ in model.named_parameters() if not _in_body(model, name)}
+        head = {name for name, _ in model.named_parameters() if not in_body(model, name)}
         # Whatever head config.json names, or if it names none: the file's weights decide, as of a model that tags words.
         if head - random:
             renew_head(model)
     return model
+
+
+def renew_head(model: PreTrainedModel) -> None:
+    """Give a head random weights, as transformers initializes a new one."""
+    for name, module in reversed([*model.named_modules()]):  # parts first, as what holds them may begin them anew
+        if name and not in_body(model, f"{name}."):
+            for part in (module, *module.parameters(recurse=False)):
+                part._is_hf_initialized = False  # else it is left as it is
+            model._init_weights(module)
 
 
 def in_body(model: PreTrainedModel, name: str) -> bool:

@@ -149,12 +149,3 @@ def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> N
         layers[-1].bias = torch.nn.Parameter(layers[-1].bias.detach()[rows].clone())
     layers[-1].out_features = model.config.num_labels = len(kept)
     setattr(model, "num_labels", len(kept))  # noqa: B010  # which some forward() reads
-
-
-def renew_head(model: PreTrainedModel) -> None:
-    """Give a head random weights, as transformers initializes a new one."""
-    for name, module in reversed([*model.named_modules()]):  # parts first, as what holds them may begin them anew
-        if name and not in_body(model, f"{name}."):
-            for part in (module, *module.parameters(recurse=False)):
-                part._is_hf_initialized = False  # else it is left as it is
-            model._init_weights(module)

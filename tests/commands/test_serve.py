@@ -482,7 +482,7 @@ def test_a_full_queue_refuses_and_clients_that_go_away_empty_it(served: Server) 
 
 
 def test_retry_after_is_the_time_that_the_waiting_texts_take(int8: Path) -> None:
-    with ScoringQueue(load_classifier(int8)) as queue:  # type: ignore[arg-type]
+    with ScoringQueue(open_classifier(int8)) as queue:  # type: ignore[arg-type]
         queue._seconds, queue._tokens, queue._threads = 3.0, 1000, 2
         for length in (200, 600, 8200):
             waiting = _Text("inputs.0", "x", ids=[0] * length)

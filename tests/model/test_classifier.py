@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sentiment.loading import load_classifier
 from transformers import pipeline
 
 from sentiment.labels import LABELS
-from sentiment.loading import load_classifier
 from sentiment.model.encoding import Encoder, Truncation
 from sentiment.model.saved import save_transformer
 from sentiment.pretrained import sources
-from sentiment.training import trainer
+from sentiment.training import fine_tuning
 from tests.architectures import PARAMS, reviews, write_pretrained
 
 TEXTS = ["Good.", "I loved it, really", *reviews()["text"].head(4)]  # some are longer than a model reads
@@ -46,8 +46,8 @@ def test_transformers_pipeline_scores_as_the_classifier_does(
     settings.write_text(json.dumps(json.loads(settings.read_text()) | other_side))
     params = PARAMS.model_copy(update={"head": head, "lr": 1e-2})
     encoder = Encoder(base.folder, 48, truncation)
-    data = trainer.as_dataset(encoder(reviews()["text"].head(16).tolist())[0], [0, 1] * 8)
-    trained = trainer.fine_tune(tmp_path / "checkpoints", base, encoder, params, data, data)
+    data = fine_tuning.as_dataset(encoder(reviews()["text"].head(16).tolist())[0], [0, 1] * 8)
+    trained = fine_tuning.train_within_memory(tmp_path / "checkpoints", None, base, encoder, params, data, data)
     save_transformer(tmp_path / "classifier", trained.model, encoder, kind)
 
     probabilities = load_classifier(tmp_path / "classifier", "fp32").probabilities(TEXTS)

@@ -80,7 +80,7 @@ class ScoreFile:
         self.scored = last
 
     def kept(self) -> str:
-        """What a run that ends early says of its parts, to follow the reason; empty if there are none."""
+        """A note for the error line: how many rows the parts keep, and how to resume; empty if there are no parts."""
         if not self._chain:
             shutil.rmtree(self.parts, ignore_errors=True)
             return ""
