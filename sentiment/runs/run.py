@@ -255,18 +255,10 @@ def _in_hydra(value: Any) -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """The origin of the workspace's run.
-
-    `commit` is HEAD, `committed` the date of the commit that recorded the run (None: none has), and `stale` names the
-    stages that changed, or whose files did.
-    """
+    """The origin of the workspace's run: the `commit` that HEAD is, and `stale` stages, which changed or whose files did."""
     with repository() as repo:
         git, status = repo.scm.gitpython.repo, repo.status()
-        recorded = None
-        if git.head.is_valid() and not git.is_dirty(path="dvc.lock", untracked_files=True):
-            recorded = next(git.iter_commits(paths=str(Path(repo.root_dir, "dvc.lock")), max_count=1), None)
         return {
-            "committed": recorded and recorded.committed_datetime.isoformat(" ", "minutes"),
             "commit": git.git.describe("--always", "--dirty") if git.head.is_valid() else "no commit yet",
             # What was only not fetched, such as the weights, is no change.
             "stale": [name for name, changes in status.items() if not _leaves(changes) <= _ABSENT],
@@ -276,6 +268,16 @@ def provenance() -> dict[str, Any]:
 def _inputs(changes: list[Any]) -> list[Any]:
     """The changes in a stage's dependencies, parameters and command, among those that `dvc status` lists."""
     return [change for change in changes if not (isinstance(change, dict) and "changed outs" in change)]
+
+
+def committed() -> str | None:
+    """The date of the commit that recorded the workspace's run; None if no commit has."""
+    with repository() as repo:
+        git, lock = repo.scm.gitpython.repo, str(Path(repo.root_dir, "dvc.lock"))
+        if not git.head.is_valid() or git.is_dirty(path=lock):
+            return None
+        commit = next(git.iter_commits(paths=lock, max_count=1), None)
+        return commit and str(commit.committed_datetime.isoformat(" ", "minutes"))
 
 
 def _leaves(tree: Any) -> set[str]:

@@ -20,7 +20,7 @@ from sentiment.evaluation.mistakes import worst_mistakes
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
 from sentiment.runs.comparison import compare_runs
-from sentiment.runs.run import Run, previous_run, provenance
+from sentiment.runs.run import Run, committed, previous_run, provenance
 
 REPORT = "metrics/report.html"
 METRICS = ("test", "challenge", "baseline", "zero_shot", "train")
@@ -36,7 +36,7 @@ def main(
     content = {name: run.metrics(name) for name in METRICS}
     content |= {"data": run.data, "params": run.params, "source": read_source(run.params["dataset"]), **provenance()}
     content |= {"mistakes": worst_mistakes(run.scored("test")).to_dict("records"), **draw_plots(run)}
-    content |= comparison(run, against) | choosing() | {"record": record(run)}
+    content |= comparison(run, against) | choosing() | {"record": record(run), "committed": committed()}
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         autoescape=True,  # a review may hold anything
