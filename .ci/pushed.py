@@ -13,7 +13,9 @@ def stored(repo: Repo, commit: str) -> dict[str, bool]:
     """Whether the remote has each output of DVC's cache that dvc.lock names at this commit, by path."""
     remote = repo.cloud.get_remote_odb()
     with repo.switch(commit):
-        hashes = {out.def_path: out.hash_info.value for out in repo.index.outs if out.use_cache and out.hash_info}
+        hashes = {
+            out.def_path: out.hash_info.value for out in repo.index.outs if out.use_cache and out.hash_info
+        }
     return {path: remote.fs.exists(remote.oid_to_path(value)) for path, value in hashes.items()}
 
 

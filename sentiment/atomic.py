@@ -24,7 +24,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         with full_disk(path.parent):
             yield partial
-        if path.is_dir() and not path.is_symlink():  # no folder can be renamed onto another that has files in it
+        if (
+            path.is_dir() and not path.is_symlink()
+        ):  # no folder can be renamed onto another that has files in it
             remove(path)
         partial.replace(path)
     finally:

@@ -46,9 +46,11 @@ class _Commands(TyperGroup):
 
 startup.configure()  # before a command imports PyTorch
 app = typer.Typer(
-    cls=_Commands, help="Compare, use, show and share what the pipeline made.", no_args_is_help=True,
+    cls=_Commands,
+    help="Compare, use, show and share what the pipeline made.",
+    no_args_is_help=True,
     pretty_exceptions_enable=False,
-)  # fmt: skip
+)
 app.callback()(project.enter)
 
 

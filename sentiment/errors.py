@@ -37,12 +37,16 @@ def run(main: Callable[[], object]) -> None:
     except OSError as error:
         if error.strerror is None and not isinstance(error, FileNotFoundError):
             raise
-        where = error.filename or ("input/output" if error.strerror else error)  # pyarrow names the file alone
+        where = error.filename or (
+            "input/output" if error.strerror else error
+        )  # pyarrow names the file alone
         line = f"{where}: {error.strerror or 'no such file; `dvc repro` makes it'}"
     except Exception as error:
         if memory_ran_out(error):
             line = "there is not enough memory"
-        elif type(error).__module__.split(".")[0] in _OF_GIT:  # importing their errors would take half a second
+        elif (
+            type(error).__module__.split(".")[0] in _OF_GIT
+        ):  # importing their errors would take half a second
             line = reason(error)
         else:
             raise
@@ -75,7 +79,9 @@ def loading(what: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except Exception as error:  # damaged files make transformers, tokenizers and safetensors raise nearly any kind
+    except (
+        Exception
+    ) as error:  # damaged files make transformers, tokenizers and safetensors raise nearly any kind
         if memory_ran_out(error):
             raise
         raise InputError(f"{what}: cannot be loaded: {reason(error)}") from error

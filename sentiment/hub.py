@@ -35,7 +35,10 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
     """
     wanted = f"{kind} {repo}" + (f"@{revision}" if revision else "")
     # Of a model, what lies at the top: folders hold checkpoints and exports.
-    patterns: dict[str, Any] = {"allow_patterns": files, "ignore_patterns": ["*/*"] if kind == "model" else None}
+    patterns: dict[str, Any] = {
+        "allow_patterns": files,
+        "ignore_patterns": ["*/*"] if kind == "model" else None,
+    }
     api = _set_up()
     offline = constants.is_offline_mode()
     try:
@@ -46,7 +49,10 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
                 get_cached_repo_tree(repo, repo_type=kind, revision=commit)
         except errors.CachedRepoTreeNotFoundError:
             # Either the cache is read-only, or the Hub did not list the files and this is the part that was cached.
-            tree = [entry.path for entry in api.list_repo_tree(repo, repo_type=kind, revision=commit, recursive=True)]
+            tree = [
+                entry.path
+                for entry in api.list_repo_tree(repo, repo_type=kind, revision=commit, recursive=True)
+            ]
             if not all((folder / name).exists() for name in utils.filter_repo_objects(tree, **patterns)):
                 raise _Unavailable("the Hub did not list the files") from None
         damaged = _remove_damaged(folder, patterns)
@@ -94,11 +100,15 @@ def upload(
             raise InputError("the Hub takes nothing without a token: `hf auth login`, or set HF_TOKEN")
         api.create_repo(repo, private=private or None, exist_ok=True)
         if private and not api.model_info(repo).private:
-            raise InputError(f"{repo} is there and not private; change that in its settings, or leave out --private")
+            raise InputError(
+                f"{repo} is there and not private; change that in its settings, or leave out --private"
+            )
         refs = api.list_repo_refs(repo)
         if tag and tag in {ref.name for ref in refs.tags}:
             raise InputError(f"{repo} has a tag {tag} already, and a version never changes; choose another")
-        commit = api.upload_folder(repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=stale)
+        commit = api.upload_folder(
+            repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=stale
+        )
         if tag:
             api.create_tag(repo, tag=tag, revision=commit.oid, exist_ok=True)
     except InputError:
@@ -114,7 +124,9 @@ def in_one_line(error: BaseException | str) -> str:
 
 
 def _set_up() -> HfApi:
-    hooks = utils.get_session().event_hooks  # huggingface_hub's own: they set headers and refuse requests when offline
+    hooks = (
+        utils.get_session().event_hooks
+    )  # huggingface_hub's own: they set headers and refuse requests when offline
     utils.set_client_factory(lambda: _Client(event_hooks=hooks, follow_redirects=True))
     constants.HF_HUB_DISABLE_TELEMETRY = True  # it takes a request of its own, before all others
     utils.logging.set_verbosity_error()  # not a line for each retry
@@ -148,7 +160,9 @@ class _Client(httpx2.Client):
         broken = response.status_code >= 500
         if (broken or response.status_code in (408, 429)) and (wait := _asked_wait(response)) > LONGEST_WAIT:
             response.close()
-            raise _Unavailable(f"{request.url.host} answers HTTP {response.status_code} and asks to wait {wait} s")
+            raise _Unavailable(
+                f"{request.url.host} answers HTTP {response.status_code} and asks to wait {wait} s"
+            )
         if options.get("stream"):  # the content of a file, tried again on the errors of one connection only
             if broken:
                 response.close()
@@ -219,7 +233,9 @@ def _explain(error: BaseException) -> str:
     match error:
         case errors.OfflineModeIsEnabled():
             text = "HF_HUB_OFFLINE is set; run it without"
-        case errors.LocalEntryNotFoundError() | errors.RevisionResolutionError() if constants.is_offline_mode():
+        case errors.LocalEntryNotFoundError() | errors.RevisionResolutionError() if (
+            constants.is_offline_mode()
+        ):
             text = "not all of it is in the cache, and HF_HUB_OFFLINE is set; run it once without"
         case errors.LocalEntryNotFoundError() | RuntimeError() | _Unavailable() if error.__cause__:
             return _explain(error.__cause__)
@@ -233,7 +249,9 @@ def _explain(error: BaseException) -> str:
             text = "HTTP 401: the Hub does not take the token; `hf auth login` anew, or set HF_TOKEN"
         case errors.HfHubHTTPError(response=httpx2.Response(status_code=403)):
             text = "HTTP 403: the token does not allow it; use one that may write there, or another owner"
-        case errors.HfHubHTTPError(response=response) if response.status_code in (408, 429) or response.is_server_error:
+        case errors.HfHubHTTPError(response=response) if (
+            response.status_code in (408, 429) or response.is_server_error
+        ):
             text = f"the request to {response.url.host} failed: HTTP {response.status_code}; {later}"
         case errors.HfHubHTTPError(response=response, server_message=message):
             message = f" ({in_one_line(message)})" if message else ""

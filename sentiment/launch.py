@@ -40,7 +40,9 @@ def _check_torchrun(options: list[str]) -> None:
     from torch.distributed import run  # late: it takes seconds
 
     def refuse(message: str) -> Never:
-        raise InputError(f"params.yaml: launch: torchrun does not accept it: {one_line(message)}; see torchrun --help")
+        raise InputError(
+            f"params.yaml: launch: torchrun does not accept it: {one_line(message)}; see torchrun --help"
+        )
 
     parser = run.get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]

@@ -49,8 +49,10 @@ class PrepareParams(_Stage):
     )
     validation_size: float = _parameter(
         "share of the training reviews held out to pick the checkpoint; stratified, by group where there is one",
-        "a share above 0 and at most 0.5", gt=0, le=0.5,
-    )  # fmt: skip
+        "a share above 0 and at most 0.5",
+        gt=0,
+        le=0.5,
+    )
     max_train_reviews: int | None = _parameter(
         "cap on the training reviews, stratified, for short runs", "null (all) or a whole number from 2", ge=2
     )
@@ -70,20 +72,25 @@ class ZeroShotParams(EvaluateParams):
 
     model: str = _parameter(
         "Hub id, optionally `@revision`, or a local folder; safetensors only",
-        "a Hub id such as org/name or org/name@revision, or a local folder", pattern=PRINTABLE,
-    )  # fmt: skip
+        "a Hub id such as org/name or org/name@revision, or a local folder",
+        pattern=PRINTABLE,
+    )
     head: Literal["auto", "new"] | Annotated[list[str | int], Field(min_length=2, max_length=2)] = _parameter(
         "classification head: `auto` keeps the pretrained model's own if its labels say which is negative, and makes a new "
         "one if it has none; `new` makes a new one; `[LABEL_0, LABEL_1]` keeps these two of its labels, NEGATIVE's first",
         "auto, new, or two labels of the model's head, the negative one first, such as [LABEL_0, LABEL_1]",
     )
     max_length: int = _parameter(
-        "tokens a review", "a whole number of tokens from 8 to the model's limit, at most 1000000", ge=8, le=10**6
+        "tokens a review",
+        "a whole number of tokens from 8 to the model's limit, at most 1000000",
+        ge=8,
+        le=10**6,
     )
     truncation: Literal["head", "tail", "head_tail"] = _parameter(
         "what is kept of a longer review: `head`, `tail`, or a quarter from the head and the rest from the tail "
-        "([Sun et al. 2019](https://arxiv.org/abs/1905.05583))", "head, tail or head_tail",
-    )  # fmt: skip
+        "([Sun et al. 2019](https://arxiv.org/abs/1905.05583))",
+        "head, tail or head_tail",
+    )
 
 
 class _TrainingParams(ZeroShotParams):
@@ -91,15 +98,22 @@ class _TrainingParams(ZeroShotParams):
 
     train_max_length: int | None = _parameter(
         "tokens a review in training; `null` is `max_length`. Fewer are faster",
-        "null (max_length) or a whole number of tokens from 8 to the model's limit", ge=8, le=10**6,
-    )  # fmt: skip
+        "null (max_length) or a whole number of tokens from 8 to the model's limit",
+        ge=8,
+        le=10**6,
+    )
     lr: float = _parameter(
-        "peak learning rate; warm-up, then linear decay", "a number above 0 and at most 1, such as 2e-5", gt=0, le=1
+        "peak learning rate; warm-up, then linear decay",
+        "a number above 0 and at most 1, such as 2e-5",
+        gt=0,
+        le=1,
     )
     batch_size: int = _parameter(
         "reviews an optimizer step, on any hardware", "a whole number from 1 to 1000000", ge=1, le=10**6
     )
-    warmup_ratio: float = _parameter("share of the steps that warm up", "a share from 0 to below 1", ge=0, lt=1)
+    warmup_ratio: float = _parameter(
+        "share of the steps that warm up", "a share from 0 to below 1", ge=0, lt=1
+    )
     weight_decay: float = _parameter("of AdamW", "a number from 0 to 1", ge=0, le=1)
     launch: str = _parameter(
         "how training starts: `python`, or `torchrun --standalone --nproc-per-node 8` for eight GPUs; no shell reads it",
@@ -108,8 +122,10 @@ class _TrainingParams(ZeroShotParams):
     )
     dropout: float | None = _parameter(
         "of attention and hidden layers while training; `null` keeps the pretrained model's own, a third slower on CPU",
-        "null (the pretrained model's own) or a share from 0 to below 1", ge=0, lt=1,
-    )  # fmt: skip
+        "null (the pretrained model's own) or a share from 0 to below 1",
+        ge=0,
+        lt=1,
+    )
 
 
 class TeachParams(_TrainingParams):
@@ -130,7 +146,7 @@ class TrainParams(_TrainingParams):
     teachers: list[Annotated[int, Field(ge=0, lt=2**32)]] = _parameter(
         "seeds, such as `[1]`, each of a model that labels the reviews without labels, which training then reads too",
         "[] or a list of different whole numbers from 0 to 4294967295, such as [1]",
-    )  # fmt: skip
+    )
 
     @field_validator("teachers", "exports", check_fields=False)
     @classmethod

@@ -34,21 +34,48 @@ class Progress(tqdm):
 
     monitor_interval = 0  # no thread: every update looks at the clock
 
-    def __init__(self, what: str, total: float | None, unit: str = " reviews", shown: bool = True, done: float = 0):
+    def __init__(
+        self, what: str, total: float | None, unit: str = " reviews", shown: bool = True, done: float = 0
+    ):
         options: dict[str, Any] = {
-            "file": _Lines(), "position": 0, "leave": False, "delay": BETWEEN_LINES, "mininterval": BETWEEN_LINES,
-            "bar_format": "{desc}: {percentage:.0f} % done, {remaining} left" if total else "{desc}: {n_fmt}{unit} done",
-        }  # fmt: skip
+            "file": _Lines(),
+            "position": 0,
+            "leave": False,
+            "delay": BETWEEN_LINES,
+            "mininterval": BETWEEN_LINES,
+            "bar_format": "{desc}: {percentage:.0f} % done, {remaining} left"
+            if total
+            else "{desc}: {n_fmt}{unit} done",
+        }
         if sys.stderr.isatty():
             speed = (
-                "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]" if unit else "[{elapsed}<{remaining}]"
+                "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
+                if unit
+                else "[{elapsed}<{remaining}]"
             )
-            bar = f"{{l_bar}}{{bar}}| {speed}" if total else "{desc}: {n_fmt}{unit} [{elapsed}, {rate_noinv_fmt}]"
-            options = {"file": sys.stderr, "leave": None, "delay": QUICK, "dynamic_ncols": True, "bar_format": bar}
+            bar = (
+                f"{{l_bar}}{{bar}}| {speed}"
+                if total
+                else "{desc}: {n_fmt}{unit} [{elapsed}, {rate_noinv_fmt}]"
+            )
+            options = {
+                "file": sys.stderr,
+                "leave": None,
+                "delay": QUICK,
+                "dynamic_ncols": True,
+                "bar_format": bar,
+            }
         super().__init__(
-            desc=what, total=total, unit=unit, unit_scale=(total or 0) >= 10_000, initial=done, smoothing=0, miniters=1,
-            disable=not shown or os.environ.get("RANK", "0") != "0", **options,
-        )  # fmt: skip
+            desc=what,
+            total=total,
+            unit=unit,
+            unit_scale=(total or 0) >= 10_000,
+            initial=done,
+            smoothing=0,
+            miniters=1,
+            disable=not shown or os.environ.get("RANK", "0") != "0",
+            **options,
+        )
 
     @property
     def format_dict(self) -> dict[str, Any]:

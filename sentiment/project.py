@@ -40,7 +40,9 @@ def required(main: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(main)
     def checked(*args: Any, **options: Any) -> None:
         if not is_top():
-            raise InputError(f"no {' and '.join(MARKS)} here or in a folder above; run this in a folder of the project")
+            raise InputError(
+                f"no {' and '.join(MARKS)} here or in a folder above; run this in a folder of the project"
+            )
         main(*args, **options)
 
     return checked

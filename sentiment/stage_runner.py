@@ -54,7 +54,10 @@ def _restore_outputs(name: str, started: float) -> None:
                 if out.use_cache:
                     if not out.changed_cache():  # else it is nowhere to be had
                         out.checkout()
-                elif out.hash_info and (cached := Path(repo.cache.local.get(out.hash_info.value).path)).exists():
+                elif (
+                    out.hash_info
+                    and (cached := Path(repo.cache.local.get(out.hash_info.value).path)).exists()
+                ):
                     shutil.copyfile(cached, out.fs_path)
     except (DvcException, SCMError, OSError):
         return  # the error of the stage itself is what matters; `dvc checkout` says what is wrong with the cache

@@ -23,7 +23,9 @@ def configure() -> None:
     sys.excepthook = _report_interrupt_in_one_line
 
 
-def _report_interrupt_in_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _report_interrupt_in_one_line(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """Report Ctrl-C during imports, before `errors.run` is active, in the same line as `errors.run`."""
     if issubclass(kind, KeyboardInterrupt):
         print("error: interrupted; nothing half-written was kept", file=sys.stderr)

@@ -63,7 +63,8 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
     first = faults[0]["loc"][:1]
     # Of the kinds of value that a key may have, the one that fits best fails last.
     fault = max(
-        (each for each in faults if each["loc"][:1] == first), key=lambda each: len(_place(schema, each["loc"]))
+        (each for each in faults if each["loc"][:1] == first),
+        key=lambda each: len(_place(schema, each["loc"])),
     )
     if not fault["loc"]:
         return f"{path}: {one_line(fault['msg'].removeprefix('Value error, '))}"
@@ -71,9 +72,7 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
     fields = {field.alias or name: allowed(field) for name, field in schema.model_fields.items()}
     name = str(fault["loc"][0])
     if fault["type"] in ("extra_forbidden", "invalid_key") and len(fault["loc"]) == 1:
-        return (
-            f"{path}: unknown key {shortened(name)}{_hint(name, schema, fields)}; allowed: {', '.join(sorted(fields))}"
-        )
+        return f"{path}: unknown key {shortened(name)}{_hint(name, schema, fields)}; allowed: {', '.join(sorted(fields))}"
     wording = fields.get(name) or fault["msg"]
     if fault["type"] == "missing":
         return f"{path}: {key} is missing; allowed: {wording}"
@@ -136,7 +135,9 @@ class _Short(reprlib.Repr):
         return repr(number) if abs(number) < 10**80 else f"<an integer of {number.bit_length()} bits>"
 
     def repr_instance(self, value: Any, level: int) -> str:
-        return self.repr_dict(value, level) if isinstance(value, dict) else super().repr_instance(value, level)
+        return (
+            self.repr_dict(value, level) if isinstance(value, dict) else super().repr_instance(value, level)
+        )
 
 
 _SHORT = _Short()

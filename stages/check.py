@@ -38,7 +38,9 @@ def main() -> None:
     elif model.has_head:
         print(f"the head of {model.source} is replaced by a new one")
     elif not model.config.get("architectures"):
-        print(f"config.json of {model.source} names no architecture: a head that its weights include is replaced")
+        print(
+            f"config.json of {model.source} names no architecture: a head that its weights include is replaced"
+        )
     longest = max(params.max_length, params.train_max_length or 0)
     if params.model != sources.PACKAGED or longest > sources.PACKAGED_LENGTH:  # which is known by its SHA-256
         from sentiment.checks.dry_run import try_model  # late: torch takes seconds
@@ -48,9 +50,13 @@ def main() -> None:
         from sentiment.model.scoring import multiplies_bf16
 
         if not multiplies_bf16():
-            print("warning: precision: bf16: this processor has no bf16 products; fp32 is several times as fast here")
+            print(
+                "warning: precision: bf16: this processor has no bf16 products; fp32 is several times as fast here"
+            )
     if model.local and not model.inside:
-        print(f"{params.model} lies outside the repository; others need it inside, with `dvc add`, to train the same")
+        print(
+            f"{params.model} lies outside the repository; others need it inside, with `dvc add`, to train the same"
+        )
     sources.point_to(model)
     soft_labels.remove_others(params.teachers)
     with atomic.replacing(CHECKED) as path:

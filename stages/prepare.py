@@ -22,7 +22,9 @@ def main() -> None:
     if (prepared["validation"]["split"] == "validation").all():
         print("validation is the split that the dataset has: validation_size is not used")
     for key, count in shared.items():
-        print(f"warning: {count:,} {key.replace('_', ' ')}; scores on reviews of shared groups may be too high")
+        print(
+            f"warning: {count:,} {key.replace('_', ' ')}; scores on reviews of shared groups may be too high"
+        )
 
 
 def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:
@@ -35,7 +37,9 @@ def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:
         }
     return {
         "rows": {name: len(rows) for name, rows in prepared.items()},
-        "positive_share": {name: float(rows["label"].mean()) for name, rows in prepared.items() if "label" in rows},
+        "positive_share": {
+            name: float(rows["label"].mean()) for name, rows in prepared.items() if "label" in rows
+        },
         "words_median": {name: float(count.median()) for name, count in words.items()},
         "words_p95": {name: float(count.quantile(0.95)) for name, count in words.items()},
     }

@@ -31,7 +31,9 @@ def main() -> None:
     training = TrainParams(**shared, epochs=params.teacher_epochs, seed=seed, teachers=[])
     train, validation, unlabelled = (pd.read_parquet(path) for path in PREPARED.values())
     if unlabelled.empty:
-        raise InputError("params.yaml: teachers: no review without a label is left that stands in no other split")
+        raise InputError(
+            "params.yaml: teachers: no review without a label is left that stands in no other split"
+        )
     baseline = regression.load(BASELINE)
     trained = fine_tune(training, train, validation, [Path(__file__), *PREPARED.values(), BASELINE])
 
@@ -52,7 +54,10 @@ def main() -> None:
         for name, scores, weight in zip(("model", "baseline"), known, blend.weights, strict=True):
             metrics["details"][0][name] = {"weight": weight, **metrics_json(report(validation, scores))}
             del metrics["details"][0][name]["details"]
-        metrics["details"][0] |= {"soft_labels": len(texts), "positive_share": float((probability >= 0.5).mean())}
+        metrics["details"][0] |= {
+            "soft_labels": len(texts),
+            "positive_share": float((probability >= 0.5).mean()),
+        }
         atomic.write_json(f"metrics/teachers/{seed}.json", metrics)
         print(
             f"{path}: {len(texts):,} soft labels; on validation, the blend with the baseline comes to "

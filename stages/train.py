@@ -14,7 +14,12 @@ from sentiment.params import TrainParams
 from sentiment.training import history, soft_labels
 from sentiment.training.fine_tuning import fine_tune
 
-LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")  # whose versions decide what a training comes to
+LIBRARIES = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+)  # whose versions decide what a training comes to
 PREPARED = {name: Path(f"data/prepared/{name}.parquet") for name in ("train", "validation", "unlabelled")}
 
 
@@ -37,7 +42,9 @@ def main() -> None:
             predictions.to_parquet(target / "predictions.parquet", index=False)
         metrics = history.summarise(trained.trainer.state)
         versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
-        details = metrics | trained.tokens | {"soft_labels": len(train) - len(rows["train"]), "versions": versions}
+        details = (
+            metrics | trained.tokens | {"soft_labels": len(train) - len(rows["train"]), "versions": versions}
+        )
         atomic.write_json("metrics/train.json", {"loss": metrics["train_loss"], "details": [details]})
         kept = {name: metrics[f"validation_{name}"] for name in ("accuracy", "loss")}
         atomic.write_json("metrics/validation.json", kept)

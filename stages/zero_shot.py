@@ -15,7 +15,9 @@ def main() -> None:
     if model.kept_labels(params.head) is None:
         none = {"accuracy": "no trained head"}
         atomic.write_json("metrics/zero_shot.json", none | {"details": [none]})
-        print(f"zero-shot: {model.source} has no trained head" if not model.has_head else "zero-shot: head: new")
+        print(
+            f"zero-shot: {model.source} has no trained head" if not model.has_head else "zero-shot: head: new"
+        )
         return
     # Late: many models have no head, and torch takes seconds.
     from sentiment.metrics.metrics_file import metrics_json, report

@@ -36,7 +36,10 @@ from tests.conftest import ROOT
 
 PAGE = ROOT / "docs/models.md"
 START, END = "<!-- architectures: tests/architectures.py -->\n", "<!-- end of architectures -->\n"
-POSITIONS, TRIED = 130, 600  # tokens: of the embedding of positions, if there is one, and of the longest review
+POSITIONS, TRIED = (
+    130,
+    600,
+)  # tokens: of the embedding of positions, if there is one, and of the longest review
 ROUNDED = 1e-5  # what rounding changes in a logit of these models, whose logits are small
 HEADER = (
     f"| architecture | train | evaluate, predict | int8 | most tokens of {POSITIONS} positions | padding changes scores |\n"
@@ -62,15 +65,25 @@ def reviews() -> pd.DataFrame:
 def tokenizer(style: str) -> PreTrainedTokenizerFast:
     """A tokenizer of one of TOKENIZERS, of some 800 tokens of the sample's words."""
     cut, template, tokens = (TOKENIZERS[style][key] for key in ("cut", "template", "special"))
-    special: dict[str, Any] = {"vocab_size": 800, "special_tokens": list(tokens.values()), "show_progress": False}
+    special: dict[str, Any] = {
+        "vocab_size": 800,
+        "special_tokens": list(tokens.values()),
+        "show_progress": False,
+    }
     learner: Any
     if cut == "wordpiece":
         learned = Tokenizer(models.WordPiece(unk_token=tokens["unk"]))
-        learned.normalizer, learned.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
+        learned.normalizer, learned.pre_tokenizer = (
+            normalizers.BertNormalizer(),
+            pre_tokenizers.BertPreTokenizer(),
+        )
         learner = trainers.WordPieceTrainer(**special)
     elif cut == "bytes":
         learned = Tokenizer(models.BPE())
-        learned.pre_tokenizer, learned.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+        learned.pre_tokenizer, learned.decoder = (
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+            decoders.ByteLevel(),
+        )
         learner = trainers.BpeTrainer(**special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     else:
         learned = Tokenizer(models.Unigram())
@@ -101,7 +114,9 @@ def write_pretrained(folder: Path, kind: str, head: bool = False, **config: Any)
     (model if head else model.base_model).save_pretrained(folder)
     words.save_pretrained(folder)
     file = folder / "tokenizer_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"tokenizer_class": TOKENIZERS[style]["class"]}))
+    file.write_text(
+        json.dumps(json.loads(file.read_text()) | {"tokenizer_class": TOKENIZERS[style]["class"]})
+    )
     return folder
 
 
@@ -129,9 +144,13 @@ def row(kind: str, folder: Path) -> str:
         return together
 
     def export() -> None:
-        shutil.copytree(folder / "classifier", folder / "int8", ignore=shutil.ignore_patterns("*.safetensors"))
+        shutil.copytree(
+            folder / "classifier", folder / "int8", ignore=shutil.ignore_patterns("*.safetensors")
+        )
         graph.write(load_weights(folder / "classifier"), folder / "int8/model.onnx", "int8")
-        np.testing.assert_allclose(open_classifier(folder / "int8").probabilities(texts), score(), rtol=0, atol=0.05)
+        np.testing.assert_allclose(
+            open_classifier(folder / "int8").probabilities(texts), score(), rtol=0, atol=0.05
+        )
 
     cells = [cell(train), cell(score), cell(export)]
     labels = dict(enumerate(LABELS))

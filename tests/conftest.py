@@ -81,7 +81,9 @@ class Clone:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # what runs in a background ignores it
+            preexec_fn=lambda: signal.signal(
+                signal.SIGINT, signal.SIG_DFL
+            ),  # what runs in a background ignores it
         )
 
     def set(self, **values: str) -> None:
@@ -124,7 +126,9 @@ class Clone:
 
 def curve(clone: Clone, name: str) -> pd.Series:
     """A curve of metrics/training/ by step."""
-    table = pd.read_csv(clone.folder / f"metrics/training/plots/metrics/{name}.tsv", sep="\t", index_col="step")
+    table = pd.read_csv(
+        clone.folder / f"metrics/training/plots/metrics/{name}.tsv", sep="\t", index_col="step"
+    )
     return table.iloc[:, 0]
 
 
@@ -135,7 +139,13 @@ def browser() -> Iterator["Browser"]:
     names = ("chromium", "chromium-browser", "google-chrome")
     path = next(filter(None, map(shutil.which, names)), None) or pytest.skip("Chromium is not installed")
     with api.sync_playwright() as driver:
-        quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+        quiet = [
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-background-networking",
+            "--disable-sync",
+        ]
         chromium = driver.chromium.launch(executable_path=path, args=[*quiet, "--disable-component-update"])
         yield chromium
         chromium.close()

@@ -14,7 +14,9 @@ def run(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command line of this project in a terminal of 100 columns."""
     path = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"  # noqa: PTH120
     variables = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "COLUMNS": "100"} | environment
-    return subprocess.run(command, shell=True, cwd=ROOT, env=variables, text=True, capture_output=True, check=False)
+    return subprocess.run(
+        command, shell=True, cwd=ROOT, env=variables, text=True, capture_output=True, check=False
+    )
 
 
 @pytest.mark.parametrize("command", ["sentiment", "python -m sentiment"])
@@ -33,8 +35,12 @@ def test_the_help_of_a_command_begins_with_its_line(name: str) -> None:
 
 def test_shells_complete_commands_and_their_options() -> None:
     complete = {"_SENTIMENT_COMPLETE": "complete_bash"}
-    assert run("sentiment", COMP_WORDS="sentiment pu", COMP_CWORD="1", **complete).stdout.split() == ["publish"]
-    options = run("sentiment", COMP_WORDS="sentiment compare --fail", COMP_CWORD="2", **complete).stdout.split()
+    assert run("sentiment", COMP_WORDS="sentiment pu", COMP_CWORD="1", **complete).stdout.split() == [
+        "publish"
+    ]
+    options = run(
+        "sentiment", COMP_WORDS="sentiment compare --fail", COMP_CWORD="2", **complete
+    ).stdout.split()
     assert options == ["--fail-if-worse"]
 
 
@@ -59,7 +65,9 @@ def test_a_slip_is_named(arguments: str, line: str) -> None:
 
 def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
     code = "import sentiment; raise KeyboardInterrupt  # as it comes within an import"
-    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False
+    )
     assert ended.stderr == "error: interrupted; nothing half-written was kept\n"
     assert ended.returncode != 0
 
@@ -68,8 +76,12 @@ def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
 def test_a_missing_extra_is_one_line_before_anything_is_read(command: str, package: str) -> None:
     code = f"import sys; sys.modules['{package}'] = None; from sentiment.cli import main; main()"
     process = subprocess.run(
-        [sys.executable, "-c", code, command], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
-        capture_output=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code, command],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert process.stderr == f"error: {package} is not installed: pip install -e '.[{command}]'\n"
     assert process.returncode == 1

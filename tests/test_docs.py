@@ -57,9 +57,16 @@ def spans(page: str) -> list[str]:
 def commands(page: str) -> list[str]:
     """The command lines of a page's fenced blocks, one of `a && b` each, without comments."""
     lines = [line for content in blocks(page, "sh") for line in content.splitlines()]
-    lines += [line[2:] for content in blocks(page, "console") for line in content.splitlines() if line.startswith("$ ")]
+    lines += [
+        line[2:]
+        for content in blocks(page, "console")
+        for line in content.splitlines()
+        if line.startswith("$ ")
+    ]
     return list(
-        filter(None, (part.strip() for line in lines for part in re.sub(r"(^|\s)# .*", "", line).split(" && ")))
+        filter(
+            None, (part.strip() for line in lines for part in re.sub(r"(^|\s)# .*", "", line).split(" && "))
+        )
     )
 
 
@@ -85,7 +92,9 @@ def options(name: str) -> set[str]:
 def listed_files() -> set[str]:
     """Files and folders that Git has, or would add."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout.splitlines()
+    listed = subprocess.run(
+        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True
+    ).stdout.splitlines()
     return {str(path) for file in map(Path, listed) for path in (file, *file.parents)}
 
 
@@ -93,7 +102,9 @@ def outputs() -> set[str]:
     """Files and folders that runs and commands write: those of dvc.yaml, and those that Git ignores."""
     stages = [stage.get("do", stage) for stage in read_yaml(ROOT / "dvc.yaml")["stages"].values()]
     listed = [out for stage in stages for out in [*stage.get("outs", []), *stage.get("metrics", [])]]
-    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")]
+    ignored = [
+        line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")
+    ]
     names = {out if isinstance(out, str) else next(iter(out)) for out in listed}
     (exports,) = get_args(Params.model_fields["exports"].annotation)
     return {*(name.replace("${item}", item) for name in names for item in get_args(exports)), *ignored}
@@ -130,7 +141,9 @@ def test_every_command_is_run_by_a_test_or_says_why_not(page: str) -> None:
     assert all(language for language, _ in FENCE.findall(TEXTS[page])), "a block says its language"
     patterns = [*TABLE["tests"], *TABLE["here"], *TABLE["no test"]]
     for command in commands(page):
-        assert any(matches(command, pattern) for pattern in patterns), f"{command}: in no list of tests/docs.yaml"
+        assert any(matches(command, pattern) for pattern in patterns), (
+            f"{command}: in no list of tests/docs.yaml"
+        )
 
 
 def test_the_list_of_commands_is_no_longer_than_the_pages_need() -> None:
@@ -154,7 +167,18 @@ def test_commands_of_sentiment_and_their_options_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_options_named_alone_exist(page: str) -> None:
     # DVC's and pip's, which a page names with their command nearby
-    others = {"--dry", "--temp", "--jobs", "--allow-missing", "--cloud", "--local", "--run-cache", "--single-item", "--downstream", "--ignore-errors"}  # fmt: skip
+    others = {
+        "--dry",
+        "--temp",
+        "--jobs",
+        "--allow-missing",
+        "--cloud",
+        "--local",
+        "--run-cache",
+        "--single-item",
+        "--downstream",
+        "--ignore-errors",
+    }
     known = others.union(*map(options, COMMANDS))
     assert {span.split()[0] for span in spans(page) if span.startswith("--")} <= known
 
@@ -165,13 +189,17 @@ def test_parameters_exist(page: str) -> None:
     keys |= {"padding", "error"}  # of transformers' tokenizers; of lines that end a run
     set_by = [match[1] for span in spans(page) if (match := re.match(r"([a-z]\w*)(?:=(?!=)|: )", span))]
     assert set(set_by) <= keys
-    assert set(re.findall(r" -S '?(\w+)=", "\n".join(commands(page) + spans(page)))) <= set(Params.model_fields)
+    assert set(re.findall(r" -S '?(\w+)=", "\n".join(commands(page) + spans(page)))) <= set(
+        Params.model_fields
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_targets_of_make_exist(page: str) -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    assert set(re.findall(r"^make ([a-z-]+)", "\n".join(commands(page) + spans(page)), re.MULTILINE)) <= {*targets}
+    assert set(re.findall(r"^make ([a-z-]+)", "\n".join(commands(page) + spans(page)), re.MULTILINE)) <= {
+        *targets
+    }
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -183,7 +211,9 @@ def test_paths_exist(page: str) -> None:
         if re.fullmatch(r"[\w-]+\.(yaml|toml|lock|md|py)", path):
             assert path in names, span
         elif re.fullmatch(r"[\w.*-]+(/[\w.*-]+)+", path) and path.split("/")[0] in files:
-            known = any(fnmatch(each, path) for each in files | written | {str(Path(out).parent) for out in written})
+            known = any(
+                fnmatch(each, path) for each in files | written | {str(Path(out).parent) for out in written}
+            )
             under = any(str(parent) in written for parent in Path(path).parents)
             assert known or under or PLACEHOLDERS & set(path.split("/")), span
 
@@ -213,7 +243,9 @@ def test_cheap_commands_and_programs_run(copy: Clone) -> None:
     assert (copy.folder / "scores.parquet").exists()
     assert (copy.folder / "scores.jsonl").read_text().count("\n") == 2
     for page in PAGES:
-        for program in blocks(page, "python") if page != "docs/serving.md" else []:  # test_serve.py has its server
+        for program in (
+            blocks(page, "python") if page != "docs/serving.md" else []
+        ):  # test_serve.py has its server
             # The same, of a review that is longer than the model reads
             (copy.folder / "program.py").write_text(program.replace("A film I", "A film " * 600 + "I"))
             assert "'label':" in copy.run(f"{sys.executable} program.py")

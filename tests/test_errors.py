@@ -12,7 +12,9 @@ from sentiment.errors import InputError, extra, loading, memory_ran_out, reason
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
         ),
-        RuntimeError("unable to mmap 90867952 bytes from file <model.safetensors>: Cannot allocate memory (12)"),
+        RuntimeError(
+            "unable to mmap 90867952 bytes from file <model.safetensors>: Cannot allocate memory (12)"
+        ),
         RuntimeError("could not create a primitive"),  # oneDNN, which multiplies in bf16 on CPUs
         RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB."),
         RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported"),
@@ -31,7 +33,9 @@ def test_too_little_memory_is_known_by_the_words_of_every_library(error: Excepti
 @pytest.mark.parametrize(
     "error",
     [
-        RuntimeError("could not create a primitive descriptor for the matmul primitive"),  # what it has no kernel for
+        RuntimeError(
+            "could not create a primitive descriptor for the matmul primitive"
+        ),  # what it has no kernel for
         RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
     ],
 )
@@ -49,4 +53,6 @@ def test_other_faults_are_not_taken_for_too_little_memory(error: Exception) -> N
     ],
 )
 def test_a_repository_of_another_user_is_told_with_the_command_that_helps(words: str) -> None:
-    assert reason(RuntimeError(words)).endswith("`git config --global --add safe.directory '/data/my project'`")
+    assert reason(RuntimeError(words)).endswith(
+        "`git config --global --add safe.directory '/data/my project'`"
+    )

@@ -19,7 +19,9 @@ from sentiment.validation import read_yaml
 from tests.conftest import ROOT
 
 PIPELINE = read_yaml(ROOT / "dvc.yaml")
-STAGES: dict[str, dict[str, Any]] = {name: stage.get("do", stage) for name, stage in PIPELINE["stages"].items()}
+STAGES: dict[str, dict[str, Any]] = {
+    name: stage.get("do", stage) for name, stage in PIPELINE["stages"].items()
+}
 SCHEMAS: dict[str, type[BaseModel]] = {
     "prepare": PrepareParams,
     "zero_shot": ZeroShotParams,
@@ -30,16 +32,28 @@ SCHEMAS: dict[str, type[BaseModel]] = {
 PACKAGES = sorted(path.name for path in (ROOT / "sentiment").iterdir() if (path / "__init__.py").exists())
 # Modules of sentiment/ itself that no result of a stage depends on: a change to them reruns nothing.
 SUPPORT = {
-    "atomic", "classifier", "errors", "hub", "labels", "launch", "params", "progress", "project", "stage_runner", "startup",
+    "atomic",
+    "classifier",
+    "errors",
+    "hub",
+    "labels",
+    "launch",
+    "params",
+    "progress",
+    "project",
+    "stage_runner",
+    "startup",
     "validation",
-}  # fmt: skip
+}
 # Declared modules that a stage never imports. `check` takes seconds, and no stage depends on what it imports.
 NEVER_IMPORTED = {
     "check": {"data/splits"},
     "zero_shot": {"model/saved"},
     "teach": {"model/saved"},
-}  # fmt: skip
-CODE = [path.relative_to(ROOT) for top in ("sentiment", "stages") for path in sorted((ROOT / top).rglob("*.py"))]
+}
+CODE = [
+    path.relative_to(ROOT) for top in ("sentiment", "stages") for path in sorted((ROOT / top).rglob("*.py"))
+]
 
 
 def module_of(file: Path) -> str:
@@ -157,7 +171,9 @@ def test_a_stage_depends_on_exactly_the_code_that_it_runs(stage: str) -> None:
     within = {file for file in CODE if any(file.is_relative_to(dep) for dep in declared)}
     assert imported <= within
     unused = {
-        str(file.relative_to("sentiment").with_suffix("")) for file in within - imported if file.name != "__init__.py"
+        str(file.relative_to("sentiment").with_suffix(""))
+        for file in within - imported
+        if file.name != "__init__.py"
     }
     assert unused == NEVER_IMPORTED.get(stage, set())
 
@@ -169,7 +185,9 @@ def test_every_stage_waits_for_the_check() -> None:
 
 def test_no_stage_depends_on_a_part_of_an_output() -> None:
     # In `dvc exp run`, DVC would look for the whole of it as HEAD had it: see the slow test of such experiments.
-    outputs = {Path(path) for stage in STAGES.values() for path in stage.get("outs", []) if isinstance(path, str)}
+    outputs = {
+        Path(path) for stage in STAGES.values() for path in stage.get("outs", []) if isinstance(path, str)
+    }
     assert len(outputs) > 5
     for stage in STAGES.values():
         assert not outputs & {parent for path in stage["deps"] for parent in Path(path).parents}
@@ -197,13 +215,19 @@ LIGHT = {
 @pytest.mark.parametrize("module", LIGHT)
 def test_nothing_heavy_is_imported_before_it_is_asked_for(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in {LIGHT[module]} if name in sys.modules))"
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True
+    )
     assert found.stdout.split() == []
 
 
 def test_the_threads_of_pytorch_are_told_how_to_wait_before_it_is_loaded() -> None:
     for stage in STAGES:
-        heads = [node for node in ast.parse((ROOT / f"stages/{stage}.py").read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]  # fmt: skip
+        heads = [
+            node
+            for node in ast.parse((ROOT / f"stages/{stage}.py").read_text()).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        ]
         names = {alias.name for node in heads for alias in node.names} | {
             str(getattr(node, "module", "")) for node in heads
         }
@@ -224,7 +248,9 @@ def test_the_committed_run_is_the_default_and_good() -> None:
     lock = read_yaml(ROOT / "dvc.lock")
     assert lock["stages"]["check"]["params"]["params.yaml"] == read_yaml(ROOT / "params.yaml")
     assert json.loads((ROOT / "metrics/test.json").read_text())["accuracy"] >= 0.92
-    assert set(lock["stages"]) == {name for name, stage in PIPELINE["stages"].items() if "foreach" not in stage}
+    assert set(lock["stages"]) == {
+        name for name, stage in PIPELINE["stages"].items() if "foreach" not in stage
+    }
 
 
 def test_the_lock_installs_cuda_where_there_is_a_gpu() -> None:
@@ -239,7 +265,9 @@ def test_the_pages_have_the_tables_that_the_command_writes(monkeypatch: pytest.M
     if any(subprocess.run(["git", "cat-file", "-e", commit], check=False).returncode for commit in named):
         pytest.skip("a clone without the whole history")
     of_workspace = results.pages()
-    monkeypatch.setattr(results, "Run", lambda name="HEAD": Run(name))  # on AMX or CUDA, a run has other figures
+    monkeypatch.setattr(
+        results, "Run", lambda name="HEAD": Run(name)
+    )  # on AMX or CUDA, a run has other figures
     for page, text in results.pages().items():
         assert page.read_text() in (text, of_workspace[page]), f"{page}: `sentiment results` writes its table"
     parameters = (ROOT / "docs/parameters.md").read_text()

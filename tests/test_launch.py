@@ -41,8 +41,22 @@ def test_a_launcher_is_run_by_this_python(value: str, expected: list[str]) -> No
 @pytest.mark.parametrize(
     "value",
     [
-        *["", "torchrunn", "Torchrun", "python3", "/usr/bin/torchrun", "accelerate launch", "mpirun -n 2 python"],
-        *["python -c pass", "python train.py", "python -m pdb", "python -I", "CUDA_VISIBLE_DEVICES=0 torchrun"],
+        *[
+            "",
+            "torchrunn",
+            "Torchrun",
+            "python3",
+            "/usr/bin/torchrun",
+            "accelerate launch",
+            "mpirun -n 2 python",
+        ],
+        *[
+            "python -c pass",
+            "python train.py",
+            "python -m pdb",
+            "python -I",
+            "CUDA_VISIBLE_DEVICES=0 torchrun",
+        ],
         *[
             "torchrun; ls",
             "torchrun && ls",
@@ -50,7 +64,13 @@ def test_a_launcher_is_run_by_this_python(value: str, expected: list[str]) -> No
             "torchrun --nproc-per-node $(nproc)",
             "torchrun `ls`",
         ],
-        *["torchrun --log-dir $HOME", "torchrun --log-dir ~", "torchrun > log", "torchrun\npython", "torchrun 'a b'"],
+        *[
+            "torchrun --log-dir $HOME",
+            "torchrun --log-dir ~",
+            "torchrun > log",
+            "torchrun\npython",
+            "torchrun 'a b'",
+        ],
     ],
 )
 def test_another_launcher_or_shell_syntax_is_refused(value: str) -> None:
@@ -106,7 +126,11 @@ def test_a_launcher_that_cannot_start_costs_no_earlier_output(copy: Clone) -> No
             "error: params.yaml: launch: 'touch x; python' is not allowed",
         ),
         # torchrun's parser accepts it, and its start fails.
-        ("torchrun --rdzv-backend nosuch", "repro --single-item train", "ValueError: The rendezvous backend 'nosuch'"),
+        (
+            "torchrun --rdzv-backend nosuch",
+            "repro --single-item train",
+            "ValueError: The rendezvous backend 'nosuch'",
+        ),
     ]:
         copy.set(launch=launcher)
         output = copy.run(f"dvc {ask}", fails=True)

@@ -13,25 +13,38 @@ from tests.conftest import ROOT
 gpu = shutil.which("nvidia-smi") or [*Path("/dev").glob("nvidia[0-9]*"), *Path("/dev").glob("dxg")]
 
 
-@pytest.mark.skipif(sys.platform != "linux" or bool(gpu), reason="where torch brings no CUDA, or is to bring it")
+@pytest.mark.skipif(
+    sys.platform != "linux" or bool(gpu), reason="where torch brings no CUDA, or is to bring it"
+)
 def test_setup_says_how_to_do_without_cuda_unless_there_is_a_torch(tmp_path: Path) -> None:
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy2(ROOT / name, tmp_path)
 
     def setup() -> list[str]:
         done = subprocess.run(
-            ["make", "setup", f"PYTHON={sys.executable}"], cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "PIP_NO_INDEX": "1"},
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
+            ["make", "setup", f"PYTHON={sys.executable}"],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "PIP_NO_INDEX": "1"},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
         assert done.returncode != 0  # there is nothing that it could be installed from
         return done.stdout.splitlines()
 
     _, note, command, install, *_ = setup()
     assert "no NVIDIA GPU here, and torch brings CUDA" in note
     assert command.split() == [
-        ".venv/bin/pip", "install", "torch==2.13.0", "--index-url", "https://download.pytorch.org/whl/cpu", "&&", "make",
+        ".venv/bin/pip",
+        "install",
+        "torch==2.13.0",
+        "--index-url",
+        "https://download.pytorch.org/whl/cpu",
+        "&&",
+        "make",
         "setup",
-    ]  # fmt: skip
+    ]
     assert "pip install --progress-bar on" in install
     (site,) = tmp_path.glob(".venv/lib/python*/site-packages")
     (site / "torch").mkdir()
@@ -41,7 +54,9 @@ def test_setup_says_how_to_do_without_cuda_unless_there_is_a_torch(tmp_path: Pat
 def test_an_archive_without_git_is_told_before_anything_is_installed(tmp_path: Path) -> None:
     shutil.copy2(ROOT / "Makefile", tmp_path)
     alone = {"PATH": os.environ["PATH"]}  # without the variables of the make that may run this test
-    done = subprocess.run(["make", "repro"], cwd=tmp_path, env=alone, text=True, capture_output=True, check=False)
+    done = subprocess.run(
+        ["make", "repro"], cwd=tmp_path, env=alone, text=True, capture_output=True, check=False
+    )
     assert done.returncode != 0
     assert "fatal: not a git repository" in done.stderr
     assert done.stdout.startswith("DVC needs a Git repository; in an unpacked archive: git init && ")

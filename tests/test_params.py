@@ -112,7 +112,9 @@ def test_a_bad_file_is_named(text: str, said: str) -> None:
 
 def test_an_export_that_there_is_not() -> None:
     Path("params.yaml").write_text(GOOD.replace(line("exports"), "exports: [int4]"))
-    with pytest.raises(InputError, match=r"params.yaml: exports.0: 'int4' is not allowed; allowed: \[\], \[int8\], "):
+    with pytest.raises(
+        InputError, match=r"params.yaml: exports.0: 'int4' is not allowed; allowed: \[\], \[int8\], "
+    ):
         TrainParams.load()
 
 

@@ -59,8 +59,12 @@ def test_what_is_said_stands_above_the_bars_and_an_error_below() -> None:
         errors.run(fail)
     print(ended.value, file=terminal.file)
     assert [line.split("|")[0] for line in terminal.screen()] == [
-        "memory ran out", "epoch 1", "training:  50%", "error: it failed", "",
-    ]  # fmt: skip
+        "memory ran out",
+        "epoch 1",
+        "training:  50%",
+        "error: it failed",
+        "",
+    ]
 
 
 def test_only_the_share_is_shown_of_work_that_has_no_unit() -> None:
@@ -105,9 +109,11 @@ def test_without_a_terminal_there_are_lines_now_and_then(
     output, lines = capsys.readouterr()
     assert output == "epoch 1\n"
     assert lines.splitlines() == [
-        "training: 30 % done, 00:00 left", "validation: 50 % done, 00:00 left", "training: 100 % done, 00:00 left",
+        "training: 30 % done, 00:00 left",
+        "validation: 50 % done, 00:00 left",
+        "training: 100 % done, 00:00 left",
         "scoring: 1234 reviews done",
-    ]  # fmt: skip
+    ]
 
 
 def test_lines_are_seldom(monkeypatch: pytest.MonkeyPatch) -> None:

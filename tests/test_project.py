@@ -85,7 +85,10 @@ def test_a_checkout_of_another_user_is_one_line_whose_command_helps(copy: Clone)
     for folder in (copy.folder, copy.folder / ".git"):
         os.chown(folder, 65534, 65534)
     home = copy.folder.parent
-    copy.environment |= {"HOME": str(home), "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}  # where libgit2 looks
+    copy.environment |= {
+        "HOME": str(home),
+        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
+    }  # where libgit2 looks
     commands = ("compare", "best", "report", "results")
     (line,) = {copy.run(f"sentiment {command}", fails=True) for command in commands}
     assert line.startswith("error: ~/project belongs to another user, so Git does not read it; ")
@@ -101,7 +104,9 @@ def test_without_a_commit_the_cause_is_told(copy: Clone) -> None:
     copy.run("sentiment best workspace && sentiment report && sentiment verify")
 
 
-def test_addresses_and_whole_paths_stay_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_and_whole_paths_stay_as_they_are_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "project/notes"
     for mark in project.MARKS:
         (tmp_path / "project" / mark).parent.mkdir(parents=True, exist_ok=True)
@@ -114,4 +119,6 @@ def test_addresses_and_whole_paths_stay_as_they_are_typed(tmp_path: Path, monkey
     typed = {"": "", "a.csv": "notes/a.csv", "../a*.csv": "notes/../a*.csv", "s3://bucket/a": "s3://bucket/a"}
     assert {path: project.typed(path) for path in typed} == typed
     assert project.typed(str(tmp_path)) == str(tmp_path)
-    assert project.typed_path(Path("models/classifier")) == Path("models/classifier")  # the default of an option
+    assert project.typed_path(Path("models/classifier")) == Path(
+        "models/classifier"
+    )  # the default of an option

@@ -36,7 +36,9 @@ def try_model(pretrained: Pretrained, params: Params) -> None:
     with loading(f"model {pretrained.source}"), autocast:
         check_lengths(model.eval(), encoder, pretrained.source, **lengths(params))
         if order_matters(model, encoder):
-            raise InputError(f"model {pretrained.source}: the score of a review depends on what was read before it")
+            raise InputError(
+                f"model {pretrained.source}: the score of a review depends on what was read before it"
+            )
         logits = two_steps(model.train(), encoder, lengths(params)["train_max_length"])
         if params.dropout == 0.0 and not torch.equal(*logits):
             raise InputError(
@@ -83,4 +85,6 @@ def check_export(model: PreTrainedModel, encoder: Encoder, source: str, precisio
             raise
         except Exception as error:  # PyTorch's exporter and ONNX Runtime have many
             fault = f"{source} cannot be exported ({type(error).__name__})"
-            raise InputError(f"params.yaml: exports: {precision} is not allowed: {fault}; allowed: []") from error
+            raise InputError(
+                f"params.yaml: exports: {precision} is not allowed: {fault}; allowed: []"
+            ) from error

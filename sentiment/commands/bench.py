@@ -180,7 +180,9 @@ def now() -> float:
     return time.perf_counter()
 
 
-def measured(model: PreTrainedModel, lengths: Sequence[int], passes: int, seconds: float, peak: float) -> Measured:
+def measured(
+    model: PreTrainedModel, lengths: Sequence[int], passes: int, seconds: float, peak: float
+) -> Measured:
     """The work done in `seconds`, for reviews of these lengths in tokens; a training step counts as three passes."""
     config = model.config
     width = config.hidden_size
@@ -251,7 +253,9 @@ def copied(folder: str, texts: list[str], labels: list[int], seed: int) -> Train
     """The recipe of most notebooks: every review padded to max_length, and Trainer's defaults."""
     model, encoder = new_model()
     dataset = tokenized(encoder, texts, labels, padding="max_length")
-    return Trainer(model, defaults(folder), train_dataset=dataset, data_collator=transformers.default_data_collator)
+    return Trainer(
+        model, defaults(folder), train_dataset=dataset, data_collator=transformers.default_data_collator
+    )
 
 
 def guide(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer:
@@ -259,9 +263,11 @@ def guide(folder: str, texts: list[str], labels: list[int], seed: int) -> Traine
     model, encoder = new_model()
     dataset = tokenized(encoder, texts, labels)
     return Trainer(
-        model, defaults(folder), train_dataset=dataset,
+        model,
+        defaults(folder),
+        train_dataset=dataset,
         data_collator=transformers.DataCollatorWithPadding(encoder.tokenizer),
-    )  # fmt: skip
+    )
 
 
 def ours(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer:
@@ -280,9 +286,15 @@ def ours(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer
 def defaults(folder: str) -> TrainingArguments:
     """TrainingArguments as the reference model's card says them, and Trainer's defaults for the rest."""
     return TrainingArguments(
-        folder, learning_rate=2e-5, per_device_train_batch_size=BATCH_SIZE, num_train_epochs=1, report_to="none",
-        save_strategy="no", disable_tqdm=True, dataloader_pin_memory=torch.cuda.is_available(),
-    )  # fmt: skip
+        folder,
+        learning_rate=2e-5,
+        per_device_train_batch_size=BATCH_SIZE,
+        num_train_epochs=1,
+        report_to="none",
+        save_strategy="no",
+        disable_tqdm=True,
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
 
 
 def tokenized(encoder: Encoder, texts: list[str], labels: list[int], **options: Any) -> Dataset:
@@ -296,9 +308,13 @@ def piped(batch_size: int | None, texts: list[str], labels: list[int], seconds: 
     peak = matmul_peak()
     model, encoder = new_model()
     classify: Any = transformers.pipeline(
-        "text-classification", model=model.eval(), tokenizer=encoder.tokenizer, truncation=True, max_length=MAX_LENGTH,
+        "text-classification",
+        model=model.eval(),
+        tokenizer=encoder.tokenizer,
+        truncation=True,
+        max_length=MAX_LENGTH,
         device="cuda" if torch.cuda.is_available() else "cpu",
-    )  # type: ignore[call-overload]  # fmt: skip
+    )  # type: ignore[call-overload]
     classify(texts[0])
     scored, size, started = 0, batch_size or 1, now()
     while not scored or (scored < TO_SCORE and now() - started < seconds):
@@ -392,7 +408,11 @@ class Logits(torch.nn.Module):
 
 
 def timed(
-    score: Callable[[list[str]], object], model: PreTrainedModel, encoder: Encoder, texts: list[str], peak: float
+    score: Callable[[list[str]], object],
+    model: PreTrainedModel,
+    encoder: Encoder,
+    texts: list[str],
+    peak: float,
 ) -> Measured:
     """Score reviews with a function that does it as `model` would in float32."""
     texts = texts[:TO_SCORE]

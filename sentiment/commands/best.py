@@ -21,20 +21,29 @@ from sentiment.runs.run import WORKSPACE, Run, experiments, out_of_date_in_words
 _ANY_WIDTH = 100_000  # columns, in which every table fits
 
 
-# fmt: off
 def main(
-    runs: Annotated[list[str] | None, typer.Argument(help="commits, tags, branches, experiments, `workspace`; by default HEAD's experiments, HEAD and the workspace")] = None,
-    search: Annotated[str | None, typer.Option("--search", metavar="NAME", help="the experiments of this search")] = None,
-    test: Annotated[bool, typer.Option("--test", help="show the test accuracy of all, not only of the first")] = False,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="commits, tags, branches, experiments, `workspace`; by default HEAD's experiments, HEAD and the workspace"
+        ),
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option("--search", metavar="NAME", help="the experiments of this search")
+    ] = None,
+    test: Annotated[
+        bool, typer.Option("--test", help="show the test accuracy of all, not only of the first")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-# fmt: on
     """Rank runs by validation accuracy, and say which cannot be told from the best."""
     names = runs or [*experiments(), "HEAD", WORKSPACE]
     if search is not None:
         names = [name for name in experiments() if name.startswith(f"{search}-")]
         if not names:
-            raise InputError(f"--search {search}: HEAD has no such experiments; `sentiment search` makes them")
+            raise InputError(
+                f"--search {search}: HEAD has no such experiments; `sentiment search` makes them"
+            )
     ranking = rank_runs([Run(name) for name in names], test)
     if as_json:
         print(json.dumps(ranking, indent=2))
@@ -90,7 +99,10 @@ def in_words(ranking: dict[str, Any]) -> list[str]:
     rows = ranking["runs"]
     among = sum(row["in_set"] for row in rows)
     drawn = f" of {ranking['groups']} groups" if ranking["groups"] else ""
-    lines = ["", f"{len(rows)} run{'s' * (len(rows) > 1)} on {ranking['reviews']:,} validation reviews{drawn}; `best` is the probability of being it"]
+    lines = [
+        "",
+        f"{len(rows)} run{'s' * (len(rows) > 1)} on {ranking['reviews']:,} validation reviews{drawn}; `best` is the probability of being it",
+    ]
     if among > 1:
         lines.append(f"{among} of them cannot be told from the best at 95 %: those in the set")
     elif len(rows) > 1:
@@ -101,4 +113,10 @@ def in_words(ranking: dict[str, Any]) -> list[str]:
 
 def _value(value: Any) -> str:
     """A parameter as params.yaml has it, shortly."""
-    return f"{value:g}" if isinstance(value, float) else json.dumps(value) if not isinstance(value, str) else value
+    return (
+        f"{value:g}"
+        if isinstance(value, float)
+        else json.dumps(value)
+        if not isinstance(value, str)
+        else value
+    )

@@ -20,23 +20,51 @@ from sentiment.runs.comparison import (
     summarise_seeds,
     usable_runs,
 )
-from sentiment.runs.run import WORKSPACE, Run, experiments, out_of_date, out_of_date_in_words, override, repository
+from sentiment.runs.run import (
+    WORKSPACE,
+    Run,
+    experiments,
+    out_of_date,
+    out_of_date_in_words,
+    override,
+    repository,
+)
 from sentiment.validation import read_yaml
 
 _MOST_SEEDS = 100
 ANY_RUN = "a commit, tag, branch, experiment, or `workspace`"
 
 
-# fmt: off
 def main(
-    old: Annotated[str | None, typer.Argument(help=f"the run to compare with: {ANY_RUN}; by default HEAD")] = None,
+    old: Annotated[
+        str | None, typer.Argument(help=f"the run to compare with: {ANY_RUN}; by default HEAD")
+    ] = None,
     new: Annotated[str, typer.Argument(help="the run to judge")] = WORKSPACE,
-    number: Annotated[int | None, typer.Argument(metavar="[SEEDS]", min=2, max=_MOST_SEEDS, help="with --seeds: queue the runs that are missing to so many seeds of each")] = None,
+    number: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="[SEEDS]",
+            min=2,
+            max=_MOST_SEEDS,
+            help="with --seeds: queue the runs that are missing to so many seeds of each",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="exit with status 1 if NEW is worse, on the test split or on the challenge set")] = False,
-    seeds: Annotated[bool, typer.Option("--seeds", help="compare the parameters of OLD and NEW over all seeds that were run; without OLD: mean and spread over experiments that differ in the seed alone")] = False,
+    fail_if_worse: Annotated[
+        bool,
+        typer.Option(
+            "--fail-if-worse",
+            help="exit with status 1 if NEW is worse, on the test split or on the challenge set",
+        ),
+    ] = False,
+    seeds: Annotated[
+        bool,
+        typer.Option(
+            "--seeds",
+            help="compare the parameters of OLD and NEW over all seeds that were run; without OLD: mean and spread over experiments that differ in the seed alone",
+        ),
+    ] = False,
 ) -> None:
-# fmt: on
     """Say whether one run is better than another, worse, or within noise."""
     if number and not seeds:
         raise InputError(f"{number}: a number of seeds is for --seeds")
@@ -45,7 +73,9 @@ def main(
         if number < 2:
             raise InputError(f"--seeds {number}: at least 2")
     if seeds and old and _is_number(old):  # --seeds 5
-        raise InputError(f"--seeds {old}: name the runs to queue seeds for: `sentiment compare OLD NEW --seeds {old}`")
+        raise InputError(
+            f"--seeds {old}: name the runs to queue seeds for: `sentiment compare OLD NEW --seeds {old}`"
+        )
     if seeds and old is None:
         show_seeds(as_json)
         return
@@ -61,7 +91,11 @@ def main(
             if as_json:
                 print(json.dumps({"queued": waiting, "left_out": left_out}, indent=2))
                 return
-            print(*(f"left out: {why}" for why in left_out.values()), *(f"in the queue: {each}" for each in waiting), sep="\n")
+            print(
+                *(f"left out: {why}" for why in left_out.values()),
+                *(f"in the queue: {each}" for each in waiting),
+                sep="\n",
+            )
             print(f"`dvc queue start` runs them, then `sentiment compare {before.name} {new} --seeds`")
             return
         comparison = compare_recipes(before, after, scored, left_out)
@@ -122,7 +156,9 @@ def queue_missing(old: Run, new: Run, usable: Iterable[Run], number: int) -> lis
     recipes = [recipe(run.params) for run in (old, new)]
     for run, wanted in zip((old, new), recipes, strict=True):
         if unknown := set(wanted) - set(Params.model_fields):
-            raise InputError(f"{run.name} ran with {', '.join(sorted(unknown))}, which {FILE} no longer has; it cannot run again")
+            raise InputError(
+                f"{run.name} ran with {', '.join(sorted(unknown))}, which {FILE} no longer has; it cannot run again"
+            )
     seeds = [set(by_seed(usable, wanted)) for wanted in recipes]
     waiting = []
     with repository() as repo:
@@ -145,7 +181,9 @@ def queue_missing(old: Run, new: Run, usable: Iterable[Run], number: int) -> lis
 
 def _overrides(params: dict[str, Any], current: dict[str, Any]) -> list[str]:
     """The seed, and each parameter that is not as params.yaml has it now, as `dvc exp run -S` takes them."""
-    return [override(key, value) for key, value in params.items() if key == "seed" or current.get(key) != value]
+    return [
+        override(key, value) for key, value in params.items() if key == "seed" or current.get(key) != value
+    ]
 
 
 def seeds_in_words(comparison: dict[str, Any]) -> str:
@@ -158,7 +196,9 @@ def seeds_in_words(comparison: dict[str, Any]) -> str:
     lines.append(f"{'':<4}{'':<{wide}}  accuracy  sd of seeds  seeds")
     for name, side in (("old", old), ("new", new)):
         seeds = ", ".join(side["seeds"])
-        lines.append(f"{name} {side['run']:<{wide}}  {side['accuracy']:8.4f}  {side['accuracy_sd']:11.4f}  {seeds}")
+        lines.append(
+            f"{name} {side['run']:<{wide}}  {side['accuracy']:8.4f}  {side['accuracy_sd']:11.4f}  {seeds}"
+        )
     lines += [
         "",
         f"difference {comparison['difference']:+.4f}, 95 % interval {comparison['low']:+.4f} to {comparison['high']:+.4f}: "

@@ -22,9 +22,13 @@ def main() -> None:
     logging.disable(logging.ERROR)  # DVC has a line for every file that is missing, or fails
     try:
         with Repo() as repo:
-            runs = [(path.parent.name, path.name) for path in Path(repo.cache.legacy.path).glob("runs/??/*/*")]
+            runs = [
+                (path.parent.name, path.name) for path in Path(repo.cache.legacy.path).glob("runs/??/*/*")
+            ]
             used = [objects for run in runs for objects in repo.stage_cache.get_used_objs([run]).values()]
-            complete = [objects for objects in used if all(repo.cache.local.exists(each.value) for each in objects)]
+            complete = [
+                objects for objects in used if all(repo.cache.local.exists(each.value) for each in objects)
+            ]
             objects = set().union(*complete)
             damaged = _remove_damaged(repo, objects)
             failed = repo.cloud.push(objects).failed

@@ -47,7 +47,9 @@ def main() -> None:
         f"all {whole} files in DVC's cache are whole, and the {len(present)} outputs in the workspace are as recorded"
     )
     if len(present) < len(outs):
-        print(f"{len(outs) - len(present)} outputs are not in the workspace; `dvc checkout` or `dvc pull` brings them")
+        print(
+            f"{len(outs) - len(present)} outputs are not in the workspace; `dvc checkout` or `dvc pull` brings them"
+        )
 
 
 def _owners(repo: Repo, cache: Path) -> Iterator[tuple[str, str]]:
@@ -92,7 +94,9 @@ def _remedies(repo: Repo, outs: list[Output]) -> list[str]:
     """The commands that restore these outputs, which work as they are printed."""
     in_cache = [out for out in outs if out.use_cache and not out.changed_cache()]
     tracked = [out for out in outs if out.use_cache and out not in in_cache]
-    spoilt = [out for out in tracked if out.hash_info.isdir and _listing_is_damaged(repo, out.hash_info.value)]
+    spoilt = [
+        out for out in tracked if out.hash_info.isdir and _listing_is_damaged(repo, out.hash_info.value)
+    ]
     pulled = [out for out in tracked if out not in spoilt]
     made = [out for out in outs if out not in in_cache and not out.stage.is_data_source]
     remedies = []

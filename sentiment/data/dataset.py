@@ -59,16 +59,24 @@ _HINTS = {
     **dict.fromkeys(
         ["header", "headers", "skiprows"], "the first line is the header, unless `columns` names the columns"
     ),
-    **dict.fromkeys(["text_column", "text_field", "text_columns", "content", "review", "sentence", "body"], "text"),
-    **dict.fromkeys(["label_column", "label_field", "target", "target_column", "sentiment", "class", "y"], "label"),
+    **dict.fromkeys(
+        ["text_column", "text_field", "text_columns", "content", "review", "sentence", "body"], "text"
+    ),
+    **dict.fromkeys(
+        ["label_column", "label_field", "target", "target_column", "sentiment", "class", "y"], "label"
+    ),
     **dict.fromkeys(
         ["label_map", "label_mapping", "label_names", "mapping", "classes", "id2label", "label2id"], "labels"
     ),
-    **dict.fromkeys(["negative", "positive"], "it goes within labels: {negative: [values], positive: [values]}"),
+    **dict.fromkeys(
+        ["negative", "positive"], "it goes within labels: {negative: [values], positive: [values]}"
+    ),
     **dict.fromkeys(
         ["ignore", "skip", "drop"], "labels: {ignore: [values]} leaves rows out, and empty_text: ignore does"
     ),
-    **dict.fromkeys(["dropna", "drop_empty", "skip_empty", "ignore_empty", "empty", "empty_texts"], "empty_text"),
+    **dict.fromkeys(
+        ["dropna", "drop_empty", "skip_empty", "ignore_empty", "empty", "empty_texts"], "empty_text"
+    ),
     **dict.fromkeys(["split_column", "split_field", "fold"], "split"),
     **dict.fromkeys(["split_names"], "splits"),
     **dict.fromkeys(["train", "validation", "test"], "it goes within files: {train: file, test: file}"),
@@ -96,7 +104,9 @@ class Source(BaseModel):
     description: str = Field("", description="one line of text")
     license: str = Field("", description="one line of text")
     language: str | None = Field(None, description="a language code such as en", pattern=r"^[a-z]{2,3}$")
-    hub: str | None = Field(None, description="a Hub dataset such as org/name", pattern=r"^[\w.-]+(/[\w.-]+)?$")
+    hub: str | None = Field(
+        None, description="a Hub dataset such as org/name", pattern=r"^[\w.-]+(/[\w.-]+)?$"
+    )
     revision: str | None = Field(
         None, description="a commit of the Hub dataset: 40 hexadecimal digits", pattern=r"^[0-9a-f]{40}$"
     )
@@ -129,9 +139,12 @@ class Source(BaseModel):
         None, description="true if each line of a .txt file is a review, false if each file is one"
     )
     splits: dict[Split, _Value] | None = Field(
-        None, description="{train: name, validation: name, test: name}, the names that the data has for its splits"
+        None,
+        description="{train: name, validation: name, test: name}, the names that the data has for its splits",
     )
-    test_size: float | None = Field(None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1)
+    test_size: float | None = Field(
+        None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1
+    )
     text: _Column | Annotated[list[_Column], Field(min_length=1)] = Field(
         "text", description="the name of the column with the review, or a list such as [title, content]"
     )
@@ -148,7 +161,9 @@ class Source(BaseModel):
         "ignore: [values of rows to leave out]}",
     )
     empty_text: Literal["ignore"] | None = Field(None, description="ignore, to leave out rows without text")
-    rows: _Counts | None = Field(None, description="{train: count, validation: count, test: count, unlabelled: count}")
+    rows: _Counts | None = Field(
+        None, description="{train: count, validation: count, test: count, unlabelled: count}"
+    )
     text_bytes: _Counts | None = Field(
         None, description="{train: count, validation: count, test: count, unlabelled: count}"
     )
@@ -158,7 +173,9 @@ class Source(BaseModel):
         if (self.hub is None) == (self.files is None):
             raise ValueError("needs either hub (with revision) or files")
         if self.hub and not self.revision:
-            raise ValueError("hub needs a revision: a commit of 40 hexadecimal digits, so that the data never changes")
+            raise ValueError(
+                "hub needs a revision: a commit of 40 hexadecimal digits, so that the data never changes"
+            )
         if self.hub and isinstance(self.unlabelled, list):
             raise ValueError("unlabelled: of a Hub dataset it is one name, that of a split")
         if not self.names_unlabelled and "unlabelled" in {*(self.rows or {}), *(self.text_bytes or {})}:
@@ -174,7 +191,9 @@ class Source(BaseModel):
             raise ValueError(f"splits: {shortened(twice[0])} stands for two splits")
         official = self.splits or (self.files if isinstance(self.files, dict) else {})
         if self.test_size and "test" in official:
-            raise ValueError("test_size cuts a test split off, and there is one already; leave out one of them")
+            raise ValueError(
+                "test_size cuts a test split off, and there is one already; leave out one of them"
+            )
         if self.test_size and self.splits is None and "split" in self.model_fields_set:
             raise ValueError(
                 "split names a column with splits, and test_size would cut a new one: leave test_size out, or "
@@ -200,7 +219,9 @@ class Source(BaseModel):
     @property
     def given(self) -> dict[str, set[str]]:
         """The values that dataset.yaml lists for each meaning, as `spelling` writes them."""
-        return {str(key): {spelling(value) for value in values} for key, values in (self.labels or {}).items()}
+        return {
+            str(key): {spelling(value) for value in values} for key, values in (self.labels or {}).items()
+        }
 
     @property
     def layout(self) -> Layout:
@@ -211,7 +232,9 @@ class Source(BaseModel):
         """The values that mean negative and positive, of no label, and of rows to leave out, as `spelling` writes them."""
         given = self.given
         usual = {} if {"negative", "positive"} & set(given) else _SPELLINGS
-        return usual | {"unlabelled": set(), "ignore": _SPELLINGS["ignore"].difference(*given.values())} | given
+        return (
+            usual | {"unlabelled": set(), "ignore": _SPELLINGS["ignore"].difference(*given.values())} | given
+        )
 
     @property
     def names_unlabelled(self) -> bool:
@@ -302,12 +325,16 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
                 try:
                     reader.require(source.split)
                 except InputError as error:
-                    raise InputError(f"{error}; {_CUT}, or files: {{train: file, test: file}} names them") from None
+                    raise InputError(
+                        f"{error}; {_CUT}, or files: {{train: file, test: file}} names them"
+                    ) from None
             rows = _watched(reader, bar.update)
             if source.test_size is not None and source.splits is None:
                 rows = _without_named_splits(source, split, rows)
             blocks += _frames(_records(source, split, rows, labels, reader, counts))
-    reviews = pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=["split", "text", "label"])
+    reviews = (
+        pd.concat(blocks, ignore_index=True) if blocks else pd.DataFrame(columns=["split", "text", "label"])
+    )
     _check_counts(folder, source, counts, SPLITS)
     _check_presence(folder, source, counts, needed)
     for each, labels in reviews.groupby("split")["label"]:
@@ -330,14 +357,20 @@ def load_unlabelled(name: str) -> tuple[pd.DataFrame, int]:
         return pd.DataFrame(columns=["id", "text"], dtype="str"), 0
     counts = _counters()
     blocks: list[pd.DataFrame] = []
-    readers: list[tuple[Reader, LabelColumn | None]] = [(each, None) for each in _unlabelled_readers(folder, source)]
+    readers: list[tuple[Reader, LabelColumn | None]] = [
+        (each, None) for each in _unlabelled_readers(folder, source)
+    ]
     if source.spellings()["unlabelled"]:
         parts = list(_parts(folder, source, needed=[]))
         labels = _label_column(source, parts)
         readers += [(part.reader, labels) for part in parts]
     with Progress(f"reading {folder}, unlabelled", sum(reader.size for reader, _ in readers), "B") as bar:
         for reader, by_label in readers:
-            columns = [*source.texts, *([source.group] if source.group else []), *([source.label] if by_label else [])]
+            columns = [
+                *source.texts,
+                *([source.group] if source.group else []),
+                *([source.label] if by_label else []),
+            ]
             reader.require(*columns)
             blocks += _frames(_unlabelled_records(source, _watched(reader, bar.update), by_label, counts))
     _check_counts(folder, source, counts, ["unlabelled"])
@@ -391,7 +424,9 @@ def _refuse_to_cut_named_files(folder: Path, source: Source, parts: Iterable[_Pa
     named: dict[Split, str] = {}
     for path in (path for part in parts for path in part.reader.paths):
         inside = path.relative_to(folder)
-        if split := path.suffix.lower() != ".txt" and _split_of_name(inside):  # of .txt files, folders are a column
+        if split := path.suffix.lower() != ".txt" and _split_of_name(
+            inside
+        ):  # of .txt files, folders are a column
             named.setdefault(split, one_line(str(inside), 80))
     if len(named) > 1:
         files = ", ".join(f"{split}: {path}" for split, path in named.items())
@@ -446,7 +481,9 @@ def _instead_of_test_size(source: Source, column: str, values: Iterable[str]) ->
     if source.hub:
         return "download the file and name it by `files`, which reads that column"
     named = {_SPLIT_NAMES[value]: value for value in sorted(values) if value in _SPLIT_NAMES}
-    training = {"train": named.get("train", "train")} | {key: named[key] for key in ("validation",) if key in named}
+    training = {"train": named.get("train", "train")} | {
+        key: named[key] for key in ("validation",) if key in named
+    }
     taken = f"splits: {{{', '.join(f'{key}: {value}' for key, value in training.items())}}}"
     keys = [] if column == "split" else [f"split: {one_line(column, 80)}"]
     if isinstance(source.files, dict):
@@ -501,7 +538,9 @@ def _unread_files(source: Source) -> list[Path]:
     from sentiment import hub
 
     files = [Path(name) for name in hub.file_names("dataset", str(source.hub), source.revision)]
-    return [path for path in files if not path.name.startswith(".") and ending(path)[0] not in (*FORMATS, ".md")]
+    return [
+        path for path in files if not path.name.startswith(".") and ending(path)[0] not in (*FORMATS, ".md")
+    ]
 
 
 def _no_data(source: Source, unread: Sequence[Path]) -> str:
@@ -662,7 +701,11 @@ def _records(
             if meaning not in CLASSES:
                 counts["ignored"][of] += meaning == "ignore"
                 continue
-            record: dict[str, Any] = {"split": of, "text": _text(row, source), "label": CLASSES.index(meaning)}
+            record: dict[str, Any] = {
+                "split": of,
+                "text": _text(row, source),
+                "label": CLASSES.index(meaning),
+            }
             if source.group:
                 record["group"] = str(_given(row, source.group))
             for column in row.values:
@@ -710,7 +753,9 @@ def _split(row: Row, source: Source, names: dict[str, Split]) -> Split | None:
         raise error if row.fault else InputError(f"{error} ({_CUT})") from None
     split = names.get(spelling(value))
     if split is None and source.splits is None:
-        fault = f"{one_line(source.split, 80)} {shortened(value)} is not allowed; allowed: {', '.join(SPLITS)}"
+        fault = (
+            f"{one_line(source.split, 80)} {shortened(value)} is not allowed; allowed: {', '.join(SPLITS)}"
+        )
         raise InputError(f"{fault}; `splits: {{train: name, test: name}}` in dataset.yaml gives other names")
     return split
 
@@ -740,7 +785,9 @@ def _given(row: Row, column: str) -> Any:
     return value
 
 
-def _check_counts(folder: Path, source: Source, counts: dict[str, Counter[str]], splits: Iterable[str]) -> None:
+def _check_counts(
+    folder: Path, source: Source, counts: dict[str, Counter[str]], splits: Iterable[str]
+) -> None:
     """Raise InputError unless each of these splits has what dataset.yaml says."""
     for key in ("rows", "text_bytes"):
         expected = getattr(source, key) or {}
@@ -751,7 +798,9 @@ def _check_counts(folder: Path, source: Source, counts: dict[str, Counter[str]],
                 )
 
 
-def _check_presence(folder: Path, source: Source, counts: dict[str, Counter[str]], needed: Sequence[Split]) -> None:
+def _check_presence(
+    folder: Path, source: Source, counts: dict[str, Counter[str]], needed: Sequence[Split]
+) -> None:
     """Raise InputError unless the splits that are needed or named have reviews."""
     named = source.files if isinstance(source.files, dict) else source.splits or {}
     for split in (*needed, *named):

@@ -20,13 +20,23 @@ FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 READ = f"{', '.join(FORMATS)}, all but Parquet also with .gz, .bz2 or .xz, or a folder"
 _UNPACK: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _ADVICE = {
-    ".zip": "unzip it", ".tar": "unpack it", ".tgz": "unpack it", ".7z": "unpack it", ".rar": "unpack it",
-    ".xlsx": "save it as CSV UTF-8", ".xls": "save it as CSV UTF-8", ".ods": "save it as CSV UTF-8",
-    ".pkl": "a pickle can run code: write it as Parquet", ".pickle": "a pickle can run code: write it as Parquet",
-    ".arrow": "write it as Parquet", ".feather": "write it as Parquet", ".xml": "write it as CSV or JSON Lines",
+    ".zip": "unzip it",
+    ".tar": "unpack it",
+    ".tgz": "unpack it",
+    ".7z": "unpack it",
+    ".rar": "unpack it",
+    ".xlsx": "save it as CSV UTF-8",
+    ".xls": "save it as CSV UTF-8",
+    ".ods": "save it as CSV UTF-8",
+    ".pkl": "a pickle can run code: write it as Parquet",
+    ".pickle": "a pickle can run code: write it as Parquet",
+    ".arrow": "write it as Parquet",
+    ".feather": "write it as Parquet",
+    ".xml": "write it as CSV or JSON Lines",
     ".txt": "if it has columns, rename it to .csv or .tsv; if not, name its folder, such as pos or neg",
-    ".pos": "rename it to .txt, in a folder named pos", ".neg": "rename it to .txt, in a folder named neg",
-}  # fmt: skip
+    ".pos": "rename it to .txt, in a folder named pos",
+    ".neg": "rename it to .txt, in a folder named neg",
+}
 # Files beside reviews in folders of .txt files; the first four are in aclImdb.
 _NO_REVIEWS = {"imdber.txt", "urls_neg.txt", "urls_pos.txt", "urls_unsup.txt", "readme.txt", "license.txt"}
 # What a file is that begins with these bytes, whatever its name says, and what to do with it.
@@ -50,9 +60,11 @@ _SIGNATURES = {
 _PACKED = {".gz": rb"\x1f\x8b\x08", ".bz2": rb"BZh[1-9]1AY&SY", ".xz": rb"\xfd7zXZ\x00"}
 _HEAD = 2048  # bytes of a file that tell what it is
 _MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
+}
 QUEUED = ".dvc/tmp/exps/"  # where DVC runs queued experiments and those of --temp
 
 
@@ -72,7 +84,9 @@ def expand(path: Path) -> list[Path]:
     if path.is_dir():
         files = sorted(_within(path))
         if not files:
-            raise InputError(f"{path}: there are no files of reviews in it; allowed: {', '.join(FORMATS)}, .txt")
+            raise InputError(
+                f"{path}: there are no files of reviews in it; allowed: {', '.join(FORMATS)}, .txt"
+            )
     elif has_magic(str(path)) and not path.exists():
         matches = sorted(Path(match) for match in glob(str(path), recursive=True))  # noqa: PTH207 - follows links
         files = [file for file in matches if file.is_file() and file.name.lower() not in _NO_REVIEWS]
@@ -87,7 +101,9 @@ def expand(path: Path) -> list[Path]:
         if not (format in FORMATS or (format == ".txt" and file != path)) or (
             packed and format in (".parquet", ".txt")
         ):
-            raise InputError(f"{file}: unknown format {format + packed!r}{_advice(format, packed)}; allowed: {READ}")
+            raise InputError(
+                f"{file}: unknown format {format + packed!r}{_advice(format, packed)}; allowed: {READ}"
+            )
     formats = sorted({ending(file)[0] for file in files})
     if len(formats) > 1:
         some = path / f"*{formats[0]}" if path.is_dir() else f"*{formats[0]}"

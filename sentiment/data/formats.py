@@ -23,7 +23,9 @@ from sentiment.validation import shortened
 
 DELIMITERS = (",", ";", "\t", "|")  # of several that fit, the first
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
-_NO_NAME = re.compile(r"\s*[+-]?\d+(\.\d+)?\s*|.*[.!?]\s*|.{40,}", re.DOTALL)  # of a column: a review, or a label
+_NO_NAME = re.compile(
+    r"\s*[+-]?\d+(\.\d+)?\s*|.*[.!?]\s*|.{40,}", re.DOTALL
+)  # of a column: a review, or a label
 _FIRST_LINE = 1000  # characters of it that tell what a file is
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line of a CSV file for Excel
 Rows = Generator[Row, None, int]  # ends with the number of the last row
@@ -88,7 +90,9 @@ class Table(ABC):
                 fault = f"no column {shortened(name)}"
                 if name in (self.columns or []):
                     fault = f"column {shortened(name)} stands there twice"
-                raise InputError(f"{self.where}: {fault}; it has: {one_line(', '.join(self.columns or [])) or 'none'}")
+                raise InputError(
+                    f"{self.where}: {fault}; it has: {one_line(', '.join(self.columns or [])) or 'none'}"
+                )
 
 
 class _Text(Table):
@@ -218,7 +222,9 @@ class Csv(_Text):
                     continue  # a line of white space is no row
                 number += 1
                 if len(cells) == len(header):
-                    yield Row(number, {header[at]: cells[at] for at in named}, "", where, before, self._encoding)
+                    yield Row(
+                        number, {header[at]: cells[at] for at in named}, "", where, before, self._encoding
+                    )
                 else:
                     yield Row(number, {}, f"has {len(cells)} fields, {told} {len(header)}", where, before)
         return number
@@ -386,7 +392,9 @@ def _decode(text: str, at: int) -> tuple[Any, int]:
 def _checked(values: object, text: str) -> dict[str, Any]:
     """A JSON value that is an object of whole characters; `text` is how it was written."""
     if not isinstance(values, dict):
-        raise InputError(f"{type(values).__name__}; allowed: one JSON object a line, or in .json an array of them")
+        raise InputError(
+            f"{type(values).__name__}; allowed: one JSON object a line, or in .json an array of them"
+        )
     if "\\ud" in text.casefold():
         try:
             json.dumps(values, ensure_ascii=False).encode()
@@ -469,7 +477,9 @@ def _values(column: pa.Array) -> list[Any]:
         column = column.dictionary_decode()
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         return column.to_pylist()
-    return [None if value is None else _decoded(value) for value in column.cast(pa.large_binary()).to_pylist()]
+    return [
+        None if value is None else _decoded(value) for value in column.cast(pa.large_binary()).to_pylist()
+    ]
 
 
 class Texts(Table):
@@ -535,7 +545,9 @@ class Lines(Table):
         """Yield the rows, numbered from `before` + 1."""
         for line in self._lines:
             self._position += 1
-            yield Row(before + self._position, {"text": _decoded(line.rstrip(b"\r\n"))}, "", self.where, before)
+            yield Row(
+                before + self._position, {"text": _decoded(line.rstrip(b"\r\n"))}, "", self.where, before
+            )
         return before + self._position
 
 

@@ -14,7 +14,9 @@ from sentiment.validation import shortened
 Meaning = Literal["negative", "positive", "unlabelled", "ignore"]
 CLASSES: tuple[Meaning, Meaning] = ("negative", "positive")  # in the order of LABELS
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
-_PLAIN = re.compile(r"(?!(null|true|false)$)[^\W\d][\w ]*|-?[0-9.]+", re.IGNORECASE)  # what YAML needs no quotes for
+_PLAIN = re.compile(
+    r"(?!(null|true|false)$)[^\W\d][\w ]*|-?[0-9.]+", re.IGNORECASE
+)  # what YAML needs no quotes for
 # Names of a third class, and words for no label. Other words may be another name of a class, as "bad" is.
 _NEITHER = {
     "neutral",
@@ -36,7 +38,15 @@ _NEITHER = {
     "not sure",
     "no opinion",
 }
-_PAIRS = ({-1, 1}, {1, 2}, {0, 2}, {0, 4}, {1, 3}, {1, 5}, {1, 10})  # two numbers that are usually the classes
+_PAIRS = (
+    {-1, 1},
+    {1, 2},
+    {0, 2},
+    {0, 4},
+    {1, 3},
+    {1, 5},
+    {1, 10},
+)  # two numbers that are usually the classes
 _WRAPPERS = ("choices", "value", "label")  # keys that annotation tools put around a label
 _LONGEST_SCALE = 21  # values: 0 to 10 in halves
 
@@ -96,7 +106,11 @@ class Vocabulary:
     def meaning(self, value: object) -> Meaning | None:
         """The meaning of a value; None if it has none."""
         text = spelling(value)
-        if self.names is None or (isinstance(value, str) and text in self.names) or not _NUMBER.fullmatch(text):
+        if (
+            self.names is None
+            or (isinstance(value, str) and text in self.names)
+            or not _NUMBER.fullmatch(text)
+        ):
             return self._meanings.get(text)
         return self._of_number.get(text)
 
@@ -128,16 +142,22 @@ class Vocabulary:
         """
         kept = "".join(f"{kind}: […], " for kind in CLASSES if kind in self._given.values())
         others = "…, " if "ignore" in self._given.values() else ""
-        leaves_out = f"`labels: {{{kept}ignore: [{others}{_yaml(value)}]}}` in dataset.yaml leaves such rows out"
+        leaves_out = (
+            f"`labels: {{{kept}ignore: [{others}{_yaml(value)}]}}` in dataset.yaml leaves such rows out"
+        )
         here = one_line(", ".join(sorted(found - {""})), 100)
         lists = f"{here}: `labels: {{negative: […], positive: […], ignore: […]}}` in dataset.yaml says what each means"
         if not value:
             return leaves_out
         if not _NUMBER.fullmatch(value):
             return leaves_out if value in _NEITHER else lists
-        listed = {each: kind for each, kind in self._given.items() if _NUMBER.fullmatch(each) and kind in CLASSES}
+        listed = {
+            each: kind for each, kind in self._given.items() if _NUMBER.fullmatch(each) and kind in CLASSES
+        }
         if not set(listed) <= {"0", "1"}:  # which would say little about a third number
-            negative, positive = ([Decimal(each) for each in listed if listed[each] == kind] for kind in CLASSES)
+            negative, positive = (
+                [Decimal(each) for each in listed if listed[each] == kind] for kind in CLASSES
+            )
             between = negative and positive and max(negative) < Decimal(value) < min(positive)
             return leaves_out if between else lists
         numbers = {Decimal(each) for each in found if _NUMBER.fullmatch(each)}
@@ -151,7 +171,9 @@ class Vocabulary:
         """The meaning of each number that has a name."""
         by_name = {str(number): self._meanings.get(name) for number, name in enumerate(names)}
         by_number = {number: self._given.get(number) for number in by_name}
-        if all(map(_NUMBER.fullmatch, names)):  # then a number in dataset.yaml may be a name or what stands in the file
+        if all(
+            map(_NUMBER.fullmatch, names)
+        ):  # then a number in dataset.yaml may be a name or what stands in the file
             if None in by_number.values() or by_name == by_number:
                 return by_name
             if None in by_name.values():
@@ -181,10 +203,14 @@ class LabelColumn:
         self._plain = Vocabulary(spellings, given)
         self._of_file: dict[str, Vocabulary] = {}
         self._named: dict[str, Vocabulary] = {}
-        self._ignores_numbers = not set(CLASSES) & set(given) and any(map(_NUMBER.fullmatch, given.get("ignore", ())))
+        self._ignores_numbers = not set(CLASSES) & set(given) and any(
+            map(_NUMBER.fullmatch, given.get("ignore", ()))
+        )
         self._numbers: dict[str, Meaning] = {}  # numbers found, where some are ignored
 
-    def add(self, where: str, own: Sequence[str] | None, of_card: Sequence[str] | None = None, card: str = "") -> None:
+    def add(
+        self, where: str, own: Sequence[str] | None, of_card: Sequence[str] | None = None, card: str = ""
+    ) -> None:
         """Add a file whose classes are named by its own metadata, or by the card of its dataset.
 
         Raises:
@@ -289,7 +315,9 @@ def _by_value(values: Mapping[str, Iterable[str]]) -> dict[str, Meaning]:
 
 def _say_nothing(names: Sequence[str]) -> bool:
     """Whether names are no more than their numbers: 0 and 1, LABEL_0 and LABEL_1, class 0 and class 1."""
-    return all(re.fullmatch(rf"(label|class)?[ _-]?{number}", spelling(name)) for number, name in enumerate(names))
+    return all(
+        re.fullmatch(rf"(label|class)?[ _-]?{number}", spelling(name)) for number, name in enumerate(names)
+    )
 
 
 def _in_halves(numbers: Iterable[Decimal]) -> bool:
@@ -316,7 +344,9 @@ def _scale(numbers: set[Decimal]) -> str:
         "ignore": [number for number in sorted(numbers) if abs(number - middle) < width],
         "positive": [number for number in sorted(numbers) if number - middle >= width],
     }
-    lists = [f"{part}: [{', '.join(f'{number:f}' for number in some)}]" for part, some in parts.items() if some]
+    lists = [
+        f"{part}: [{', '.join(f'{number:f}' for number in some)}]" for part, some in parts.items() if some
+    ]
     if len(numbers) == 2:
         usual = f"{lowest:f} and {highest:f} are usually negative and positive"
     elif len(numbers) == 3 and middle in numbers:

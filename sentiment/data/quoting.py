@@ -22,7 +22,9 @@ _SUSPECT_LINES = 20  # lines of each that are compared
 _BACKSLASH = re.compile(r'\\(["\\])?')
 
 
-def csv_reader(lines: Iterable[str], delimiter: str, quoting: Quoting) -> Any:  # csv.reader has no public type
+def csv_reader(
+    lines: Iterable[str], delimiter: str, quoting: Quoting
+) -> Any:  # csv.reader has no public type
     """The standard library's CSV reader of lines that are written in this way."""
     csv.field_size_limit(_LONGEST_FIELD)
     options: dict[str, Any] = {"delimiter": delimiter, "strict": True, "skipinitialspace": delimiter != " "}
@@ -90,7 +92,10 @@ class _Suspect(NamedTuple):
 
 
 def detect_quoting(
-    open_rows: Callable[[], AbstractContextManager[tuple[Iterator[str], int]]], delimiter: str, fields: int, where: str
+    open_rows: Callable[[], AbstractContextManager[tuple[Iterator[str], int]]],
+    delimiter: str,
+    fields: int,
+    where: str,
 ) -> Quoting:
     """Find out what the quotes in a file mean. This reads the file once, or twice where backslashes precede quotes.
 
@@ -156,9 +161,13 @@ def _survey(lines: Iterator[str], delimiter: str, fields: int, quoting: Quoting,
         even = [each for each in alone if each.count(delimiter) + 1 == fields]
         found.uneven += len(alone) - len(even)
         if len(alone) == 1:
-            in_quotes = sum(len(value) > 1 and value[0] == value[-1] == '"' for value in _split(line, delimiter))
+            in_quotes = sum(
+                len(value) > 1 and value[0] == value[-1] == '"' for value in _split(line, delimiter)
+            )
             wrapped += whole and in_quotes == 1
-            found.proofs += in_quotes > 1  # if quotes enclose nothing, one field of a row may look like this by chance
+            found.proofs += (
+                in_quotes > 1
+            )  # if quotes enclose nothing, one field of a row may look like this by chance
         if not whole:
             found.faults += 1
             found.lost += len(alone)

@@ -11,8 +11,12 @@ from sentiment.errors import InputError
 _CSV = {".csv", ".tsv"}
 _JSON = {".json", ".jsonl", ".ndjson"}
 _FORMATS_OF = {
-    "delimiter": _CSV, "columns": _CSV, "quoting": _CSV, "encoding": _CSV | _JSON | {".txt"}, "lines": {".txt"},
-}  # fmt: skip
+    "delimiter": _CSV,
+    "columns": _CSV,
+    "quoting": _CSV,
+    "encoding": _CSV | _JSON | {".txt"},
+    "lines": {".txt"},
+}
 _NO_LAYOUT = Layout()
 
 

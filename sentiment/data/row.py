@@ -38,7 +38,9 @@ class Row(NamedTuple):
             InputError: the row has a fault.
         """
         if len(columns) > 1:  # of which one may have no text
-            columns = tuple(column for column in columns if not missing(self.values.get(column))) or columns[:1]
+            columns = (
+                tuple(column for column in columns if not missing(self.values.get(column))) or columns[:1]
+            )
         texts = []
         for column in columns:
             part = self.value(column)

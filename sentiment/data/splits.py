@@ -56,7 +56,8 @@ def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
     """How many groups two splits share, for each two that share any, such as {"groups_in_train_and_test": 3}."""
     groups = {name: set(splits[name]["group"]) for name in dataset.SPLITS if "group" in splits[name]}
     shared = {
-        f"groups_in_{one}_and_{other}": len(groups[one] & groups[other]) for one, other in combinations(groups, 2)
+        f"groups_in_{one}_and_{other}": len(groups[one] & groups[other])
+        for one, other in combinations(groups, 2)
     }
     return {key: count for key, count in shared.items() if count}
 
@@ -71,13 +72,17 @@ def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame
     contradictory = rest.groupby("text")["label"].transform("nunique") > 1
     repeated = ~contradictory & rest.duplicated("text")
     counts = {
-        "leaked_dropped": int(leaked.sum()), "contradictory_dropped": int(contradictory.sum()),
-        "duplicates_dropped": int(repeated.sum()), "test_duplicates_kept": int(test.duplicated("text").sum()),
-    }  # fmt: skip
+        "leaked_dropped": int(leaked.sum()),
+        "contradictory_dropped": int(contradictory.sum()),
+        "duplicates_dropped": int(repeated.sum()),
+        "test_duplicates_kept": int(test.duplicated("text").sum()),
+    }
     return rest[~contradictory & ~repeated], counts
 
 
-def without_known(unlabelled: pd.DataFrame, splits: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, dict[str, int]]:
+def without_known(
+    unlabelled: pd.DataFrame, splits: dict[str, pd.DataFrame]
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Unlabelled reviews whose text stands in no split, once each, and the counts of what was dropped, if there are any.
 
     Where reviews have groups, those of the groups of test and validation are dropped too.
@@ -95,7 +100,9 @@ def without_known(unlabelled: pd.DataFrame, splits: dict[str, pd.DataFrame]) -> 
     return unlabelled[~repeated], {**counts, "unlabelled_duplicates_dropped": int(repeated.sum())}
 
 
-def held_out(rows: pd.DataFrame, share: float, seed: int, key: str = "params.yaml: validation_size") -> pd.Series:
+def held_out(
+    rows: pd.DataFrame, share: float, seed: int, key: str = "params.yaml: validation_size"
+) -> pd.Series:
     """A mask over `rows` that holds out about `share` of them, both classes alike, no group on both sides.
 
     `key` is where the share stands, which an error names.
@@ -109,7 +116,9 @@ def held_out(rows: pd.DataFrame, share: float, seed: int, key: str = "params.yam
     few = f"{key}: {len(rows)} training reviews are too few to hold out {share:.0%}"
     try:
         if "group" not in rows:
-            _, chosen = train_test_split(rows.index, test_size=share, stratify=rows["label"], random_state=seed)
+            _, chosen = train_test_split(
+                rows.index, test_size=share, stratify=rows["label"], random_state=seed
+            )
         else:
             folds = StratifiedGroupKFold(n_splits=max(2, round(1 / share)), shuffle=True, random_state=seed)
             with warnings.catch_warnings(action="ignore"):  # of a class with few rows: both are counted below

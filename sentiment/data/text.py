@@ -6,7 +6,9 @@ import re
 import unicodedata
 
 MOST_CHARACTERS = 50_000  # three times the longest review of IMDb
-_LINE_BREAK = re.compile(r"<br\s*(?:/\s*)?>", re.IGNORECASE)  # a second \s* beside the first would be quadratic
+_LINE_BREAK = re.compile(
+    r"<br\s*(?:/\s*)?>", re.IGNORECASE
+)  # a second \s* beside the first would be quadratic
 _HUGE_ENTITY = re.compile(r"&#[0-9]{4000,};?")  # Python reads no number of more than 4300 digits
 
 _KEPT_BYTE = re.compile("[\udc80-\udcff]")

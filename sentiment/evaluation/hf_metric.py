@@ -23,7 +23,9 @@ class SentimentMetrics(evaluate.Metric):
         super().__init__(keep_in_memory=True)
 
     def _info(self) -> evaluate.MetricInfo:
-        features = datasets.Features({"predictions": datasets.Value("float64"), "references": datasets.Value("int64")})
+        features = datasets.Features(
+            {"predictions": datasets.Value("float64"), "references": datasets.Value("int64")}
+        )
         return evaluate.MetricInfo(description=str(self.__doc__), citation="", features=features)
 
     def _compute(self, predictions: list[float], references: list[int]) -> dict[str, Any]:

@@ -19,7 +19,9 @@ def tables(scored: pd.DataFrame) -> dict[str, pd.DataFrame]:
     precision, recall, _ = precision_recall_curve(truth, probability, drop_intermediate=True)
     share, mean = calibration_curve(truth, probability, n_bins=10, strategy="quantile")
     return {
-        "confusion": pd.DataFrame({"actual": names[truth], "predicted": names[(probability >= 0.5).astype(int)]}),
+        "confusion": pd.DataFrame(
+            {"actual": names[truth], "predicted": names[(probability >= 0.5).astype(int)]}
+        ),
         "roc": pd.DataFrame({"false_positive_rate": false_positive, "true_positive_rate": true_positive}),
         "precision_recall": pd.DataFrame({"recall": recall, "precision": precision}),
         "reliability": pd.DataFrame({"probability": mean, "share_positive": share}),

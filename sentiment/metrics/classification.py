@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 
 METRICS = (
-    "accuracy", "loss", "macro_f1", "roc_auc",
-    "negative.precision", "negative.recall", "negative.f1",
-    "positive.precision", "positive.recall", "positive.f1",
-)  # fmt: skip
+    "accuracy",
+    "loss",
+    "macro_f1",
+    "roc_auc",
+    "negative.precision",
+    "negative.recall",
+    "negative.f1",
+    "positive.precision",
+    "positive.recall",
+    "positive.f1",
+)
 
 
 def compute(truth: np.ndarray, probability: np.ndarray) -> dict[str, float]:
@@ -61,11 +68,20 @@ class WeightedMetrics:
             return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
 
         f1 = ratio(2 * tn, 2 * tn + fn + fp), ratio(2 * tp, 2 * tp + fn + fp)
-        return np.array([
-            (tp + tn) / total, loss / total, (f1[0] + f1[1]) / 2, self._roc_auc(weight),
-            ratio(tn, tn + fn), ratio(tn, tn + fp), f1[0],
-            ratio(tp, tp + fp), ratio(tp, tp + fn), f1[1],
-        ])  # fmt: skip
+        return np.array(
+            [
+                (tp + tn) / total,
+                loss / total,
+                (f1[0] + f1[1]) / 2,
+                self._roc_auc(weight),
+                ratio(tn, tn + fn),
+                ratio(tn, tn + fp),
+                f1[0],
+                ratio(tp, tp + fp),
+                ratio(tp, tp + fn),
+                f1[1],
+            ]
+        )
 
     def _roc_auc(self, weight: np.ndarray) -> np.ndarray:
         """Chance that a positive review scores above a negative one, ties counting half."""

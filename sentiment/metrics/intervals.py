@@ -22,7 +22,9 @@ class Interval(NamedTuple):
     high: float
 
 
-def intervals(truth: np.ndarray, probability: np.ndarray, group: np.ndarray | None = None) -> dict[str, Interval]:
+def intervals(
+    truth: np.ndarray, probability: np.ndarray, group: np.ndarray | None = None
+) -> dict[str, Interval]:
     """95 % percentile bootstrap intervals of METRICS (Efron and Tibshirani 1993, chapter 13).
 
     Args:
@@ -64,9 +66,15 @@ def _bootstrap(
 
     batch = max(1, min(50, CELLS // reviews))
     between = bootstrap(
-        (np.arange(units),), statistic, n_resamples=RESAMPLES, batch=batch, vectorized=True, axis=-1,
-        method="percentile", rng=0,
-    ).confidence_interval  # fmt: skip
+        (np.arange(units),),
+        statistic,
+        n_resamples=RESAMPLES,
+        batch=batch,
+        vectorized=True,
+        axis=-1,
+        method="percentile",
+        rng=0,
+    ).confidence_interval
     return {name: Interval(float(between.low[i]), float(between.high[i])) for i, name in enumerate(METRICS)}
 
 

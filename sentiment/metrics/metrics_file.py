@@ -11,7 +11,9 @@ from sentiment.metrics.intervals import difference_intervals, intervals
 WITH_INTERVAL = ("accuracy", "macro_f1")
 
 
-def report(reviews: pd.DataFrame, probability: np.ndarray, metrics: dict[str, float] | None = None) -> dict[str, Any]:
+def report(
+    reviews: pd.DataFrame, probability: np.ndarray, metrics: dict[str, float] | None = None
+) -> dict[str, Any]:
     """The metrics, 95 % intervals of accuracy and macro F1 (`_low`, `_high`) and the calibration error.
 
     Args:
@@ -38,10 +40,14 @@ def metrics_json(report: dict[str, Any]) -> dict[str, Any]:
     """
     negative, positive = report["negative"], report["positive"]
     return {
-        "accuracy": report["accuracy"], "loss": report["loss"],
-        "f1_negative": negative["f1"], "f1_positive": positive["f1"],
-        "precision": positive["precision"], "recall": positive["recall"], "details": [report],
-    }  # fmt: skip
+        "accuracy": report["accuracy"],
+        "loss": report["loss"],
+        "f1_negative": negative["f1"],
+        "f1_positive": positive["f1"],
+        "precision": positive["precision"],
+        "recall": positive["recall"],
+        "details": [report],
+    }
 
 
 def group_of(reviews: pd.DataFrame) -> np.ndarray | None:

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 Truncation = Literal["head", "tail", "head_tail"]
 SHORTEST = 8  # tokens of a review: the least that params.yaml allows
-MANY_UNKNOWN = 0.03  # a share of the tokens; of English reviews, models for English know all but some thousandths
+MANY_UNKNOWN = (
+    0.03  # a share of the tokens; of English reviews, models for English know all but some thousandths
+)
 T = TypeVar("T")
 
 
@@ -127,7 +129,11 @@ class Encoder:
 
     def filled(self, length: int) -> list[int]:
         """Token ids of a review of exactly `length` tokens, special tokens included, to try a model with."""
-        return [*self._before, *[self._letter] * (length - len(self._before) - len(self._after)), *self._after]
+        return [
+            *self._before,
+            *[self._letter] * (length - len(self._before) - len(self._after)),
+            *self._after,
+        ]
 
     def located(self, text: str) -> tuple[list[int], list[tuple[int, int] | None]]:
         """Token ids as a call gives them for one review, and the characters of each: text[start:end], None: special."""

@@ -37,7 +37,9 @@ class TransformerClassifier:
         trained: the model goes on being trained, so its weights stay float32.
     """
 
-    def __init__(self, model: PreTrainedModel, encoder: Encoder, precision: str = "auto", trained: bool = False):
+    def __init__(
+        self, model: PreTrainedModel, encoder: Encoder, precision: str = "auto", trained: bool = False
+    ):
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = model.eval().to(self._device)
         self.encoder = encoder
@@ -61,13 +63,17 @@ class TransformerClassifier:
             InputError: there is too little memory for even one review.
         """
         blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-        return np.concatenate([self.probabilities_of_ids(self.encoder(block)[0], advance) for block in blocks])
+        return np.concatenate(
+            [self.probabilities_of_ids(self.encoder(block)[0], advance) for block in blocks]
+        )
 
     def warning(self) -> str | None:
         """A line for people if many tokens of what was scored are unknown, else None."""
         return self.encoder.warning()
 
-    def probabilities_of_ids(self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore) -> np.ndarray:
+    def probabilities_of_ids(
+        self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore
+    ) -> np.ndarray:
         """The same for token ids, special tokens included."""
         return positive_probability(self.logits(encoded, advance), self.model.config.id2label or {})
 
@@ -122,18 +128,26 @@ class TransformerClassifier:
             if self._at_once <= (1 if self._on_cpu else longest):
                 raise InputError(f"too little memory on {self._device} to score a review of {longest} tokens")
             self._at_once //= 2
-            less = f"{self._at_once} reviews at a time" if self._on_cpu else f"batches of {self._at_once} tokens"
+            less = (
+                f"{self._at_once} reviews at a time" if self._on_cpu else f"batches of {self._at_once} tokens"
+            )
             progress.say(f"memory ran out on {self._device}; going on with {less}", sys.stderr)
             clear_device_cache(garbage_collection=True)
 
-    def _logits(self, encoded: Sequence[Sequence[int]], lengths: Sequence[int], advance: Advance) -> np.ndarray:
+    def _logits(
+        self, encoded: Sequence[Sequence[int]], lengths: Sequence[int], advance: Advance
+    ) -> np.ndarray:
         work = batches(lengths, ALONE if self._on_cpu else self._at_once, padded=self._pads)
         a_token = len(lengths) / max(sum(lengths), 1)
-        reviews = [a_token * sum(lengths[row] for row in rows) for rows in work]  # of mean length, as many take as long
+        reviews = [
+            a_token * sum(lengths[row] for row in rows) for rows in work
+        ]  # of mean length, as many take as long
         if self._on_cpu:
             threads = torch.get_num_threads()
             try:
-                with ThreadPoolExecutor(self._at_once, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                with ThreadPoolExecutor(
+                    self._at_once, initializer=torch.set_num_threads, initargs=(1,)
+                ) as pool:
                     results = pool.map(lambda rows: self._of_one_length([encoded[row] for row in rows]), work)
                     outputs = list(progress.each(results, advance, reviews))
             finally:
@@ -142,7 +156,9 @@ class TransformerClassifier:
             results = (self._padded([encoded[row] for row in rows]) for rows in work)
             outputs = list(progress.each(results, advance, reviews))
         logits = np.empty((len(encoded), 2), dtype=np.float32)
-        for rows, output in zip(work, outputs, strict=True):  # only now, so that a GPU is never waited for in between
+        for rows, output in zip(
+            work, outputs, strict=True
+        ):  # only now, so that a GPU is never waited for in between
             logits[rows] = output.float().cpu().numpy()
         return logits
 
@@ -174,7 +190,9 @@ class TransformerClassifier:
 def padding_changes_logits(model: PreTrainedModel, encoder: Encoder) -> float:
     """By how much the logits of a short review change, in float32, when it shares a batch with a long one."""
     short, long = encoder.filled(SHORTEST), encoder.filled(min(8 * SHORTEST, encoder.max_length))
-    batch = encoder.tokenizer.pad({"input_ids": [short, long]}, return_tensors="pt", verbose=False).to(model.device)
+    batch = encoder.tokenizer.pad({"input_ids": [short, long]}, return_tensors="pt", verbose=False).to(
+        model.device
+    )
     alone = model(input_ids=torch.tensor([short], device=model.device)).logits[0]
     return float((model(**batch).logits[0] - alone).abs().max())
 

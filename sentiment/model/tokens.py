@@ -39,7 +39,9 @@ class TransformersTokens:
         return len(self._tokenizer)
 
     def __call__(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:  # noqa: D102
-        ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=special, verbose=False)["input_ids"]
+        ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=special, verbose=False)[
+            "input_ids"
+        ]
         return ids
 
     def located(self, text: str) -> tuple[list[int], Offsets]:  # noqa: D102

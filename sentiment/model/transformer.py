@@ -14,7 +14,9 @@ def logits_of(model: PreTrainedModel, ids: list[int]) -> torch.Tensor:
     return model(input_ids=torch.tensor([ids], device=model.device)).logits
 
 
-def load_weights(folder: str | Path, config: PreTrainedConfig | None = None, new_head: bool = False) -> PreTrainedModel:
+def load_weights(
+    folder: str | Path, config: PreTrainedConfig | None = None, new_head: bool = False
+) -> PreTrainedModel:
     """A sequence classifier in float32, with every weight from the folder; `new_head`: but for a head to be trained.
 
     Raises:
@@ -23,17 +25,29 @@ def load_weights(folder: str | Path, config: PreTrainedConfig | None = None, new
     """
     # Shapes that do not fit are named below, all at once and with their sizes.
     model, report = AutoModelForSequenceClassification.from_pretrained(
-        folder, config=config, dtype=torch.float32, local_files_only=True, use_safetensors=True,
-        trust_remote_code=False, ignore_mismatched_sizes=True, output_loading_info=True,
-    )  # fmt: skip
+        folder,
+        config=config,
+        dtype=torch.float32,
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+    )
     # What is missing or does not fit gets random numbers, which is right for a new head and its pooler alone.
     for name, came, needed in sorted(report["mismatched_keys"]):
         if not new_head or in_body(model, name):
             shapes = f"{list(came)}, and by config.json it has {list(needed)}"
             raise InputError(f"{folder}: weight {one_line(name)} has the shape {shapes}")
-    missing = [key for key in report["missing_keys"] if not new_head or (in_body(model, key) and ".pooler." not in key)]
+    missing = [
+        key
+        for key in report["missing_keys"]
+        if not new_head or (in_body(model, key) and ".pooler." not in key)
+    ]
     if missing:
-        raise InputError(f"{folder}: lacks {len(missing)} of the model's weights, such as {one_line(min(missing))}")
+        raise InputError(
+            f"{folder}: lacks {len(missing)} of the model's weights, such as {one_line(min(missing))}"
+        )
     for name, weight in model.named_parameters():
         if not weight.isfinite().all():
             raise InputError(f"{folder}: weight {name} holds values that are no numbers")
@@ -48,7 +62,9 @@ def load_weights(folder: str | Path, config: PreTrainedConfig | None = None, new
 
 def renew_head(model: PreTrainedModel) -> None:
     """Give a head random weights, as transformers initializes a new one."""
-    for name, module in reversed([*model.named_modules()]):  # parts first, as what holds them may begin them anew
+    for name, module in reversed(
+        [*model.named_modules()]
+    ):  # parts first, as what holds them may begin them anew
         if name and not in_body(model, f"{name}."):
             for part in (module, *module.parameters(recurse=False)):
                 part._is_hf_initialized = False  # else it is left as it is

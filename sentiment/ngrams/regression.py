@@ -54,9 +54,13 @@ class BaselineClassifier:
 def ngram_counts(texts: Iterable[str]) -> csr_matrix:
     """Counts of hashed n-grams of one to three words or marks: float32 matrix of shape (reviews, FEATURES)."""
     return HashingVectorizer(
-        n_features=FEATURES, ngram_range=(1, 3), token_pattern=r"\w+|[^\w\s]", alternate_sign=False, norm=None,
+        n_features=FEATURES,
+        ngram_range=(1, 3),
+        token_pattern=r"\w+|[^\w\s]",
+        alternate_sign=False,
+        norm=None,
         dtype=np.float32,
-    ).transform(texts)  # fmt: skip
+    ).transform(texts)
 
 
 def work(train: pd.DataFrame, validation: pd.DataFrame) -> float:
@@ -78,13 +82,19 @@ def fit(
     label = train["label"].to_numpy()
     plain = tfidf.fit_transform(ngram_counts(progress.each(train["text"], advance)))
     weight = naive_bayes_weight(plain, label)
-    weighted = (plain @ diags(weight)).astype(np.float64)  # which liblinear would make a copy of for each strength
+    weighted = (plain @ diags(weight)).astype(
+        np.float64
+    )  # which liblinear would make a copy of for each strength
     del plain
     held_out = tfidf.transform(ngram_counts(progress.each(validation["text"], advance))) @ diags(weight)
     losses = {}
     for strength in STRENGTHS:
-        with threadpool_limits(1):  # several add up in another order, and so to other bits; nor are they faster
-            regression = LogisticRegression(C=strength, solver="liblinear", random_state=0).fit(weighted, label)
+        with threadpool_limits(
+            1
+        ):  # several add up in another order, and so to other bits; nor are they faster
+            regression = LogisticRegression(C=strength, solver="liblinear", random_state=0).fit(
+                weighted, label
+            )
         losses[strength] = log_loss(validation["label"], regression.predict_proba(held_out)), regression
         advance(FIT * len(train))
     strength = min(losses, key=lambda strength: losses[strength][0])
@@ -105,9 +115,11 @@ def save(classifier: BaselineClassifier, path: Path) -> None:
     """Write a baseline as compressed arrays, the same bytes for the same model."""
     with path.open("wb") as file:
         np.savez_compressed(
-            file, idf=classifier.tfidf.idf_, coef=classifier.regression.coef_,
+            file,
+            idf=classifier.tfidf.idf_,
+            coef=classifier.regression.coef_,
             intercept=classifier.regression.intercept_,
-        )  # fmt: skip
+        )
 
 
 def load(path: Path) -> BaselineClassifier:

@@ -39,10 +39,16 @@ def write(model: PreTrainedModel, file: Path, precision: str) -> None:
     products = [node for node in graph.graph.node if node.op_type == "MatMul" and node.input[1] not in flat]
     logging.disable(logging.WARNING)  # the advice to optimise beforehand: ONNX Runtime does when it loads
     quantize_dynamic(
-        graph, file, op_types_to_quantize=["MatMul", "Gemm", "Gather"], per_channel=True,
-        nodes_to_exclude=[node.name for node in products],  # ONNX Runtime has no scale for each output of those
-        weight_type=QuantType.QInt8, extra_options={"DefaultTensorType": TensorProto.FLOAT},
-    )  # fmt: skip
+        graph,
+        file,
+        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+        per_channel=True,
+        nodes_to_exclude=[
+            node.name for node in products
+        ],  # ONNX Runtime has no scale for each output of those
+        weight_type=QuantType.QInt8,
+        extra_options={"DefaultTensorType": TensorProto.FLOAT},
+    )
     logging.disable(logging.NOTSET)
 
 
@@ -63,30 +69,52 @@ def onnx_graph(model: PreTrainedModel) -> Any:
     # An architecture that cannot be exported is said in one line, without its whole graph.
     with warnings.catch_warnings(action="ignore"), redirect_stderr(io.StringIO()):
         program: Any = torch.onnx.export(
-            model, kwargs={"input_ids": torch.ones(1, 16, dtype=torch.long)}, output_names=["logits"],
-            dynamic_shapes={"input_ids": {1: torch.export.Dim.DYNAMIC}}, opset_version=21, dynamo=True, verbose=False,
-        )  # fmt: skip
+            model,
+            kwargs={"input_ids": torch.ones(1, 16, dtype=torch.long)},
+            output_names=["logits"],
+            dynamic_shapes={"input_ids": {1: torch.export.Dim.DYNAMIC}},
+            opset_version=21,
+            dynamo=True,
+            verbose=False,
+        )
     ClearMetadataAndDocStringPass()(program.model)  # it names paths of this machine
     return program.model_proto
 
 
 def attention(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-    attention_mask: torch.Tensor | None, scaling: float | None = None, **options: Any,
-) -> tuple[torch.Tensor, None]:  # fmt: skip
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float | None = None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
     """Attention as ONNX Runtime's own operator, faster than its parts; shapes as in transformers' AttentionInterface."""
     if attention_mask is not None or options.get("position_bias") is not None:
-        mixed, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
-        return mixed.clone(memory_format=torch.contiguous_format), None  # else it is taken for contiguous already
+        mixed, _ = sdpa_attention_forward(
+            module, query, key, value, attention_mask, scaling=scaling, **options
+        )
+        return mixed.clone(
+            memory_format=torch.contiguous_format
+        ), None  # else it is taken for contiguous already
     heads, size = query.shape[1], query.shape[3]
     flat = [tensor.transpose(1, 2).flatten(2) for tensor in (query, key, value)]
     mixed = torch.onnx.ops.symbolic(
-        "com.microsoft::MultiHeadAttention", flat, {"num_heads": heads, "scale": scaling or size**-0.5},
-        dtype=query.dtype, shape=flat[0].shape, version=1,
-    )  # fmt: skip
+        "com.microsoft::MultiHeadAttention",
+        flat,
+        {"num_heads": heads, "scale": scaling or size**-0.5},
+        dtype=query.dtype,
+        shape=flat[0].shape,
+        version=1,
+    )
     return mixed.unflatten(2, (heads, size)), None
 
 
 def mask(mask_function: Any, **options: Any) -> torch.Tensor | None:
     """No mask where every token sees every other one, as in one review alone; else that of PyTorch's attention."""
-    return None if mask_function is bidirectional_mask_function else sdpa_mask(mask_function=mask_function, **options)
+    return (
+        None
+        if mask_function is bidirectional_mask_function
+        else sdpa_mask(mask_function=mask_function, **options)
+    )

@@ -36,9 +36,11 @@ class OnnxClassifier:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
-            Path(folder) / "model.onnx", options, providers=["CPUExecutionProvider"],
+            Path(folder) / "model.onnx",
+            options,
+            providers=["CPUExecutionProvider"],
             disabled_optimizers=["SkipLayerNormFusion"],  # fused, it takes six times as long as its two parts
-        )  # fmt: skip
+        )
 
     def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
         """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).

@@ -19,7 +19,10 @@ _DROPOUT = re.compile("dropout|_pdrop|dropatt")  # the others with `drop` in the
 
 
 def build_classifier(
-    pretrained: Pretrained, encoder: Encoder, head: str | list[str | int] = "auto", dropout: float | None = None
+    pretrained: Pretrained,
+    encoder: Encoder,
+    head: str | list[str | int] = "auto",
+    dropout: float | None = None,
 ) -> PreTrainedModel:
     """The pretrained model with a head for LABELS, in their order: its own trained one, or a new one.
 
@@ -35,7 +38,9 @@ def build_classifier(
     kind = pretrained.config["model_type"]
     if kind not in transformers.CONFIG_MAPPING:
         code = ", and code that comes with a model is never run" if "auto_map" in pretrained.config else ""
-        raise InputError(f"model {pretrained.source}: transformers has no architecture {shortened(kind)}{code}")
+        raise InputError(
+            f"model {pretrained.source}: transformers has no architecture {shortened(kind)}{code}"
+        )
     kept = pretrained.kept_labels(head)
     with loading(f"model {pretrained.source}"):
         config = transformers.AutoConfig.from_pretrained(
@@ -142,7 +147,9 @@ def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> N
         if isinstance(layer, torch.nn.Linear) and layer.out_features == labels and not in_body(model, name)
     ]
     if not layers:
-        raise InputError(f"model {source}: its head has no layer of {labels} labels; make a new one: -S head=new")
+        raise InputError(
+            f"model {source}: its head has no layer of {labels} labels; make a new one: -S head=new"
+        )
     rows = list(kept)
     layers[-1].weight = torch.nn.Parameter(layers[-1].weight.detach()[rows].clone())
     if layers[-1].bias is not None:

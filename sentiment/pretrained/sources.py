@@ -41,9 +41,18 @@ NO_FOLDER = "none"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
 FILES = [
-    "config.json", "adapter_config.json", "*.safetensors", "*.safetensors.index.json", "tokenizer*", "vocab*",
-    "merges.txt", "special_tokens_map.json", "added_tokens.json", "*.model", "sentencepiece*",
-]  # fmt: skip
+    "config.json",
+    "adapter_config.json",
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "tokenizer*",
+    "vocab*",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "*.model",
+    "sentencepiece*",
+]
 
 
 class _Config(BaseModel):
@@ -89,12 +98,17 @@ class Pretrained:
     @property
     def has_head(self) -> bool:
         """Whether it already classifies sequences, that is, whether its head was trained."""
-        return any(name.endswith("ForSequenceClassification") for name in self.config.get("architectures") or [])
+        return any(
+            name.endswith("ForSequenceClassification") for name in self.config.get("architectures") or []
+        )
 
     @property
     def labels(self) -> list[str]:
         """The names of its head's labels, by index."""
-        named = self.config.get("id2label") or {"0": "LABEL_0", "1": "LABEL_1"}  # which transformers leaves unwritten
+        named = self.config.get("id2label") or {
+            "0": "LABEL_0",
+            "1": "LABEL_1",
+        }  # which transformers leaves unwritten
         return [named[key].strip() for key in sorted(named, key=int)]
 
     def kept_labels(self, head: str | list[str | int]) -> tuple[int, int] | None:
@@ -114,11 +128,19 @@ class Pretrained:
             )
         labels = self.labels
         means = SPELLINGS if head == "auto" else [{str(label).strip().casefold()} for label in head]
-        negative, positive = ([i for i, label in enumerate(labels) if label.casefold() in each] for each in means)
-        if len(negative) == len(positive) == 1 and negative != positive and (len(labels) == 2 or head != "auto"):
+        negative, positive = (
+            [i for i, label in enumerate(labels) if label.casefold() in each] for each in means
+        )
+        if (
+            len(negative) == len(positive) == 1
+            and negative != positive
+            and (len(labels) == 2 or head != "auto")
+        ):
             self._refuse_contradiction([negative[0], positive[0]])
             return negative[0], positive[0]
-        example = ",".join(label if label.isidentifier() else json.dumps(label) for label in (labels[0], labels[-1]))
+        example = ",".join(
+            label if label.isidentifier() else json.dumps(label) for label in (labels[0], labels[-1])
+        )
         two = f"name the one for NEGATIVE and the one for POSITIVE, as in -S 'head=[{one_line(example, 80)}]', or "
         raise InputError(
             f"params.yaml: head: {shortened(head)}: the head of {self.source} has the labels "
@@ -153,7 +175,9 @@ def fetch(model: str) -> Pretrained:
     elif local:
         folder, source = Path(model), Path(model).absolute().name
         if folder.parent.resolve() / folder.name == LOCAL.absolute():
-            raise InputError(f"params.yaml: model: {model} is a link that `check` writes; name the folder it leads to")
+            raise InputError(
+                f"params.yaml: model: {model} is a link that `check` writes; name the folder it leads to"
+            )
         if folder.resolve() in (Path("models", name).resolve() for name in ("classifier", "fp32", "int8")):
             raise InputError(
                 f"params.yaml: model: {model} is what the pipeline writes; copy it to another folder first"
@@ -161,7 +185,9 @@ def fetch(model: str) -> Pretrained:
     else:
         folder, source = _from_hub(model)
     if (folder / "adapter_config.json").exists():
-        raise InputError(f"model {source}: is a PEFT adapter; merge it into its model first: merge_and_unload()")
+        raise InputError(
+            f"model {source}: is a PEFT adapter; merge it into its model first: merge_and_unload()"
+        )
     _refuse_parent_folder(model, folder, source, local)
     config = _read_config(folder / "config.json", f"model {source}: config.json")
     weights = sorted(folder.glob("*.safetensors"))
@@ -189,7 +215,9 @@ def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) ->
 
         names = hub.file_names("model", source.partition("@")[0], folder.name)
     inner = models_within(names)
-    if not inner or {"config.json", "pytorch_model.bin"} <= set(names):  # this one has weights, in another format
+    if not inner or {"config.json", "pytorch_model.bin"} <= set(
+        names
+    ):  # this one has weights, in another format
         return
     listed = one_line(", ".join(inner))
     if local:
@@ -219,7 +247,9 @@ def models_within(names: Iterable[str]) -> list[str]:
         for parent, inside in files.items()
         if parent and "config.json" in inside and any(file.endswith(".safetensors") for file in inside)
     ]
-    with_tokenizer = [parent for parent in models if files[parent] & {"tokenizer.json", "tokenizer_config.json"}]
+    with_tokenizer = [
+        parent for parent in models if files[parent] & {"tokenizer.json", "tokenizer_config.json"}
+    ]
     return sorted(with_tokenizer or models, key=_by_number)
 
 
@@ -292,7 +322,9 @@ def _from_package() -> Path:
     with (folder / "model.safetensors").open("rb") as weights:
         digest = hashlib.file_digest(weights, "sha256").hexdigest()
     if digest != PACKAGED_SHA256:
-        raise InputError(f"{folder.name}/model.safetensors of {PACKAGE}: SHA-256 is {digest}, not {PACKAGED_SHA256}")
+        raise InputError(
+            f"{folder.name}/model.safetensors of {PACKAGE}: SHA-256 is {digest}, not {PACKAGED_SHA256}"
+        )
     return folder
 
 
@@ -318,7 +350,9 @@ def _from_hub(model: str) -> tuple[Path, str]:
     repo = named["repo"]
     above = Path(repo).parts[0]
     if Path(f"{repo}.dvc").exists() or ("/" in repo and Path(above).is_dir()):
-        raise InputError(f"params.yaml: model: there is no folder {repo}; `dvc pull` fetches it if DVC tracks it")
+        raise InputError(
+            f"params.yaml: model: there is no folder {repo}; `dvc pull` fetches it if DVC tracks it"
+        )
     revision = named["revision"] or PINNED.get(repo)
     folder = hub.snapshot("model", repo, revision, FILES)
     return folder, f"{repo}@{folder.name}"  # the cache names the folder after the commit

@@ -41,22 +41,36 @@ def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
     for name, (low, high) in difference_intervals(truth, before, after, group).items():
         better = (high < 0) if name in LOWER_IS_BETTER else (low > 0)
         metrics[name] = {
-            "old": values[0][name], "new": values[1][name], "difference": values[1][name] - values[0][name],
-            "low": low, "high": high, "verdict": WITHIN_NOISE if low <= 0 <= high else "better" if better else "worse",
-        }  # fmt: skip
+            "old": values[0][name],
+            "new": values[1][name],
+            "difference": values[1][name] - values[0][name],
+            "low": low,
+            "high": high,
+            "verdict": WITHIN_NOISE if low <= 0 <= high else "better" if better else "worse",
+        }
     lost, won, p = mcnemar(truth, before, after)
     flipped = ((before >= 0.5) != (after >= 0.5)).nonzero()[0]
     largest = flipped[np.argsort(-np.abs(after - before)[flipped], kind="stable")][:_FLIPS]
     flips = [
-        {"id": reviews["id"][row], "label": LABELS[truth[row]], "now": "right" if (after[row] >= 0.5) == truth[row] else "wrong",
-         "text": in_short(reviews["text"][row], 120)} for row in largest
-    ]  # fmt: skip
+        {
+            "id": reviews["id"][row],
+            "label": LABELS[truth[row]],
+            "now": "right" if (after[row] >= 0.5) == truth[row] else "wrong",
+            "text": in_short(reviews["text"][row], 120),
+        }
+        for row in largest
+    ]
     return {
-        "old": old.name, "new": new.name, "reviews": len(truth), "groups": None if group is None else len(set(group)),
-        "verdict": metrics["accuracy"]["verdict"] if p < 0.05 else WITHIN_NOISE, "metrics": metrics,
+        "old": old.name,
+        "new": new.name,
+        "reviews": len(truth),
+        "groups": None if group is None else len(set(group)),
+        "verdict": metrics["accuracy"]["verdict"] if p < 0.05 else WITHIN_NOISE,
+        "metrics": metrics,
         "mcnemar": {"only_old_right": lost, "only_new_right": won, "p": p},
-        "params": _differing(old.params, new.params), "flips": flips,
-    }  # fmt: skip
+        "params": _differing(old.params, new.params),
+        "flips": flips,
+    }
 
 
 def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run, split: str = "test") -> pd.DataFrame:
@@ -103,7 +117,9 @@ def usable_runs(old: Run, new: Run, others: Sequence[Run]) -> tuple[dict[Run, pd
             f"{old.name} and {new.name} differ in the seed at most; `sentiment compare --seeds` sums such up"
         )
     if old.locked_hash(TEST) != new.locked_hash(TEST):
-        raise InputError(f"{old.name} and {new.name} have different test splits; only runs on the same one compare")
+        raise InputError(
+            f"{old.name} and {new.name} have different test splits; only runs on the same one compare"
+        )
     scored: dict[Run, pd.DataFrame] = {}
     left_out = {}
     for run in (old, new, *others):
@@ -128,7 +144,9 @@ def by_seed(runs: Iterable[Run], wanted: dict[str, Any]) -> dict[int, Run]:
     return dict(sorted(found.items()))
 
 
-def compare_recipes(old: Run, new: Run, scored: dict[Run, pd.DataFrame], left_out: dict[str, str]) -> dict[str, Any]:
+def compare_recipes(
+    old: Run, new: Run, scored: dict[Run, pd.DataFrame], left_out: dict[str, str]
+) -> dict[str, Any]:
     """The comparison of the parameters of two runs over all seeds that were run with each, as JSON.
 
     Args:
@@ -159,12 +177,19 @@ def compare_recipes(old: Run, new: Run, scored: dict[Run, pd.DataFrame], left_ou
     for side, mean, sd in zip(sides, (found.old, found.new), found.seed_sd, strict=True):
         side |= {"accuracy": mean, "accuracy_sd": sd}
     return {
-        "old": sides[0], "new": sides[1], "reviews": len(reviews), "groups": None if group is None else len(set(group)),
-        "difference": found.difference, "low": found.low, "high": found.high,
+        "old": sides[0],
+        "new": sides[1],
+        "reviews": len(reviews),
+        "groups": None if group is None else len(set(group)),
+        "difference": found.difference,
+        "low": found.low,
+        "high": found.high,
         "verdict": WITHIN_NOISE if found.low <= 0 <= found.high else "better" if found.low > 0 else "worse",
-        "reviews_sd": found.reviews_sd, "seeds_needed": found.seeds_needed,
-        "params": _differing(recipe(old.params), recipe(new.params)), "left_out": left_out,
-    }  # fmt: skip
+        "reviews_sd": found.reviews_sd,
+        "seeds_needed": found.seeds_needed,
+        "params": _differing(recipe(old.params), recipe(new.params)),
+        "left_out": left_out,
+    }
 
 
 def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
@@ -179,7 +204,9 @@ def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
     keys = [key for key in Params.model_fields if key != "seed"]
     metrics = ["accuracy", "loss", "f1_negative", "f1_positive"]
     # DVC puts the file before a name that two files have.
-    files = {f"metrics/test.json:{name}": name for name in metrics} | {f"params.yaml:{key}": key for key in keys}
+    files = {f"metrics/test.json:{name}": name for name in metrics} | {
+        f"params.yaml:{key}": key for key in keys
+    }
     table = experiments.rename(columns=files)
     if set(metrics) - set(table):
         raise InputError(_NO_SEEDS)

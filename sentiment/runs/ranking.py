@@ -19,7 +19,9 @@ class Ranking(NamedTuple):
     accuracy: np.ndarray
     low: np.ndarray  # of a 95 % interval
     high: np.ndarray
-    probability_best: np.ndarray  # share of bootstrap draws in which the run has the highest accuracy; ties are shared
+    probability_best: (
+        np.ndarray
+    )  # share of bootstrap draws in which the run has the highest accuracy; ties are shared
     in_set: np.ndarray  # whether the run cannot be told from the best
 
 
@@ -49,13 +51,18 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
     for at in sorted(range(len(ranked)), key=lambda at: (-ranking.accuracy[at], losses[at])):
         run, *others = ranked[at].runs
         row = {
-            "run": run.name, "also": [other.name for other in others],
+            "run": run.name,
+            "also": [other.name for other in others],
             "validation": {
-                "accuracy": float(ranking.accuracy[at]), "accuracy_low": float(ranking.low[at]),
-                "accuracy_high": float(ranking.high[at]), "loss": losses[at],
+                "accuracy": float(ranking.accuracy[at]),
+                "accuracy_low": float(ranking.low[at]),
+                "accuracy_high": float(ranking.high[at]),
+                "loss": losses[at],
             },
-            "probability_best": float(ranking.probability_best[at]), "in_set": bool(ranking.in_set[at]), "params": run.params,
-        }  # fmt: skip
+            "probability_best": float(ranking.probability_best[at]),
+            "in_set": bool(ranking.in_set[at]),
+            "params": run.params,
+        }
         if test_of_all or not rows:
             row["test"] = None if run.outdated("evaluate") else run.metrics("test")
         rows.append(row)
@@ -140,7 +147,9 @@ def confidence_set(accuracy: np.ndarray, drawn: np.ndarray, level: float = 0.95)
     variance = np.diag(products)[:, None] + np.diag(products) - 2 * products
     # Of two runs that differ on a few reviews, t is far from normal: a tenth of the largest variance keeps it from deciding.
     variance += variance.max() / 10
-    spread = np.sqrt(np.where(variance > 1e-15, variance, np.inf))  # all runs right about the same reviews: t is 0
+    spread = np.sqrt(
+        np.where(variance > 1e-15, variance, np.inf)
+    )  # all runs right about the same reviews: t is 0
     behind = (accuracy[None] - accuracy[:, None]) / spread  # t of each run's distance behind each other run
 
     left, removed, statistics = list(range(len(accuracy))), [], []

@@ -171,7 +171,9 @@ class Run:
 
     def locked_hash(self, path: str) -> str | None:
         """The hash that dvc.lock has of an output or a dependency."""
-        entries = [entry for stage in self.lock.values() for key in ("outs", "deps") for entry in stage.get(key, [])]
+        entries = [
+            entry for stage in self.lock.values() for key in ("outs", "deps") for entry in stage.get(key, [])
+        ]
         return next((entry["md5"] for entry in entries if entry["path"] == path), None)
 
     def content(self, path: str) -> bytes:

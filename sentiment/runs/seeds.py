@@ -33,8 +33,12 @@ class SeedDifference(NamedTuple):
     low: float  # of a 95 % interval that holds the luck of the seeds and that of the reviews
     high: float
     seed_sd: tuple[float, float]  # standard deviation of accuracy between seeds, old and new
-    reviews_sd: float  # standard deviation of the difference by the luck of the reviews alone, with seeds without end
-    seeds_needed: int | None  # of each, for a difference of this size to be told from 0; None: no number, or over 1000
+    reviews_sd: (
+        float  # standard deviation of the difference by the luck of the reviews alone, with seeds without end
+    )
+    seeds_needed: (
+        int | None
+    )  # of each, for a difference of this size to be told from 0; None: no number, or over 1000
 
 
 def seed_difference(old: np.ndarray, new: np.ndarray, group: np.ndarray | None = None) -> SeedDifference:
@@ -57,7 +61,9 @@ def seed_difference(old: np.ndarray, new: np.ndarray, group: np.ndarray | None =
     unit = units_of(old.shape[1], group)
     reviews = np.bincount(unit)
     if len(reviews) < 2:
-        raise InputError("the test split is a single review or group, from which nothing can be told of others")
+        raise InputError(
+            "the test split is a single review or group, from which nothing can be told of others"
+        )
     sides = [_side(right, unit, reviews) for right in (old, new)]
     (old_mean, old_profile, old_spread), (new_mean, new_profile, new_spread) = sides
     spreads = [old_spread, new_spread]
@@ -70,9 +76,15 @@ def seed_difference(old: np.ndarray, new: np.ndarray, group: np.ndarray | None =
     expected = endless + sum(spread.chance for spread in spreads) / seeds
     enough = seeds[_half_width(expected, len(reviews), spreads, [seeds, seeds]) < abs(difference)]
     return SeedDifference(
-        old_mean, new_mean, difference, difference - half, difference + half,
-        (old_spread.observed**0.5, new_spread.observed**0.5), endless**0.5, int(enough[0]) if len(enough) else None,
-    )  # fmt: skip
+        old_mean,
+        new_mean,
+        difference,
+        difference - half,
+        difference + half,
+        (old_spread.observed**0.5, new_spread.observed**0.5),
+        endless**0.5,
+        int(enough[0]) if len(enough) else None,
+    )
 
 
 def _side(right: np.ndarray, unit: np.ndarray, reviews: np.ndarray) -> tuple[float, np.ndarray, _Spread]:

@@ -13,9 +13,13 @@ def use_float32_in_training() -> None:
 
 
 def attend(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor,
-    attention_mask: torch.Tensor | None, **options: Any,
-) -> tuple[torch.Tensor, None]:  # fmt: skip
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
     """Scaled dot-product attention as transformers has it, but in float32 where a gradient is to be computed.
 
     All shapes are those of `sdpa_attention_forward`; the output has the dtype of `query`. Forward and backward of reviews of

@@ -35,9 +35,11 @@ def folder_of(params: TrainParams, files: Iterable[Path]) -> Path:
         files: the files that it reads, and the stage itself; the imported modules of sentiment/ are added.
     """
     facts = {
-        "bf16": uses_bf16(params.precision), "processes": os.environ.get("WORLD_SIZE", "1"),
-        "threads": torch.get_num_threads(), "versions": [torch.__version__, transformers.__version__],
-    }  # fmt: skip
+        "bf16": uses_bf16(params.precision),
+        "processes": os.environ.get("WORLD_SIZE", "1"),
+        "threads": torch.get_num_threads(),
+        "versions": [torch.__version__, transformers.__version__],
+    }
     modules = {
         Path(module.__file__)
         for name, module in sys.modules.items()

@@ -191,7 +191,9 @@ def train_within_memory(
                 f"memory ran out on {device} while training on {size} reviews at a time; lower train_max_length in "
                 f"params.yaml, now {lengths(params)['train_max_length']}, or share the batch among more processes"
             )
-        print(f"memory ran out on {device} with {size} reviews at a time; continuing with fewer, same batch_size")
+        print(
+            f"memory ran out on {device} with {size} reviews at a time; continuing with fewer, same batch_size"
+        )
         parts *= 2
         checkpoint = checkpoints.last_complete(folder)
 
@@ -286,7 +288,9 @@ def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> Tra
         report_to="none",  # CurveWriter writes curves, without durations
         seed=params.seed,
     )
-    args._n_gpu = min(args.n_gpu, 1)  # torchrun starts a process per GPU; DataParallel would multiply the batch
+    args._n_gpu = min(
+        args.n_gpu, 1
+    )  # torchrun starts a process per GPU; DataParallel would multiply the batch
     if params.batch_size % args.world_size:
         raise InputError(
             f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"

@@ -13,9 +13,11 @@ from sentiment.errors import full_disk
 from sentiment.progress import Progress
 
 CURVES = {
-    "loss": "train/loss", "learning_rate": "learning_rate", "eval_loss": "validation/loss",
+    "loss": "train/loss",
+    "learning_rate": "learning_rate",
+    "eval_loss": "validation/loss",
     "eval_accuracy": "validation/accuracy",
-}  # fmt: skip
+}
 
 
 def summarise(state: TrainerState) -> dict[str, Any]:
@@ -26,9 +28,11 @@ def summarise(state: TrainerState) -> dict[str, Any]:
     best = max(epochs, key=lambda entry: entry["eval_accuracy"])  # the first of equals, as Trainer keeps it
     return {
         "train_loss": float(np.average([entry["loss"] for entry in logged], weights=steps)),
-        "validation_loss": best["eval_loss"], "validation_accuracy": best["eval_accuracy"],
-        "best_epoch": round(best["epoch"]), "steps": state.global_step,
-    }  # fmt: skip
+        "validation_loss": best["eval_loss"],
+        "validation_accuracy": best["eval_accuracy"],
+        "best_epoch": round(best["epoch"]),
+        "steps": state.global_step,
+    }
 
 
 class Steps(TrainerCallback):

@@ -17,12 +17,24 @@ from tests.architectures import PARAMS, write_pretrained
         ("bart", {"dropout": 0.0}, None),
         ("t5", {"dropout": 0.0}, None),
         ("gpt2", {"precision": "bf16"}, None),
-        ("big_bird", {"dropout": 0.0, "max_length": 128}, None),  # of which short reviews change the attention
+        (
+            "big_bird",
+            {"dropout": 0.0, "max_length": 128},
+            None,
+        ),  # of which short reviews change the attention
         ("bert", {"max_length": 131}, "params.yaml: max_length: 131 is not allowed; bert reads at most 130"),
-        ("bert", {"train_max_length": 131}, "params.yaml: train_max_length: 131 is not allowed; bert reads at most 130"),
-        ("bert", {"head": ["a", "b"]}, "params.yaml: head: ['a', 'b']: bert has no trained head; allowed: auto, new"),
+        (
+            "bert",
+            {"train_max_length": 131},
+            "params.yaml: train_max_length: 131 is not allowed; bert reads at most 130",
+        ),
+        (
+            "bert",
+            {"head": ["a", "b"]},
+            "params.yaml: head: ['a', 'b']: bert has no trained head; allowed: auto, new",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_model_is_tried(tmp_path: Path, kind: str, update: dict[str, Any], line: str | None) -> None:
     base = sources.fetch(str(write_pretrained(tmp_path / kind, kind)))
     params = PARAMS.model_copy(update=update)
@@ -34,7 +46,9 @@ def test_a_model_is_tried(tmp_path: Path, kind: str, update: dict[str, Any], lin
     assert str(refused.value) == line
 
 
-@pytest.mark.parametrize(("kind", "precision", "works"), [("distilbert", "int8", True), ("gemma2", "fp32", False)])
+@pytest.mark.parametrize(
+    ("kind", "precision", "works"), [("distilbert", "int8", True), ("gemma2", "fp32", False)]
+)
 def test_a_model_that_cannot_be_exported_is_refused_if_it_is_to_be(
     tmp_path: Path, kind: str, precision: str, works: bool
 ) -> None:

@@ -95,8 +95,21 @@ def test_a_word_that_was_taught_has_its_sign_and_the_most_effect(
 def test_the_effect_of_a_word_is_what_comes_of_deleting_it(taught: TransformerClassifier) -> None:
     text = "the dog is wonderful, but the dreadful house isn't"
     words = attribute(taught, text)
-    assert list(words["word"]) == ["the", "dog", "is", "wonderful", ",", "but", "the", "dreadful", "house", "isn't"]
-    assert [text[start:end] for start, end in zip(words["start"], words["end"], strict=True)] == list(words["word"])
+    assert list(words["word"]) == [
+        "the",
+        "dog",
+        "is",
+        "wonderful",
+        ",",
+        "but",
+        "the",
+        "dreadful",
+        "house",
+        "isn't",
+    ]
+    assert [text[start:end] for start, end in zip(words["start"], words["end"], strict=True)] == list(
+        words["word"]
+    )
     (whole,) = taught.probabilities([text])
     expected = taught.probabilities([without(text, words.loc[[row]]) for row in words.index])
     assert list(words["without"]) == pytest.approx(list(expected), rel=1e-4)
@@ -139,7 +152,9 @@ def test_deleting_the_strongest_words_costs_more_than_deleting_others(ran: Clone
         strongest = (sign * words["effect"]).fillna(0).nlargest(3).index
         others = [draw.sample(list(words.index), 3) for _ in range(5)]
         odds = sign * logit(
-            classifier.probabilities([text, *(without(text, words.loc[rows]) for rows in [strongest, *others])])
+            classifier.probabilities(
+                [text, *(without(text, words.loc[rows]) for rows in [strongest, *others])]
+            )
         )
         lost.append((odds[0] - odds[1], odds[0] - odds[2:].mean()))
     # Hardly ever not: what words do together is not what each does alone.

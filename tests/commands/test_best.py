@@ -70,7 +70,9 @@ def test_nothing_that_identifies_a_run_is_lost_or_broken_at_any_width(tried: Clo
             assert {row["run"], row["params"]["model"], str(row["params"]["max_length"])} <= words
             assert any(line.startswith(row["run"]) for line in lines)
         if width and lines[1].startswith("  "):  # a list, in which a word alone may be longer than a line
-            assert all(len(line) <= width or " " not in line.strip() for line in lines if line.startswith("  "))
+            assert all(
+                len(line) <= width or " " not in line.strip() for line in lines if line.startswith("  ")
+            )
     assert len(as_text(ranking, None).splitlines()) == 1 + len(ranking["runs"])
 
 
@@ -82,9 +84,7 @@ def test_runs_can_be_named(tried: Clone) -> None:
 
 
 def test_predictions_that_are_not_to_be_had_are_one_line(copy: Clone) -> None:
-    why = (
-        "metrics/validation/predictions.parquet is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed\n"
-    )
+    why = "metrics/validation/predictions.parquet is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed\n"
     shutil.rmtree(copy.folder / "metrics/validation")
     assert copy.run("sentiment best").endswith(f"\nleft out: {why}")
     shutil.rmtree(copy.folder / ".dvc/cache/files")

@@ -69,12 +69,16 @@ def test_a_run_that_is_worse_on_the_challenge_set_alone_fails_too(copy: Clone) -
     assert "Verdict on challenge: worse" in words
     result = json.loads(copy.run(f"{COMPARE} workspace HEAD --fail-if-worse --json"))["challenge"]
     assert (result["verdict"], result["metrics"]["accuracy"]["old"]) == ("better", 0)
-    assert result["metrics"]["accuracy"]["new"] == pytest.approx(copy.details("challenge")["accuracy"], abs=1e-6)
+    assert result["metrics"]["accuracy"]["new"] == pytest.approx(
+        copy.details("challenge")["accuracy"], abs=1e-6
+    )
 
 
 def test_another_challenge_set_is_told_and_refused_where_it_decides(copy: Clone) -> None:
     lock = copy.folder / "dvc.lock"
-    (digest,) = set(re.findall(r"path: data/prepared/challenge.parquet\n *hash: md5\n *md5: (\w+)", lock.read_text()))
+    (digest,) = set(
+        re.findall(r"path: data/prepared/challenge.parquet\n *hash: md5\n *md5: (\w+)", lock.read_text())
+    )
     lock.write_text(lock.read_text().replace(digest, digest[::-1]))
     line = "HEAD and workspace were evaluated on different challenge splits ("
     assert f"challenge: {line}" in copy.run(COMPARE)
@@ -117,7 +121,20 @@ def test_seeds_of_other_parameters_are_kept_apart() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, 0.0, 1e-05, 42, "auto", "a/b@c: d", "it's", "C:\\models\\", "a\\'b", [0, 1], ["NEG ATIVE", "it's"], []],
+    [
+        None,
+        0.0,
+        1e-05,
+        42,
+        "auto",
+        "a/b@c: d",
+        "it's",
+        "C:\\models\\",
+        "a\\'b",
+        [0, 1],
+        ["NEG ATIVE", "it's"],
+        [],
+    ],
 )
 def test_a_parameter_is_queued_as_it_is(value: Any) -> None:
     (parsed,) = OverridesParser.create().parse_overrides([override("head", value)])
@@ -133,7 +150,9 @@ def test_what_has_no_seeds_to_compare_is_one_line(tried: Clone) -> None:
         "error: --seeds 5: name the runs to queue seeds for: `sentiment compare OLD NEW --seeds 5`\n"
     )
     assert tried.run(f"{COMPARE} HEAD --seeds 1", fails=True) == "error: --seeds 1: at least 2\n"
-    assert tried.run(f"{COMPARE} HEAD --seeds 5", fails=True).startswith("error: HEAD and workspace differ in the seed")
+    assert tried.run(f"{COMPARE} HEAD --seeds 5", fails=True).startswith(
+        "error: HEAD and workspace differ in the seed"
+    )
 
 
 @pytest.mark.slow
@@ -187,12 +206,16 @@ def test_what_cannot_be_compared_is_one_line(copy: Clone) -> None:
         "error: nosuch: no such run; allowed: a commit, tag, branch, experiment or workspace\n"
     )
     copy.dataset(
-        "mine", "files: reviews.csv\ntest_size: 0.5",
-        reviews_csv="text,label\n" + "".join(f"film {n} is {('bad', 'good')[n % 2]},{n % 2}\n" for n in range(60)),
-    )  # fmt: skip
+        "mine",
+        "files: reviews.csv\ntest_size: 0.5",
+        reviews_csv="text,label\n"
+        + "".join(f"film {n} is {('bad', 'good')[n % 2]},{n % 2}\n" for n in range(60)),
+    )
     copy.run("dvc exp run -S dataset=mine")
     message = copy.run(COMPARE, fails=True)
-    assert message.startswith("error: HEAD and workspace were evaluated on different test splits (100 and 30 reviews)")
+    assert message.startswith(
+        "error: HEAD and workspace were evaluated on different test splits (100 and 30 reviews)"
+    )
     shutil.rmtree(copy.folder / "metrics/predictions")
     assert copy.run(COMPARE, fails=True) == (
         "error: metrics/predictions/test.parquet is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed\n"

@@ -53,7 +53,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def served(ran: Clone, home: Path) -> Iterator[str]:
     """The address of the page, served for a classifier that was trained shortly; Ctrl-C ends it without a word wrong."""
     mine = Clone(ran.folder)
-    mine.environment = ran.environment | {"HOME": str(home), "TMPDIR": str(home), "HTTP_PROXY": "http://127.0.0.1:9"}
+    mine.environment = ran.environment | {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "HTTP_PROXY": "http://127.0.0.1:9",
+    }
     server = mine.start(f"python -m sentiment demo --port {free_port()}")
     assert server.stdout
     line = server.stdout.readline()
@@ -90,7 +94,9 @@ def page(browser: "Browser", served: str, requests: list["Request"]) -> Iterator
     yield page
     assert not faults
     assert page.evaluate("window.pwned") is None
-    assert {request.url.split("/")[2] for request in requests if not request.url.startswith("data:")} == {served[7:]}
+    assert {request.url.split("/")[2] for request in requests if not request.url.startswith("data:")} == {
+        served[7:]
+    }
     page.close()
 
 
@@ -133,7 +139,10 @@ def test_a_review_gets_the_probability_that_evaluate_gives_it(
     assert probability == pytest.approx(classifier.probabilities([normalise(text)])[0], rel=1e-6)
     label = LABELS[probability >= 0.5]
     status = page.get_by_role("status", name="Answer").inner_text()
-    assert status == f"{label}: the probability of POSITIVE is {probability:.4f}; from 0.5 on, that is the label."
+    assert (
+        status
+        == f"{label}: the probability of POSITIVE is {probability:.4f}; from 0.5 on, that is the label."
+    )
     assert page.get_by_role("heading", name=label, exact=True).is_visible()
     assert not re.search(r"\d ?%", page.inner_text("main"))  # which 0.9971 would come to 100 of
 
@@ -221,7 +230,9 @@ def test_no_answer_stands_below_another_review(page: "Page") -> None:
     assert "".join(text for text, _ in highlighted(page)) == box.input_value()
 
 
-def test_a_language_that_the_model_does_not_know_is_warned_of(page: "Page", classifier: TransformerClassifier) -> None:
+def test_a_language_that_the_model_does_not_know_is_warned_of(
+    page: "Page", classifier: TransformerClassifier
+) -> None:
     foreign, status = "这部电影非常好看", page.get_by_role("status", name="Answer")
     classifier.encoder.forget()
     classifier.probabilities([foreign])
@@ -288,7 +299,9 @@ def test_any_characters_are_answered(page: "Page") -> None:
             codes,
         )
         classified(page)
-        assert not set(page.inner_text("#words") + page.inner_text("#table")) & set("\x00\x07\x1b\u202e\ud800")
+        assert not set(page.inner_text("#words") + page.inner_text("#table")) & set(
+            "\x00\x07\x1b\u202e\ud800"
+        )
 
 
 def test_text_of_control_characters_alone_has_no_words(page: "Page") -> None:
@@ -299,7 +312,10 @@ def test_text_of_control_characters_alone_has_no_words(page: "Page") -> None:
 
 def test_no_other_site_can_ask_and_there_is_no_api(page: "Page", served: str) -> None:
     assert page.request.get(served, headers={"Host": "example.org"}).status == 400
-    assert page.request.get(f"{served}/gradio_api/info").json() == {"named_endpoints": {}, "unnamed_endpoints": {}}
+    assert page.request.get(f"{served}/gradio_api/info").json() == {
+        "named_endpoints": {},
+        "unnamed_endpoints": {},
+    }
     for path in ("docs", "openapi.json"):
         assert page.request.get(f"{served}/{path}").status == 404
 
@@ -312,7 +328,9 @@ def test_no_file_can_be_left_there(page: "Page", served: str) -> None:
 def test_a_port_that_is_taken_is_one_line(ran: Clone, served: str) -> None:
     port = served.rsplit(":", 1)[1]
     printed = ran.run(f"python -m sentiment demo --port {port}", fails=True)
-    assert printed == f"error: --port {port}: Address already in use; another one: sentiment demo --port 7861\n"
+    assert (
+        printed == f"error: --port {port}: Address already in use; another one: sentiment demo --port 7861\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -329,7 +347,9 @@ def test_a_port_that_cannot_be_is_named(port: int, allowed: str) -> None:
 
 def test_it_listens_on_this_machine_alone(served: str) -> None:
     port = int(served.rsplit(":", 1)[1])
-    with socket.socket() as probe:  # 127.0.0.2 is this machine too, and what listens on every address answers there
+    with (
+        socket.socket() as probe
+    ):  # 127.0.0.2 is this machine too, and what listens on every address answers there
         assert probe.connect_ex(("127.0.0.2", port)) != 0
 
 

@@ -156,7 +156,13 @@ def test_shards_packed_files_and_several_columns_come_to_the_same(call, tmp_path
 FAULTS = {
     ".csv": (
         b"id,text\na,good\nb\nc,bad,worse\nd,\xff\ne,\nf,<br />\n\ng,fine\n",
-        {2: "has 1 fields, the header 2", 3: "has 3 fields", 4: "byte 0xff is not UTF-8", 5: "is empty", 6: "is empty"},
+        {
+            2: "has 1 fields, the header 2",
+            3: "has 3 fields",
+            4: "byte 0xff is not UTF-8",
+            5: "is empty",
+            6: "is empty",
+        },
     ),
     ".jsonl": (
         b'{"id": "a", "text": "good"}\n{"id": 1}\n{\n[]\n{"text": "\xff"}\n{"text": null}\n{"id": "g", "text": "fine"}\n',
@@ -210,16 +216,28 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         (["--input", "stages"], "stages: there are no files of reviews in it"),
         (["text", "--model", "models"], "models: no classifier there"),
         (["text", "--workers", 2], "--workers is for --ray"),
-        (["--input", "data/sample/reviews.csv", "--delimiter", ";;"], "--delimiter ';;': allowed: one character"),
+        (
+            ["--input", "data/sample/reviews.csv", "--delimiter", ";;"],
+            "--delimiter ';;': allowed: one character",
+        ),
         (
             ["--input", "data/sample/reviews.csv", "--encoding", "latin-99"],
             "--encoding 'latin-99': allowed: the encoding",
         ),
-        (["--input", "data/sample/reviews.csv", "--no-lines"], "data/sample/reviews.csv: `lines` is for .txt files"),
+        (
+            ["--input", "data/sample/reviews.csv", "--no-lines"],
+            "data/sample/reviews.csv: `lines` is for .txt files",
+        ),
         (["text", "--quoting", "none"], "--quoting is for --input"),
-        (["--input", "data/sample/*.csv", "--text", "title", "--text", "text"], "no column 'title'; it has: "),
+        (
+            ["--input", "data/sample/*.csv", "--text", "title", "--text", "text"],
+            "no column 'title'; it has: ",
+        ),
         (["text", "--ray"], "--ray needs --input and --output"),
-        (["text", "--output", "scores.xlsx"], "scores.xlsx: unknown format '.xlsx'; allowed: .csv, .jsonl, .parquet"),
+        (
+            ["text", "--output", "scores.xlsx"],
+            "scores.xlsx: unknown format '.xlsx'; allowed: .csv, .jsonl, .parquet",
+        ),
         (["--input", "metrics/predictions/test.parquet"], "no column 'text'; it has: id, label, probability"),
         ([""], "the arguments: row 1: the text is empty"),
         (["good", " <br /> "], "the arguments: row 2: the text is empty"),
@@ -227,8 +245,14 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         (["text", "--output", "/dev/null"], "--output /dev/null: is no regular file; without --output"),
         (["text", "--output", "data"], "--output data: is a folder"),
         (["--input", "data/sample", "--output", "data/sample/s.csv"], "is in the folder that --input reads"),
-        (["--input", "data/sample/*.csv", "--output", "data/sample/s.csv"], "matches the pattern that --input reads"),
-        (["--input", "data/sample/reviews.csv", "--output", "data/sample/reviews.csv"], "--output is --input"),
+        (
+            ["--input", "data/sample/*.csv", "--output", "data/sample/s.csv"],
+            "matches the pattern that --input reads",
+        ),
+        (
+            ["--input", "data/sample/reviews.csv", "--output", "data/sample/reviews.csv"],
+            "--output is --input",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line(call, arguments: list[str], line: str) -> None:  # type: ignore[no-untyped-def]
@@ -283,7 +307,10 @@ def test_a_run_that_died_while_it_cleaned_up_leaves_nothing_to_resume(tmp_path: 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
 def test_a_file_does_not_depend_on_the_parts_it_was_kept_in(tmp_path: Path, suffix: str) -> None:
-    scores = [Score(str(number), "POSITIVE" if number % 3 else "NEGATIVE", number / 20_000) for number in range(20_000)]
+    scores = [
+        Score(str(number), "POSITIVE" if number % 3 else "NEGATIVE", number / 20_000)
+        for number in range(20_000)
+    ]
     written = []
     for rows in (20_000, 999, 8192, 12_000):
         file = ScoreFile(tmp_path / f"{rows}{suffix}", {})
@@ -299,7 +326,12 @@ def test_a_file_does_not_depend_on_the_parts_it_was_kept_in(tmp_path: Path, suff
 def test_a_slow_producer_is_answered_line_by_line(ran: Clone) -> None:
     command = "exec sentiment predict --model models/baseline.npz"
     running = subprocess.Popen(
-        command, shell=True, cwd=ran.folder, env=ran.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command,
+        shell=True,
+        cwd=ran.folder,
+        env=ran.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     assert running.stdin
     assert running.stdout
@@ -315,7 +347,9 @@ def test_a_slow_producer_is_answered_line_by_line(ran: Clone) -> None:
     assert running.returncode == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"a", b"a\n", b"\n\na", b"\xef\xbb\xbfa\nb", b"x" * 200_000 + b"\ny\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"a", b"a\n", b"\n\na", b"\xef\xbb\xbfa\nb", b"x" * 200_000 + b"\ny\n"]
+)
 def test_a_stream_has_the_lines_of_the_file(content: bytes) -> None:
     stream = Stream(io.BytesIO(content))
     assert list(stream) == content.removeprefix(b"\xef\xbb\xbf").splitlines()
@@ -364,8 +398,12 @@ def test_a_terminal_shows_progress_and_head_may_go(ran: Clone, tmp_path: Path) -
     terminal = Terminal()
     subprocess.run(
         [sys.executable, "-c", at_once, *command.split()[1:], "--output", tmp_path / "scores.csv"],
-        cwd=ran.folder, env=ran.environment, stdout=terminal.file, stderr=terminal.file, check=True,
-    )  # fmt: skip
+        cwd=ran.folder,
+        env=ran.environment,
+        stdout=terminal.file,
+        stderr=terminal.file,
+        check=True,
+    )
     scored, _ = terminal.screen()
     assert scored.startswith("scoring: 100%|")
     assert "| 100/100 [" in scored
@@ -374,7 +412,9 @@ def test_a_terminal_shows_progress_and_head_may_go(ran: Clone, tmp_path: Path) -
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet"])
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
-    frame = pd.DataFrame({"id": range(200_000), "text": "It was a film of some length, and of some charm too. " * 10})
+    frame = pd.DataFrame(
+        {"id": range(200_000), "text": "It was a film of some length, and of some charm too. " * 10}
+    )
     peaks = []
     for rows in (20_000, 200_000):
         path = write(tmp_path, kind, frame.head(rows))
@@ -396,4 +436,6 @@ def test_the_baseline_answers_too(ran: Clone, call) -> None:  # type: ignore[no-
     right = (
         (scores["probability"] >= 0.5) == pd.read_parquet(ran.folder / "data/prepared/test.parquet")["label"]
     ).mean()
-    assert right == pytest.approx(json.loads((ran.folder / "metrics/baseline.json").read_text())["accuracy"], abs=1e-6)
+    assert right == pytest.approx(
+        json.loads((ran.folder / "metrics/baseline.json").read_text())["accuracy"], abs=1e-6
+    )

@@ -53,8 +53,12 @@ def test_a_killed_worker_costs_no_row_and_doubles_none(ran: Clone, tmp_path: Pat
 
 @pytest.mark.slow
 def test_a_row_with_a_fault_is_named_or_skipped(ran: Clone, tmp_path: Path) -> None:
-    pd.DataFrame({"id": ["a", "b", "c"], "text": ["good", None, "bad"]}).to_parquet(tmp_path / "reviews.parquet")
-    command = f"sentiment predict --ray --input {tmp_path}/reviews.parquet --workers 1 --output {tmp_path}/scores"
+    pd.DataFrame({"id": ["a", "b", "c"], "text": ["good", None, "bad"]}).to_parquet(
+        tmp_path / "reviews.parquet"
+    )
+    command = (
+        f"sentiment predict --ray --input {tmp_path}/reviews.parquet --workers 1 --output {tmp_path}/scores"
+    )
     output = ran.run(command, fails=True).splitlines()
     fault = "id b: the text is missing; every review needs some (--on-error skip leaves such rows out)"
     assert output[-1] == f"error: {tmp_path}/reviews.parquet: {fault}"

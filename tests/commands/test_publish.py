@@ -35,7 +35,9 @@ def served(tmp_path: Path) -> Iterator[Hub]:
         (tmp_path / name).mkdir()
         for file in ("vocab.txt", "pytorch_model.bin", "LICENSE", "README.md"):
             (tmp_path / name / file).write_text(file)
-    with hub.serve({"models/test/older": tmp_path / "older", "models/others/model": tmp_path / "theirs"}) as running:
+    with hub.serve(
+        {"models/test/older": tmp_path / "older", "models/others/model": tmp_path / "theirs"}
+    ) as running:
         yield running
 
 
@@ -61,7 +63,11 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_what_is_published_scores_as_the_local_model_does(
-    ran: Clone, user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ran: Clone,
+    user: User,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ("test/film-sentiment", "--private", "--tag", "v1.0.0")
     printed = user.run("-m", "sentiment", "publish", *arguments, cwd=ran.folder)
@@ -98,10 +104,14 @@ def test_what_is_published_scores_as_the_local_model_does(
     printed = user.run(str(script), cwd=tmp_path)
     answer, scores = (line for line in printed.splitlines() if line.startswith("["))
     assert re.match(r"\[\{'label': '(POSITIVE|NEGATIVE)', 'score': 0\.\d+\}\]", answer)
-    assert json.loads(scores) == pytest.approx(list(known), abs=2e-3)  # evaluate may compute in bf16, this does not
+    assert json.loads(scores) == pytest.approx(
+        list(known), abs=2e-3
+    )  # evaluate may compute in bf16, this does not
 
 
-def test_the_card_says_what_the_files_say(ran: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_card_says_what_the_files_say(
+    ran: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ran.folder)
     out = tmp_path / "out"
     publish.main("test/film-sentiment", dry_run=out)
@@ -134,7 +144,11 @@ def test_the_card_says_what_the_files_say(ran: Clone, tmp_path: Path, monkeypatc
             ("recall", "Recall of POSITIVE"): metrics["positive"]["recall"],
             ("f1", "F1 of POSITIVE"): metrics["positive"]["f1"],
         }
-    rows = [[cell.strip(" *`") for cell in line.split("|")[1:-1]] for line in card.text.splitlines() if line[:1] == "|"]
+    rows = [
+        [cell.strip(" *`") for cell in line.split("|")[1:-1]]
+        for line in card.text.splitlines()
+        if line[:1] == "|"
+    ]
     for on, model, name in (
         ("test", "this one", "test"),
         ("test", "TF-IDF and logistic regression", "baseline"),
@@ -157,17 +171,23 @@ def test_the_card_says_what_the_files_say(ran: Clone, tmp_path: Path, monkeypatc
         publish.main("test/film-sentiment", dry_run=out)
 
 
-def test_a_card_of_hub_data_and_of_another_pretrained_model(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_of_hub_data_and_of_another_pretrained_model(
+    copy: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(copy.folder)
     lock = Path("dvc.lock").read_text()
-    lock = lock.replace("dataset: sample", "dataset: imdb").replace("truncation: head_tail", "truncation: head")
+    lock = lock.replace("dataset: sample", "dataset: imdb").replace(
+        "truncation: head_tail", "truncation: head"
+    )
     Path("dvc.lock").write_text(lock)
     config = json.loads(Path("models/classifier/config.json").read_text())
     origin = {"commit": "0" * 40, "url": "https://example.org/somebody/films"}
     metrics = Run().metrics("test") | {"loss": 0.98765}
     Path("metrics/zero_shot.json").write_text(json.dumps({"details": [metrics]}))
 
-    Path("models/classifier/config.json").write_text(json.dumps(config | {"base_model": f"test/tiny@{hub.COMMIT}"}))
+    Path("models/classifier/config.json").write_text(
+        json.dumps(config | {"base_model": f"test/tiny@{hub.COMMIT}"})
+    )
     card = publish.model_card("test/films", origin)
     data = card.data.to_dict()
     source = read_source("imdb")
@@ -204,7 +224,10 @@ def test_a_card_of_hub_data_and_of_another_pretrained_model(copy: Clone, monkeyp
         ("https://github.com/somebody/films.git", "https://github.com/somebody/films"),
         ("https://somebody:secret@github.com/somebody/films", "https://github.com/somebody/films"),
         ("git@github.com:somebody/films.git", "https://github.com/somebody/films"),
-        ("ssh://git@gitlab.example.org:2222/group/sub/films.git/", "https://gitlab.example.org/group/sub/films"),
+        (
+            "ssh://git@gitlab.example.org:2222/group/sub/films.git/",
+            "https://gitlab.example.org/group/sub/films",
+        ),
         ("/home/somebody/films.git", ""),
         ("../films", ""),
         ("file:///srv/films.git", ""),
@@ -215,7 +238,9 @@ def test_the_page_of_a_remote_shows_no_user_and_no_folder(remote: str, page: str
     assert publish.web_address(remote) == page
 
 
-def test_a_model_that_the_commit_does_not_describe_is_refused(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_commit_does_not_describe_is_refused(
+    copy: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(copy.folder)
     copy.run("git remote add origin git@example.org:somebody/films.git")
     commit = copy.run("git rev-parse HEAD").strip()
@@ -249,7 +274,9 @@ def test_a_model_that_the_commit_does_not_describe_is_refused(copy: Clone, monke
 
     copy.set(launch="python -u")
     copy.run("dvc commit --force")
-    with pytest.raises(InputError, match=r"^dvc.lock, params.yaml: not committed; `dvc repro` and commit first$"):
+    with pytest.raises(
+        InputError, match=r"^dvc.lock, params.yaml: not committed; `dvc repro` and commit first$"
+    ):
         publish.committed_origin()
     copy.run("git reset -q --hard HEAD")
 
@@ -258,7 +285,9 @@ def test_a_model_that_the_commit_does_not_describe_is_refused(copy: Clone, monke
         publish.committed_origin()
 
 
-@pytest.mark.parametrize("name", ["films", "a/b/c", "test/fi lms", "test/-films", "test/films.git", "../films"])
+@pytest.mark.parametrize(
+    "name", ["films", "a/b/c", "test/fi lms", "test/-films", "test/films.git", "../films"]
+)
 def test_a_name_that_the_hub_does_not_allow(name: str) -> None:
     with pytest.raises(InputError, match=re.escape(repr(name))) as caught:
         publish.check_names(name, None)
@@ -297,11 +326,23 @@ def test_a_tag_never_moves(user: User, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("repo", "environment", "says"),
     [
-        pytest.param("test/new", {"HF_TOKEN": ""}, "nothing without a token: `hf auth login`, or set", marks=SLOW),
-        ("test/new", {"HF_TOKEN": "hf_other"}, "HTTP 401: the Hub does not take the token; `hf auth login` anew"),
-        ("others/new", {}, "HTTP 403: the token does not allow it; use one that may write there, or another owner"),
+        pytest.param(
+            "test/new", {"HF_TOKEN": ""}, "nothing without a token: `hf auth login`, or set", marks=SLOW
+        ),
+        (
+            "test/new",
+            {"HF_TOKEN": "hf_other"},
+            "HTTP 401: the Hub does not take the token; `hf auth login` anew",
+        ),
+        (
+            "others/new",
+            {},
+            "HTTP 403: the token does not allow it; use one that may write there, or another owner",
+        ),
         pytest.param("others/model", {}, "HTTP 403: the token does not allow it", marks=SLOW),
-        pytest.param("test/new", {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set; run it without", marks=SLOW),
+        pytest.param(
+            "test/new", {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set; run it without", marks=SLOW
+        ),
         pytest.param(
             "test/new",
             {"HF_ENDPOINT": f"http://x:{TOKEN}@127.0.0.1:9"},
@@ -310,7 +351,9 @@ def test_a_tag_never_moves(user: User, folder: Path) -> None:
         ),
     ],
 )
-def test_who_may_not_publish(user: User, folder: Path, repo: str, environment: dict[str, str], says: str) -> None:
+def test_who_may_not_publish(
+    user: User, folder: Path, repo: str, environment: dict[str, str], says: str
+) -> None:
     error = user.upload(folder, repo, fails=True, **environment)
     assert error.startswith("error: ")
     assert says in error
@@ -318,13 +361,25 @@ def test_who_may_not_publish(user: User, folder: Path, repo: str, environment: d
     assert user.published("others/model")["README.md"] == b"README.md"
 
 
-STEPS = ["repos/create", "/refs", "validate-yaml", "/tree/", "preupload", "objects/batch", "PUT", "verify", "/commit/"]
+STEPS = [
+    "repos/create",
+    "/refs",
+    "validate-yaml",
+    "/tree/",
+    "preupload",
+    "objects/batch",
+    "PUT",
+    "verify",
+    "/commit/",
+]
 
 
 @SLOW
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("status", [500, 503])
-def test_a_broken_hub_is_named_and_the_next_try_publishes(user: User, folder: Path, step: str, status: int) -> None:
+def test_a_broken_hub_is_named_and_the_next_try_publishes(
+    user: User, folder: Path, step: str, status: int
+) -> None:
     user.hub.faults = [Fault(step, status=status)]
     error = user.upload(folder, fails=True)
     assert error.startswith("error: test/new could not be published: ")
@@ -378,6 +433,8 @@ def test_a_hub_that_says_nothing_is_given_up(user: User, folder: Path, where: st
 @pytest.mark.parametrize("option", ["", "--dry-run small/out"])
 def test_a_full_disk_is_named(copy: Clone, option: str) -> None:
     small = "mkdir small && mount -t tmpfs -o size=50m none small"
-    (copy.folder / "small.sh").write_text(f"{small} && TMPDIR=small sentiment publish test/films {option}; ls small")
+    (copy.folder / "small.sh").write_text(
+        f"{small} && TMPDIR=small sentiment publish test/films {option}; ls small"
+    )
     printed = copy.run(f"{UNSHARE} sh small.sh", HF_TOKEN=TOKEN, HF_ENDPOINT="http://127.0.0.1:9")
     assert re.fullmatch(r"error: \S*small(/\w+)?: no space left on its disk\n", printed)

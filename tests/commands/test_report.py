@@ -129,7 +129,9 @@ def test_lists_of_definitions_hold_terms_and_definitions_alone(reported: Clone, 
     assert page.locator("dl > :not(div), dl > div > :not(dt, dd)").count() == 0
 
 
-def test_the_report_says_when_and_with_what_the_run_was_made(ran: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_says_when_and_with_what_the_run_was_made(
+    ran: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ran.folder)
     speed = json.loads(Path("metrics/speed/train.json").read_text())
     facts = report.record(Run())
@@ -138,9 +140,13 @@ def test_the_report_says_when_and_with_what_the_run_was_made(ran: Clone, monkeyp
     assert f"torch {version('torch')}, transformers {version('transformers')}" in facts["versions"]
     size = sum(file.stat().st_size for file in Path("models/classifier").iterdir())
     assert facts["size of the model"] == f"{size / 1e6:,.1f} MB"
-    assert committed() == datetime.fromisoformat(ran.run("git log -1 --format=%cI").strip()).isoformat(" ", "minutes")
+    assert committed() == datetime.fromisoformat(ran.run("git log -1 --format=%cI").strip()).isoformat(
+        " ", "minutes"
+    )
     # In a clone, what was not versioned is not there, or is of another run.
-    assert report.record(Run("HEAD")) == facts | dict.fromkeys(["trained", "duration of the training"], "not recorded")
+    assert report.record(Run("HEAD")) == facts | dict.fromkeys(
+        ["trained", "duration of the training"], "not recorded"
+    )
 
 
 @pytest.mark.parametrize(
@@ -152,14 +158,18 @@ def test_a_share_is_never_rounded_to_none_or_all(share: float, shown: str) -> No
     assert report.percent(0.9971, 1) == "99.7 %"
 
 
-def test_what_cannot_be_compared_and_what_is_not_up_to_date_is_said(reported: Clone, browser: "Browser") -> None:
+def test_what_cannot_be_compared_and_what_is_not_up_to_date_is_said(
+    reported: Clone, browser: "Browser"
+) -> None:
     page = opened(browser, reported)  # the commit before has the default run's dvc.lock, and not its files
     before = reported.run("git rev-parse --short HEAD~1").strip()
     assert page.locator("#comparison + p").inner_text() == (
         f"None: {before}: {PREDICTIONS} is not here; dvc repro makes it, dvc pull fetches what was pushed."
     )
     notice = page.locator(".notice").inner_text()
-    assert re.search(r"since this run: (\w+, )*prepare, (\w+, )*evaluate\. dvc repro runs them", notice), notice
+    assert re.search(r"since this run: (\w+, )*prepare, (\w+, )*evaluate\. dvc repro runs them", notice), (
+        notice
+    )
 
 
 def test_a_second_run_is_compared_with_the_first(
@@ -186,7 +196,11 @@ def test_a_second_run_is_compared_with_the_first(
         assert "on the challenge set: within noise, accuracy +0.0000" in page.locator("header").inner_text()
         for mistake in page.locator("ol.reviews li").all():
             true, said = re.findall("NEGATIVE|POSITIVE", mistake.locator(".soft").inner_text())[:2]
-            assert mistake.locator(".soft").inner_text().startswith(f"true label {true}, the model says {said}: ")
+            assert (
+                mistake.locator(".soft")
+                .inner_text()
+                .startswith(f"true label {true}, the model says {said}: ")
+            )
             assert true != said
     report.main(against="HEAD")
     page = opened(browser, copy)
@@ -223,7 +237,9 @@ def test_what_is_missing_or_damaged_is_one_line_and_the_last_report_stays(
         Path(path).write_bytes(kept)
     pipeline = Path("dvc.yaml").read_text()
     Path("dvc.yaml").write_text(pipeline + "  - metrics/plots/roc.csv\n")
-    assert refused() == ("dvc.yaml: plot 'metrics/plots/roc.csv'; allowed: template, x: COLUMN, and y: {FILE: COLUMN}")
+    assert refused() == (
+        "dvc.yaml: plot 'metrics/plots/roc.csv'; allowed: template, x: COLUMN, and y: {FILE: COLUMN}"
+    )
     Path("dvc.yaml").write_text(pipeline)
 
 

@@ -28,7 +28,11 @@ def test_the_runs_of_earlier_commits_are_in_the_table(copy: Clone, monkeypatch: 
     name_commits("HEAD")
     results.main()
     readme, page = (path.read_text() for path in PAGES)
-    table = page.split("<!-- results: sentiment results HEAD -->\n")[1].split("<!-- end of results -->")[0].splitlines()
+    table = (
+        page.split("<!-- results: sentiment results HEAD -->\n")[1]
+        .split("<!-- end of results -->")[0]
+        .splitlines()
+    )
     sample = [line for line in table if line.startswith("| sample |")]
     assert len(table) == 2 + len(sample) == 8
     assert sample[:2] == sample[3:5]

@@ -43,11 +43,20 @@ def test_ranges_and_values() -> None:
         ("seed=1,2", "'seed=1,2' cannot be searched; allowed: "),  # the best of several seeds is luck
         ("dataset=sample,imdb", "'dataset=sample,imdb' cannot be searched; allowed: "),
         ("lr", "'lr' cannot be searched; allowed: "),
-        ("lr=5e-4..1e-5", "'lr=5e-4..1e-5': not a range from low to high, with :log from above 0; allowed: such as "),
+        (
+            "lr=5e-4..1e-5",
+            "'lr=5e-4..1e-5': not a range from low to high, with :log from above 0; allowed: such as ",
+        ),
         ("dropout=0..0.3:log", "'dropout=0..0.3:log': not a range from low to high, with :log from above 0"),
         ("truncation=head..tail", "'truncation=head..tail': not a range from low to high"),
-        ("lr=1e-5..5", "'lr=1e-5..5': lr: 5 is not allowed; allowed: a number above 0 and at most 1, such as 2e-5"),
-        ("epochs=1..2.5", "'epochs=1..2.5': epochs: 2.5 is not allowed; allowed: a whole number from 1 to 10000"),
+        (
+            "lr=1e-5..5",
+            "'lr=1e-5..5': lr: 5 is not allowed; allowed: a number above 0 and at most 1, such as 2e-5",
+        ),
+        (
+            "epochs=1..2.5",
+            "'epochs=1..2.5': epochs: 2.5 is not allowed; allowed: a whole number from 1 to 10000",
+        ),
         ("lr=[", "'lr=\\[', line 1: not valid YAML"),
     ],
 )
@@ -61,7 +70,13 @@ def test_what_cannot_be_searched_is_one_line(argument: str, line: str) -> None:
 def trials_of(searched: Space, tried: list[Trial], seed: int = 0) -> Trials:
     """A search with these trials, in no repository."""
     trials = Trials.__new__(Trials)
-    trials.space, trials.seed, trials.name, trials.all, trials.experiments = searched, seed, "search", tried, []
+    trials.space, trials.seed, trials.name, trials.all, trials.experiments = (
+        searched,
+        seed,
+        "search",
+        tried,
+        [],
+    )
     return trials
 
 
@@ -161,7 +176,9 @@ def test_a_killed_search_goes_on_and_its_best_is_applied(copy: Clone) -> None:
     output = copy.run(f"{SEARCH} --apply")
     assert "Running stage 'evaluate'" in output
     assert "Running stage 'train'" not in output
-    assert copy.details("train")["validation_accuracy"] == pytest.approx(rows[0]["validation"]["accuracy"], abs=1e-6)
+    assert copy.details("train")["validation_accuracy"] == pytest.approx(
+        rows[0]["validation"]["accuracy"], abs=1e-6
+    )
     assert json.loads(copy.run("sentiment best workspace --json"))["runs"][0]["test"] == copy.details("test")
 
 
@@ -171,7 +188,10 @@ def test_a_trial_that_fails_is_remembered(copy: Clone) -> None:
     assert first[0].startswith(f"bad-01: model=nosuch/: failed: {failed}")
     assert first[-1].startswith(f"error: bad: no trial is finished; the last one: {failed}")
     again = copy.run("sentiment search --name bad model=nosuch/", fails=True).splitlines()
-    assert again[:2] == ["bad: 0 finished, 1 failed before; --retry runs them again", "every combination was tried"]
+    assert again[:2] == [
+        "bad: 0 finished, 1 failed before; --retry runs them again",
+        "every combination was tried",
+    ]
     assert again[-1] == first[-1]
     retried = copy.run("sentiment search --name bad model=nosuch/ --retry", fails=True).splitlines()
     assert retried[0].startswith(f"bad-01: model=nosuch/: failed: {failed}")
@@ -180,7 +200,10 @@ def test_a_trial_that_fails_is_remembered(copy: Clone) -> None:
 @pytest.mark.slow
 def test_trials_run_side_by_side_in_the_queue(copy: Clone) -> None:
     copy.run("sentiment search --name two lr=1e-4,1e-3 --trials 2 --jobs 2")
-    assert {line.split()[0] for line in copy.run("dvc exp list --name-only").splitlines()} == {"two-01", "two-02"}
+    assert {line.split()[0] for line in copy.run("dvc exp list --name-only").splitlines()} == {
+        "two-01",
+        "two-02",
+    }
     assert "two: 2 finished" in copy.run("sentiment search --name two lr=1e-4,1e-3 --trials 2")
 
 

@@ -80,7 +80,9 @@ class Server:
         """A metric, summed over the labels that are not given."""
         text = httpx2.get(f"{self.address}/metrics", timeout=60).text
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-        return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
+        return sum(
+            each.value for each in samples if each.name == name and labels.items() <= each.labels.items()
+        )
 
     def stop(self) -> str:
         """SIGTERM; what it printed since it began."""
@@ -119,8 +121,12 @@ def served_int8(ran: Clone, int8: Path) -> Iterator[Server]:
 
 def predicted(clone: Clone, model: str | Path, texts: list[str]) -> list[tuple[str, float]]:
     """Label and probability of POSITIVE of each text, by `sentiment predict`."""
-    (clone.folder.parent / "reviews.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    printed = clone.run(f"sentiment predict --model {model} --input ../reviews.jsonl --format jsonl 2> {os.devnull}")
+    (clone.folder.parent / "reviews.jsonl").write_text(
+        "".join(json.dumps({"text": text}) + "\n" for text in texts)
+    )
+    printed = clone.run(
+        f"sentiment predict --model {model} --input ../reviews.jsonl --format jsonl 2> {os.devnull}"
+    )
     scores = [json.loads(line) for line in printed.splitlines()]
     return [(score["label"], score["probability"]) for score in scores]
 
@@ -136,7 +142,9 @@ def answered(ranking: list[dict[str, Any]]) -> tuple[str, float]:
 def test_the_client_of_hugging_face_gets_the_scores_of_predict(ran: Clone, served: Server) -> None:
     client = InferenceClient(served.address)
     expected = predicted(ran, "models/classifier", REVIEWS)
-    assert [answered([dict(each) for each in client.text_classification(text)]) for text in REVIEWS] == expected
+    assert [
+        answered([dict(each) for each in client.text_classification(text)]) for text in REVIEWS
+    ] == expected
     together = [*REVIEWS, *LONG[len(REVIEWS) :]]
     assert [answered(each) for each in served.post({"inputs": together}).json()][: len(REVIEWS)] == expected
     assert [answered(each) for each in served.post({"inputs": LONG}).json()] == predicted(
@@ -147,7 +155,9 @@ def test_the_client_of_hugging_face_gets_the_scores_of_predict(ran: Clone, serve
 def test_int8_gives_the_scores_of_predict(ran: Clone, int8: Path, served_int8: Server) -> None:
     client = InferenceClient(served_int8.address)
     expected = predicted(ran, int8, REVIEWS)
-    assert [answered([dict(each) for each in client.text_classification(text)]) for text in REVIEWS] == expected
+    assert [
+        answered([dict(each) for each in client.text_classification(text)]) for text in REVIEWS
+    ] == expected
     assert [answered(each) for each in served_int8.post({"inputs": REVIEWS}).json()] == expected
 
 
@@ -165,7 +175,11 @@ def test_a_text_and_several_are_answered_in_the_shapes_of_both_apis(served: Serv
         assert served.post({"inputs": REVIEWS[:2]}, path).json() == [one, two]
         assert served.post({"inputs": [[text] for text in REVIEWS[:2]]}, path).json() == [one, two]
         assert served.post({"inputs": REVIEWS[:1]}, path).json() == [one]
-    plain = {"truncate": True, "raw_scores": False, "parameters": {"function_to_apply": "softmax", "top_k": 7}}
+    plain = {
+        "truncate": True,
+        "raw_scores": False,
+        "parameters": {"function_to_apply": "softmax", "top_k": 7},
+    }
     assert served.post({"inputs": REVIEWS[0], **plain}, "/predict").json() == one
 
 
@@ -192,7 +206,9 @@ def test_info_says_what_the_run_says(ran: Clone, served: Server, served_int8: Se
     assert info["commit"] == ran.run("git rev-parse --short HEAD").strip()
     assert info["stale"] == []
     measured = ran.details("test")
-    assert info["test_accuracy"] == {key: measured[key] for key in ("accuracy", "accuracy_low", "accuracy_high")}
+    assert info["test_accuracy"] == {
+        key: measured[key] for key in ("accuracy", "accuracy_low", "accuracy_high")
+    }
     assert (info["model"], info["max_length"], info["truncation"]) == ("models/classifier", 32, "head_tail")
     weights = (ran.folder / "models/classifier/model.safetensors").read_bytes()
     assert info["weights"] == [{"file": "model.safetensors", "sha256": hashlib.sha256(weights).hexdigest()}]
@@ -260,10 +276,14 @@ def test_the_document_for_programs_describes_every_answer(served_int8: Server) -
 def test_metrics_count_what_was_scored(served: Server, ran: Clone) -> None:
     def counts() -> dict[str, float]:
         names = ("sentiment_text_tokens_count", "sentiment_text_tokens_sum", "sentiment_unknown_tokens_total")
-        labels = {label: served.metric("sentiment_texts_total", label=label) for label in ("NEGATIVE", "POSITIVE")}
+        labels = {
+            label: served.metric("sentiment_texts_total", label=label) for label in ("NEGATIVE", "POSITIVE")
+        }
         requests = served.metric("http_requests_total", handler="/predict", status="200")
         waited = served.metric("sentiment_queue_seconds_count")
-        return {name: served.metric(name) for name in names} | labels | {"requests": requests, "waited": waited}
+        return (
+            {name: served.metric(name) for name in names} | labels | {"requests": requests, "waited": waited}
+        )
 
     encoder = open_classifier(ran.folder / "models/classifier").encoder  # type: ignore[attr-defined]
     texts = [*LONG[:3], "film 映画 \u16a0\u16a1"]
@@ -273,10 +293,14 @@ def test_metrics_count_what_was_scored(served: Server, ran: Clone) -> None:
     labels = [ranking[0]["label"] for ranking in served.post({"inputs": texts}, "/predict").json()]
     change = {name: value - before[name] for name, value in counts().items()}
     assert change == {
-        "sentiment_text_tokens_count": 4, "sentiment_text_tokens_sum": encoder.tokens, "waited": 4, "requests": 1,
+        "sentiment_text_tokens_count": 4,
+        "sentiment_text_tokens_sum": encoder.tokens,
+        "waited": 4,
+        "requests": 1,
         "sentiment_unknown_tokens_total": encoder.unknown,
-        "POSITIVE": labels.count("POSITIVE"), "NEGATIVE": labels.count("NEGATIVE"),
-    }  # fmt: skip
+        "POSITIVE": labels.count("POSITIVE"),
+        "NEGATIVE": labels.count("NEGATIVE"),
+    }
     assert served.metric("sentiment_queue_texts") == 0
     assert served.metric("http_request_duration_seconds_count", handler="/predict") >= 1
 
@@ -327,7 +351,11 @@ ALLOWED = "allowed: a text, or a list of texts"
         ({"inputs": []}, 422, f"inputs: is empty; {ALLOWED}"),
         ({"inputs": ""}, 422, "inputs.0: the text is empty"),
         ({"inputs": ["x", " <br />\u3000"]}, 422, "inputs.1: the text is empty"),
-        ({"inputs": "x", "options": {}}, 422, "unknown key 'options'; allowed: inputs, parameters, raw_scores, truncate"),
+        (
+            {"inputs": "x", "options": {}},
+            422,
+            "unknown key 'options'; allowed: inputs, parameters, raw_scores, truncate",
+        ),
         ({"inputs": "x", "truncate": False}, 422, "truncate: False is not allowed"),
         ({"inputs": "x", "raw_scores": True}, 422, "raw_scores: True is not allowed"),
         ({"inputs": "x", "parameters": {"top_k": 0}}, 422, "parameters.top_k: 0 is not allowed"),
@@ -335,7 +363,7 @@ ALLOWED = "allowed: a text, or a list of texts"
         ({"inputs": "x", "parameters": {"topk": 1}}, 422, "parameters.topk: 1 is not allowed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
-)  # fmt: skip
+)
 def test_a_hostile_body_is_answered_in_a_line(served_int8: Server, body: Any, status: int, line: str) -> None:
     answer = served_int8.post(body)
     assert answer.status_code == status
@@ -491,7 +519,13 @@ def test_retry_after_is_the_time_that_the_waiting_texts_take(int8: Path) -> None
 
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
-HALVES = [b"", b"POST / HT", b"POST / HTTP/1.1\r\nHost: x\r\nX-", HEAD + b"{", HEAD.replace(b"/ ", b"/nosuch ") + b"{"]
+HALVES = [
+    b"",
+    b"POST / HT",
+    b"POST / HTTP/1.1\r\nHost: x\r\nX-",
+    HEAD + b"{",
+    HEAD.replace(b"/ ", b"/nosuch ") + b"{",
+]
 
 
 def test_half_a_request_takes_nothing_along(served_int8: Server) -> None:
@@ -510,7 +544,9 @@ def ask_and_never_read(client: socket.socket) -> None:
         time.sleep(0.1)
 
 
-def test_a_request_that_does_not_arrive_and_an_answer_that_is_not_read_are_ended(ran: Clone, int8: Path) -> None:
+def test_a_request_that_does_not_arrive_and_an_answer_that_is_not_read_are_ended(
+    ran: Clone, int8: Path
+) -> None:
     (ran.folder.parent / "hurried.py").write_text(
         "from sentiment import cli\nfrom sentiment.commands.serve import server\n"
         "server.TRANSFER_SECONDS = 1\ncli.main()\n"
@@ -586,7 +622,9 @@ def test_what_is_under_way_is_finished_and_the_rest_refused(ran: Clone, int8: Pa
 def test_a_port_that_is_taken_is_one_line(ran: Clone, served: Server) -> None:
     port = served.address.rsplit(":", 1)[1]
     printed = ran.run(f"python -m sentiment serve --port {port}", fails=True)
-    assert printed == f"error: --port {port}: Address already in use; another one: sentiment serve --port 8001\n"
+    assert (
+        printed == f"error: --port {port}: Address already in use; another one: sentiment serve --port 8001\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -619,13 +657,17 @@ def test_a_port_of_the_system_is_one_line() -> None:
     if not first.exists() or int(first.read_text()) <= 80:
         pytest.skip("every user may listen on every port")
     program = "import encodings.idna, os; from sentiment.listening import listen; os.geteuid() or os.setuid(65534); listen('127.0.0.1', 80, 'x')"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False
+    )
     assert re.search("InputError: --port 80: Permission denied .*; another one: x\n$", done.stderr)
 
 
 def test_it_listens_on_this_machine_alone(served: Server) -> None:
     port = int(served.address.rsplit(":", 1)[1])
-    with socket.socket() as probe:  # 127.0.0.2 is this machine too, and what listens on every address answers there
+    with (
+        socket.socket() as probe
+    ):  # 127.0.0.2 is this machine too, and what listens on every address answers there
         assert probe.connect_ex(("127.0.0.2", port)) != 0
 
 

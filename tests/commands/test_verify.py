@@ -34,7 +34,9 @@ def cached(clone: Clone, path: str) -> Path:
     found = re.search(rf"path: {path}\n *hash: md5\n *md5: (\S+)", lock)
     if not found:
         folder, name = path.rsplit("/", 1)
-        (digest,) = (each["md5"] for each in json.loads(cached(clone, folder).read_text()) if each["relpath"] == name)
+        (digest,) = (
+            each["md5"] for each in json.loads(cached(clone, folder).read_text()) if each["relpath"] == name
+        )
     else:
         digest = found[1]
     place = clone.folder / f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}"
@@ -74,7 +76,9 @@ def test_damage_that_was_copied_from_the_cache_is_found_and_repaired(here: Clone
     assert here.bytes_of(*KEPT) != expected
     assert "up to date" in here.run("dvc status")
     line = problem()
-    assert line.startswith(".dvc/cache: removed 1 damaged file, of models/classifier; not as recorded in the workspace")
+    assert line.startswith(
+        ".dvc/cache: removed 1 damaged file, of models/classifier; not as recorded in the workspace"
+    )
     here.run(re.findall("`(dvc pull [^`]*)`", line)[0])
     verify.main()
     assert here.bytes_of(*KEPT) == expected
@@ -100,7 +104,10 @@ def test_damaged_metrics_that_git_tracks_are_regenerated(here: Clone) -> None:
     flip(Path("metrics/test.json"))
     assert "up to date" in here.run("dvc status")
     line = problem()
-    assert line == "not as recorded in the workspace: metrics/test.json; `dvc repro` regenerates what is not restored"
+    assert (
+        line
+        == "not as recorded in the workspace: metrics/test.json; `dvc repro` regenerates what is not restored"
+    )
     assert "Running stage" not in here.run(line.split("`")[1])  # DVC has run it before
     verify.main()
     assert here.bytes_of(*KEPT) == expected
@@ -146,4 +153,7 @@ def test_a_list_of_files_that_is_damaged_in_the_remote_is_found_and_replaced(her
 def test_what_is_not_in_the_workspace_is_not_damaged(here: Clone, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree("models/classifier")
     verify.main()
-    assert "\n1 outputs are not in the workspace; `dvc checkout` or `dvc pull` brings them\n" in capsys.readouterr().out
+    assert (
+        "\n1 outputs are not in the workspace; `dvc checkout` or `dvc pull` brings them\n"
+        in capsys.readouterr().out
+    )

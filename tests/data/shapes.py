@@ -31,7 +31,9 @@ def write_files(shape: dict[str, Any], folder: Path) -> None:
         if isinstance(content, dict):
             pq.write_table(table(content), path)
         else:
-            path.write_bytes(PACK.get(path.suffix.lower(), bytes)(content.encode(shape.get("encoding", "utf-8"))))
+            path.write_bytes(
+                PACK.get(path.suffix.lower(), bytes)(content.encode(shape.get("encoding", "utf-8")))
+            )
 
 
 def table(content: dict[str, list[Any]]) -> pa.Table:
@@ -39,7 +41,9 @@ def table(content: dict[str, list[Any]]) -> pa.Table:
     columns = {name: values for name, values in content.items() if name != NAMES}
     if NAMES not in content:
         return pa.table(columns)
-    classes = datasets.Features(text=datasets.Value("string"), label=datasets.ClassLabel(names=content[NAMES]))
+    classes = datasets.Features(
+        text=datasets.Value("string"), label=datasets.ClassLabel(names=content[NAMES])
+    )
     return pa.table(columns, schema=classes.arrow_schema)
 
 

@@ -49,7 +49,12 @@ def test_csv_is_read_and_normalised(make: Make) -> None:
     make(reviews_csv=b"\xef\xbb\xbf" + csv().encode())  # with a byte order mark, as spreadsheets write it
     rows = dataset.load("mine").reviews
     assert rows["id"].tolist() == ["train-1", "train-2", "test-1", "test-2"]
-    assert rows["text"].tolist() == ["A fine film.", "Dull & slow. Avoid.", "I loved it", "Caf\u00e9 scenes drag"]
+    assert rows["text"].tolist() == [
+        "A fine film.",
+        "Dull & slow. Avoid.",
+        "I loved it",
+        "Caf\u00e9 scenes drag",
+    ]
     assert rows["label"].tolist() == [1, 0, 1, 0]
 
 
@@ -98,16 +103,25 @@ def test_a_fault_that_only_training_has_is_named_with_its_row(make: Make, conten
         ("file: reviews.csv", "data/mine/dataset.yaml: unknown key 'file' (did you mean 'files'?)"),
         ("description: x", "data/mine/dataset.yaml: needs either hub (with revision) or files"),
         ("hub: a/b", "data/mine/dataset.yaml: hub needs a revision"),
-        ("hub: a/b\nrevision: main", "data/mine/dataset.yaml: revision: 'main' is not allowed; allowed: a commit"),
+        (
+            "hub: a/b\nrevision: main",
+            "data/mine/dataset.yaml: revision: 'main' is not allowed; allowed: a commit",
+        ),
         ("files: none.csv", "data/mine/none.csv: no such file"),
         (
             "files: dataset.yaml",
             "data/mine/dataset.yaml: unknown format '.yaml'; allowed: .csv, .tsv, .json, .jsonl, .ndjson, .parquet",
         ),
-        ("files: ../../secret.csv", "data/mine/dataset.yaml: files: '../../secret.csv' lies outside data/mine"),
+        (
+            "files: ../../secret.csv",
+            "data/mine/dataset.yaml: files: '../../secret.csv' lies outside data/mine",
+        ),
         ("files: reviews.csv\ngroup: film", "data/mine/reviews.csv: no column 'film'"),
         ("files: reviews.csv\nrows: {train: 3}", "data/mine: train has 2 rows; dataset.yaml says 3"),
-        ("files: reviews.csv\ntext_bytes: {test: 3}", "data/mine: test has 30 text_bytes; dataset.yaml says 3"),
+        (
+            "files: reviews.csv\ntext_bytes: {test: 3}",
+            "data/mine: test has 30 text_bytes; dataset.yaml says 3",
+        ),
     ],
 )
 def test_a_fault_in_dataset_yaml_is_named(make: Make, source: str, error: str) -> None:
@@ -117,7 +131,10 @@ def test_a_fault_in_dataset_yaml_is_named(make: Make, source: str, error: str) -
 
 def test_an_unknown_dataset_lists_those_there_are(make: Make) -> None:
     make(reviews_csv=csv())
-    assert fault("yours") == "params.yaml: dataset: no data/yours/dataset.yaml; allowed: mine, or a new folder with one"
+    assert (
+        fault("yours")
+        == "params.yaml: dataset: no data/yours/dataset.yaml; allowed: mine, or a new folder with one"
+    )
 
 
 def test_the_challenge_is_for_evaluation_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,9 @@ def test_files_may_be_links_to_elsewhere(mine: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", ["", *PACK])
-@pytest.mark.parametrize(("kind", "content"), [(".csv", CSV), (".jsonl", LINES), (".json", LINES), (".json", ARRAY)])
+@pytest.mark.parametrize(
+    ("kind", "content"), [(".csv", CSV), (".jsonl", LINES), (".json", LINES), (".json", ARRAY)]
+)
 def test_progress_is_in_bytes_of_the_file_as_it_lies_there(kind: str, content: str, packed: str) -> None:
     path = Path(f"reviews{kind}{packed}")
     path.write_bytes(PACK.get(packed, bytes)(content.encode()))
@@ -99,7 +101,9 @@ def test_a_packed_file_that_is_damaged_is_one_line(mine: Path, packed: str) -> N
         line = fault(f"files: reviews.csv{packed}\ntest_size: 0.2")
         assert line.startswith(f"{path}: damaged, cut off or no {packed} file: ")
     path.write_bytes(whole[:middle] + bytes(20) + whole[middle + 20 :])
-    assert fault(f"files: reviews.csv{packed}\ntest_size: 0.2").startswith(str(path))  # some is unpacked, as nonsense
+    assert fault(f"files: reviews.csv{packed}\ntest_size: 0.2").startswith(
+        str(path)
+    )  # some is unpacked, as nonsense
 
 
 def test_an_array_is_refused_at_the_row_where_it_is_no_json(mine: Path) -> None:
@@ -139,7 +143,9 @@ def test_a_folder_that_dvc_has_is_pulled(mine: Path) -> None:
         dataset.read_source("mine")
 
 
-def test_a_queued_run_asks_for_what_git_does_not_track(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_queued_run_asks_for_what_git_does_not_track(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     place = tmp_path / ".dvc/tmp/exps/standalone/tmp1"
     (place / "data/mine").mkdir(parents=True)
     monkeypatch.chdir(place)
@@ -166,7 +172,10 @@ PARQUET = b"PAR1" + bytes(60) + b"PAR1"
 OTHER_CONTENT = {
     "Git LFS": (LFS, "a Git LFS pointer and not the data; `git lfs pull` fetches the data"),
     "HTML": (b"\n <!doctype HTML><html>", "a page of HTML or XML and not the data; download it again"),
-    "XML": (b'\xef\xbb\xbf<?xml version="1.0"?>', "a page of HTML or XML and not the data; download it again"),
+    "XML": (
+        b'\xef\xbb\xbf<?xml version="1.0"?>',
+        "a page of HTML or XML and not the data; download it again",
+    ),
     "zip": (b"PK\x03\x04" + bytes(26) + b"reviews.csv", "a zip archive; unzip it"),
     "Excel": (b"PK\x03\x04" + bytes(26) + b"[Content_Types].xml", "a spreadsheet; save it as CSV UTF-8"),
     "old Excel": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(60), "a spreadsheet; save it as CSV UTF-8"),
@@ -249,7 +258,9 @@ def test_a_byte_that_the_encoding_does_not_have_is_told(mine: Path) -> None:
     line = "row 1: byte 0x81 is not cp1252; set `encoding` to that of the file"
     assert line in fault("files: reviews.csv\nencoding: cp1252\ntest_size: 0.2")
     (mine / "reviews.csv").write_bytes("text,label\n".encode("utf-16") + b"\x00")
-    assert "data/mine/reviews.csv: is not utf-16-le: truncated data" in fault("files: reviews.csv\ntest_size: 0.2")
+    assert "data/mine/reviews.csv: is not utf-16-le: truncated data" in fault(
+        "files: reviews.csv\ntest_size: 0.2"
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,8 +275,14 @@ def test_a_byte_that_the_encoding_does_not_have_is_told(mine: Path) -> None:
             '{"text": ["a", "b"], "label": [1, 0]}',
             "has the columns or lists text, label, and not one object per review",
         ),
-        ('{\n"text": "a",\n"label": 1\n}\n{\n"text": "b" "label": 1}', "row 2: not JSON: Expecting ',' delimiter"),
-        ('{"data": [{"text": "a", "label": 1}, 7]}', "has the columns or lists data, and not one object per review"),
+        (
+            '{\n"text": "a",\n"label": 1\n}\n{\n"text": "b" "label": 1}',
+            "row 2: not JSON: Expecting ',' delimiter",
+        ),
+        (
+            '{"data": [{"text": "a", "label": 1}, 7]}',
+            "has the columns or lists data, and not one object per review",
+        ),
     ],
 )
 def test_json_of_another_form_is_told(mine: Path, content: str, line: str) -> None:
@@ -275,8 +292,14 @@ def test_json_of_another_form_is_told(mine: Path, content: str, line: str) -> No
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("quoting: none", "reviews.jsonl"), ("encoding: cp1252", "reviews.parquet"), ("lines: true", "reviews.csv")],
+    [
+        ("quoting: none", "reviews.jsonl"),
+        ("encoding: cp1252", "reviews.parquet"),
+        ("lines: true", "reviews.csv"),
+    ],
 )
 def test_a_key_for_other_files_is_refused(mine: Path, key: str, name: str) -> None:
     (mine / name).write_bytes(PARQUET)
-    assert fault(f"files: {name}\n{key}\ntest_size: 0.2").startswith(f"{mine / name}: `{key.split(':')[0]}` is for .")
+    assert fault(f"files: {name}\n{key}\ntest_size: 0.2").startswith(
+        f"{mine / name}: `{key.split(':')[0]}` is for ."
+    )

@@ -7,7 +7,10 @@ from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.labels import SPELLINGS
 
-USUAL = dict(zip(("negative", "positive"), SPELLINGS, strict=True)) | {"unlabelled": set(), "ignore": {"unsup"}}
+USUAL = dict(zip(("negative", "positive"), SPELLINGS, strict=True)) | {
+    "unlabelled": set(),
+    "ignore": {"unsup"},
+}
 THREE = {"negative": {"0"}, "positive": {"2"}, "ignore": {"1"}}
 BY_NAMES = {"negative": {"-1"}, "positive": {"1"}, "ignore": {"0"}}
 KINDS = {"negative": "-", "positive": "+", "ignore": "i", None: "?"}
@@ -44,7 +47,9 @@ def vocabulary(names: list[str] | None, given: dict[str, set[str]]) -> Vocabular
         (["-1", "0", "1"], THREE, "-i+"),
     ],
 )
-def test_the_names_of_numbers_decide(names: list[str] | None, given: dict[str, set[str]], meanings: str) -> None:
+def test_the_names_of_numbers_decide(
+    names: list[str] | None, given: dict[str, set[str]], meanings: str
+) -> None:
     labels = vocabulary(names, given)
     assert "".join(KINDS[labels.meaning(number)] for number in range(3)) == meanings
     assert "".join(KINDS[labels.meaning(float(number))] for number in range(3)) == meanings
@@ -66,8 +71,11 @@ def test_names_that_contradict_dataset_yaml_are_refused(names: list[str], given:
 def test_labels_of_a_file_that_has_words_mean_what_they_say() -> None:
     labels = vocabulary(["positive", "negative"], {})
     assert [labels.meaning(value) for value in ("negative", "Positive", "0", True)] == [
-        "negative", "positive", "positive", "positive",
-    ]  # fmt: skip
+        "negative",
+        "positive",
+        "positive",
+        "positive",
+    ]
 
 
 def test_numbers_without_names_are_refused_beside_a_file_that_names_them_otherwise() -> None:
@@ -115,12 +123,16 @@ def test_advice_never_discards_a_class(found: str, advice: str) -> None:
     assert advice in vocabulary(None, {}).advice(unknown, set(values))
     ones = {"negative": {"0"}, "positive": {"1"}}
     if values[0] != "bad" and "positive" not in values:
-        assert advice in vocabulary(None, ones).advice(unknown, set(values))  # as it is where nothing is listed
+        assert advice in vocabulary(None, ones).advice(
+            unknown, set(values)
+        )  # as it is where nothing is listed
 
 
 def test_a_number_between_the_classes_may_be_ignored_and_no_other() -> None:
     labels = vocabulary(None, {"negative": {"1", "2"}, "positive": {"4", "5"}})
-    assert labels.advice("3", {"1", "2", "3"}).startswith("`labels: {negative: […], positive: […], ignore: [3]}`")
+    assert labels.advice("3", {"1", "2", "3"}).startswith(
+        "`labels: {negative: […], positive: […], ignore: [3]}`"
+    )
     assert "ignore: [0]" not in labels.advice("0", {"0", "1", "2"})
 
 
@@ -134,7 +146,11 @@ def test_ignoring_a_number_beside_0_and_1_needs_both_classes() -> None:
         column.meaning(Row(3, {"label": 1}))
     given = {"negative": {"0"}, "positive": {"1"}, "ignore": {"-1"}}
     column = LabelColumn("label", given, given)
-    assert [column.meaning(Row(1, {"label": value})) for value in (-1, 0, 1)] == ["ignore", "negative", "positive"]
+    assert [column.meaning(Row(1, {"label": value})) for value in (-1, 0, 1)] == [
+        "ignore",
+        "negative",
+        "positive",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ def plain(delimiter: str, text_first: bool, changes: dict[int, str], header: boo
     return "".join(delimiter.join(row if text_first else row[::-1]) + "\n" for row in rows)
 
 
-def read(content: str, columns: list[str] | None = None, quoting: Quoting | None = None) -> list[tuple[str, str]]:
+def read(
+    content: str, columns: list[str] | None = None, quoting: Quoting | None = None
+) -> list[tuple[str, str]]:
     """The texts and labels in a file with this content."""
     Path("reviews.csv").write_text(content, encoding="utf-8", newline="")
     rows = Reader(Path("reviews.csv"), layout=Layout(columns=columns, quoting=quoting))
@@ -56,7 +58,9 @@ STRAY = {
 @pytest.mark.parametrize("text_first", [True, False])
 @pytest.mark.parametrize("delimiter", ["\t", ";", "|"])
 @pytest.mark.parametrize("name", STRAY)
-def test_quotes_that_enclose_nothing_merge_no_rows(name: str, delimiter: str, text_first: bool, header: bool) -> None:
+def test_quotes_that_enclose_nothing_merge_no_rows(
+    name: str, delimiter: str, text_first: bool, header: bool
+) -> None:
     changes = {number: text.replace("{}", delimiter) for number, text in STRAY[name].items()}
     content = plain(delimiter, text_first, changes, header)
     columns = None if header else ["text", "label"][:: 1 if text_first else -1]
@@ -144,7 +148,10 @@ def test_dataset_yaml_has_the_key() -> None:
 
 def test_a_review_that_repeats_a_line_is_one_row() -> None:
     song = "I sang it, twice\nand then\nI sang it, twice\nand left"
-    rows = [(text, str(number % 2)) for number, text in enumerate(REVIEWS * 3)] + [("Well, yes", "1"), (song, "0")]
+    rows = [(text, str(number % 2)) for number, text in enumerate(REVIEWS * 3)] + [
+        ("Well, yes", "1"),
+        (song, "0"),
+    ]
     file = io.StringIO(newline="")
     csv.writer(file).writerows([("text", "label"), *rows])
     assert read(file.getvalue()) == [(normalise(text), label) for text, label in rows]

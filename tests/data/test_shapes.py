@@ -63,7 +63,9 @@ def test_a_shape_is_read_or_refused_as_the_page_says(
         return
     read = dataset.load("mine")
     columns = [read.reviews[column] for column in ("split", "label", "text")]
-    assert [f"{split} {SIGNS[label]} {text}" for split, label, text in zip(*columns, strict=True)] == shape["rows"]
+    assert [f"{split} {SIGNS[label]} {text}" for split, label, text in zip(*columns, strict=True)] == shape[
+        "rows"
+    ]
     assert read.ignored == shape.get("ignored", 0)
     assert read.without_text == shape.get("without_text", 0)
     assert dataset.load_unlabelled("mine")[0]["text"].tolist() == shape.get("unlabelled", [])
@@ -76,7 +78,9 @@ def check_prepared(shape: dict[str, Any]) -> None:
     params = PrepareParams.load().model_copy(update={"dataset": "mine", "validation_size": 0.34})
     prepared, dropped = splits.split_dataset(params)
     assert [len(prepared[split]) for split in dataset.SPLITS] == shape["prepared"]
-    assert sum(shape["prepared"]) + sum(dropped.values()) - dropped["test_duplicates_kept"] == len(shape["rows"])
+    assert sum(shape["prepared"]) + sum(dropped.values()) - dropped["test_duplicates_kept"] == len(
+        shape["rows"]
+    )
     texts = pd.concat([rows["text"].drop_duplicates() for rows in prepared.values()])
     assert texts.is_unique
 

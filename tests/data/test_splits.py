@@ -27,9 +27,10 @@ def test_leaks_duplicates_and_contradictions_are_dropped_from_training_only() ->
 
 def test_an_unlabelled_review_stands_in_no_other_split_and_there_once() -> None:
     kept = {
-        "test": frame(("a", 1)).assign(group="x"), "validation": frame(("b", 0)).assign(group="y"),
+        "test": frame(("a", 1)).assign(group="x"),
+        "validation": frame(("b", 0)).assign(group="y"),
         "train": frame(("c", 0)).assign(group="z"),
-    }  # fmt: skip
+    }
     unlabelled = pd.DataFrame({"text": list("abcddefg"), "group": list("wwwwwxyz")})
     left, dropped = splits.without_known(unlabelled, kept)
     assert left["text"].tolist() == ["d", "g"]
@@ -54,9 +55,17 @@ def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
 
 
 def test_groups_that_splits_of_the_data_share_are_counted() -> None:
-    films = {"train": ["a", "b", "c"], "validation": ["c", "d"], "test": ["a", "a", "b", "e"], "unlabelled": ["a"]}
+    films = {
+        "train": ["a", "b", "c"],
+        "validation": ["c", "d"],
+        "test": ["a", "a", "b", "e"],
+        "unlabelled": ["a"],
+    }
     prepared = {name: pd.DataFrame({"group": group}) for name, group in films.items()}
-    assert splits.shared_groups(prepared) == {"groups_in_train_and_validation": 1, "groups_in_train_and_test": 2}
+    assert splits.shared_groups(prepared) == {
+        "groups_in_train_and_validation": 1,
+        "groups_in_train_and_test": 2,
+    }
     assert splits.shared_groups({name: rows.drop(columns="group") for name, rows in prepared.items()}) == {}
 
 

@@ -17,7 +17,8 @@ UNSHARE = next(
     (
         command
         for command in ("unshare --mount", "unshare --mount --map-root-user")
-        if shutil.which("unshare") and not subprocess.run(f"{command} mount -t tmpfs none /mnt", shell=True).returncode
+        if shutil.which("unshare")
+        and not subprocess.run(f"{command} mount -t tmpfs none /mnt", shell=True).returncode
     ),
     None,
 )
@@ -118,13 +119,17 @@ def test_a_killed_stage_leaves_whole_outputs_or_none(copy: Clone, stage: str, ou
     [
         ("prepare", "data", 0),
         pytest.param("baseline", "models", 0, marks=pytest.mark.slow),
-        pytest.param("train", "models", 40, marks=pytest.mark.slow),  # not the weights of the first checkpoint
+        pytest.param(
+            "train", "models", 40, marks=pytest.mark.slow
+        ),  # not the weights of the first checkpoint
         pytest.param("train", "models", 150, marks=pytest.mark.slow),  # not its optimizer
         pytest.param("train", "models", 300, marks=pytest.mark.slow),  # a checkpoint, but not the classifier
         pytest.param("evaluate", "metrics", 0, marks=pytest.mark.slow),
     ],
 )
-def test_a_full_disk_is_one_line_and_costs_no_earlier_output(copy: Clone, stage: str, folder: str, room: int) -> None:
+def test_a_full_disk_is_one_line_and_costs_no_earlier_output(
+    copy: Clone, stage: str, folder: str, room: int
+) -> None:
     """`room` is the free space of the disk that the folder is on, in MiB."""
     copy.run(f"rm -f {folder}/*.skops" if stage == "baseline" else "true")
     listing = f"find {folder} -type f ! -path '*/checkpoints/*' ! -path '*/speed/*' | sort | xargs sha256sum"
@@ -152,7 +157,9 @@ def test_short_of_memory_it_trains_in_smaller_parts(copy: Clone) -> None:
     assert "memory ran out" not in copy.run(f"{script} 8000")
     expected = curve(copy, "train/loss")
     output = copy.run(f"{script} 1300")
-    assert "memory ran out on cpu with 32 reviews at a time; continuing with fewer, same batch_size\n" in output
+    assert (
+        "memory ran out on cpu with 32 reviews at a time; continuing with fewer, same batch_size\n" in output
+    )
     found = curve(copy, "train/loss")
     assert found.index.equals(expected.index)
     np.testing.assert_allclose(found, expected, rtol=1e-3)

@@ -111,7 +111,10 @@ def file_of(case: dict[str, Any]) -> bytes:
     rows = [ROWS[number] for number in case.get("keep", range(len(ROWS)))]
     rows = [[text, classes[label], split] for text, label, split in rows]
     for column, value in case.get("set", {}).items():
-        rows = [[value if name == column else cell for name, cell in zip(HEADER, row, strict=True)] for row in rows]
+        rows = [
+            [value if name == column else cell for name, cell in zip(HEADER, row, strict=True)]
+            for row in rows
+        ]
     more = case.get("columns", [])
     rows = [[*row, *(value for _, value in more)] for row in [*rows, *case.get("rows", [])]]
     types = {
@@ -119,7 +122,11 @@ def file_of(case: dict[str, Any]) -> bytes:
         for name, kind in case.get("types", {}).items()
     }
     write = WRITERS[case.get("written_as", case["kind"])]
-    data = TABLES[case["table"]]() if "table" in case else write(rows, [*HEADER, *(name for name, _ in more)], **types)
+    data = (
+        TABLES[case["table"]]()
+        if "table" in case
+        else write(rows, [*HEADER, *(name for name, _ in more)], **types)
+    )
     if "encoding" in case:
         data = data.decode().encode(case["encoding"])
     data = latin(case["content"]) if "content" in case else data
@@ -141,7 +148,9 @@ def prepared(source: str, **files: bytes) -> str | None:
     for kind, content in files.items():
         Path(f"data/mine/reviews.{kind}").write_bytes(content)
     before = {path: path.read_bytes() for path in Path("data/prepared").glob("*")}
-    line = refusal(prepare.main, "data/mine", "params.yaml: max_train_reviews", "params.yaml: validation_size")
+    line = refusal(
+        prepare.main, "data/mine", "params.yaml: max_train_reviews", "params.yaml: validation_size"
+    )
     after = {path: path.read_bytes() for path in Path("data/prepared").glob("*")}
     if line is not None:
         assert before == after
@@ -160,7 +169,9 @@ def test_a_file(case: dict[str, Any]) -> None:
 
 
 # Columns named like the pipeline's own, or as nobody would.
-@pytest.mark.parametrize("name", ["id", "group", "probability", "_where", "_row", "words", "{0}", "__index_level_0__"])
+@pytest.mark.parametrize(
+    "name", ["id", "group", "probability", "_where", "_row", "words", "{0}", "__index_level_0__"]
+)
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_column_of_another_name(name: str, kind: str) -> None:
     rows = [[*row, f"v{number}"] for number, row in enumerate(ROWS)]
@@ -193,15 +204,23 @@ def test_a_validation_split_of_its_own_is_taken_and_said(capsys: pytest.CaptureF
         validation = pd.read_parquet("data/prepared/validation.parquet")
         assert validation["id"].str.startswith("validation-").all() == own
     assert validation["text"].tolist() == ["One more.", "One less."]
-    assert json.loads(Path("metrics/data.json").read_text())["rows"] == {"train": 8, "validation": 2, "test": 4}
+    assert json.loads(Path("metrics/data.json").read_text())["rows"] == {
+        "train": 8,
+        "validation": 2,
+        "test": 4,
+    }
 
 
 def test_groups_on_both_sides_and_rows_without_text_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    films = [[*row, f"film {number % 6}"] for number, row in enumerate(ROWS)] + [["", None, "train", "film 0"]]
+    films = [[*row, f"film {number % 6}"] for number, row in enumerate(ROWS)] + [
+        ["", None, "train", "film 0"]
+    ]
     source = "files: reviews.csv\nempty_text: ignore\ngroup: film\n"
     assert prepared(source, csv=as_csv(films, [*HEADER, "film"])) is None
     counts = json.loads(Path("metrics/data.json").read_text())
-    train, test = (set(pd.read_parquet(f"data/prepared/{name}.parquet")["group"]) for name in ("train", "test"))
+    train, test = (
+        set(pd.read_parquet(f"data/prepared/{name}.parquet")["group"]) for name in ("train", "test")
+    )
     assert counts["groups_in_train_and_test"] == len(train & test) > 0
     assert "groups_in_train_and_validation" not in counts
     assert counts["without_text_dropped"] == 1
@@ -230,7 +249,14 @@ def test_dataset_yaml(case: dict[str, str]) -> None:
 
 @tried(100, 3_000)
 def test_dataset_yaml_of_any_kind(examples: int) -> None:
-    tokens = [*TOKENS, "reviews.csv", "{train: reviews.csv, test: reviews.csv}", "{train: 8}", "{negative: [0]}", "0.5"]
+    tokens = [
+        *TOKENS,
+        "reviews.csv",
+        "{train: reviews.csv, test: reviews.csv}",
+        "{train: 8}",
+        "{negative: [0]}",
+        "0.5",
+    ]
     Path("data/mine/reviews.csv").write_bytes(as_csv(ROWS))
 
     def test(content: bytes) -> None:
@@ -244,10 +270,38 @@ def test_dataset_yaml_of_any_kind(examples: int) -> None:
 
 # Everything that Unicode has, and what has a meaning to HTML, to a format or to white space.
 PIECES = [
-    "<br />", "<BR>", "&amp;", "&lt;br&gt;", "&#39;", "&#0;", '"', '""', "'", ",", "\r\n", "\r", "\t", "\\", "\\n", "\0",
-    "\ufeff", "\u200b", "\u0301", "e\u0301", "\u00a0", "\x85", "\u2028", "\u202e", "😀", "\U0001f469\u200d\U0001f467",
-    "فيلم رائع", "סרט נהדר", "NA", "null", "#",
-]  # fmt: skip
+    "<br />",
+    "<BR>",
+    "&amp;",
+    "&lt;br&gt;",
+    "&#39;",
+    "&#0;",
+    '"',
+    '""',
+    "'",
+    ",",
+    "\r\n",
+    "\r",
+    "\t",
+    "\\",
+    "\\n",
+    "\0",
+    "\ufeff",
+    "\u200b",
+    "\u0301",
+    "e\u0301",
+    "\u00a0",
+    "\x85",
+    "\u2028",
+    "\u202e",
+    "😀",
+    "\U0001f469\u200d\U0001f467",
+    "فيلم رائع",
+    "סרט נהדר",
+    "NA",
+    "null",
+    "#",
+]
 TEXT = st.lists(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(PIECES), max_size=6
 ).map("".join)
@@ -261,7 +315,9 @@ SPELLED: dict[str, list[list[Any]]] = {
 def test_every_format_gives_the_same_reviews(examples: int) -> None:
     @st.composite
     def examples_of(draw: DrawFn) -> tuple[list[tuple[str, int, str]], dict[str, bytes]]:
-        drawn = draw(st.lists(st.tuples(TEXT, st.integers(0, 1), st.sampled_from(["train", "test"])), max_size=6))
+        drawn = draw(
+            st.lists(st.tuples(TEXT, st.integers(0, 1), st.sampled_from(["train", "test"])), max_size=6)
+        )
         complete = [("a", 0, "train"), ("b", 1, "train"), ("c", 0, "test"), ("d", 1, "test")]
         rows = draw(st.permutations(complete + drawn))
         spelled = {
@@ -269,7 +325,10 @@ def test_every_format_gives_the_same_reviews(examples: int) -> None:
             for kind, values in SPELLED.items()
         }
         as_type = draw(st.sampled_from([None, int, bool, float]))
-        typed = [(text, as_type(label) if as_type else SPELLED["csv"][label][0], split) for text, label, split in rows]
+        typed = [
+            (text, as_type(label) if as_type else SPELLED["csv"][label][0], split)
+            for text, label, split in rows
+        ]
         mark = st.sampled_from([b"", b"\xef\xbb\xbf"])
         return rows, {
             "csv": draw(mark) + as_csv(spelled["csv"]),
@@ -288,7 +347,9 @@ def test_every_format_gives_the_same_reviews(examples: int) -> None:
             if "" in texts:
                 where = f"data/mine/reviews.{kind}: row {texts.index('') + 1}"
                 assert line is not None
-                assert line.startswith(f"{where}: the text is empty; every review needs some; `empty_text: ignore` in")
+                assert line.startswith(
+                    f"{where}: the text is empty; every review needs some; `empty_text: ignore` in"
+                )
                 continue
             assert line is None
             assert loaded[0]["text"].tolist() == texts
@@ -325,11 +386,15 @@ def test_prepared_splits_share_no_text_and_no_group(examples: int) -> None:
     def test(example: tuple[list[tuple[str, int, str, str]], dict[str, Any], dict[str, Any]]) -> None:
         rows, source, params = example
         lines = [line for line in GOOD_PARAMS.splitlines() if line.split(":")[0] not in params]
-        Path("params.yaml").write_text("\n".join([*lines, *(f"{key}: {json.dumps(params[key])}" for key in params)]))
+        Path("params.yaml").write_text(
+            "\n".join([*lines, *(f"{key}: {json.dumps(params[key])}" for key in params)])
+        )
         content = as_json_lines(rows, [*HEADER, "film"])
         if prepared(json.dumps(source), jsonl=content) is not None:
             return
-        parts = {name: pd.read_parquet(f"data/prepared/{name}.parquet") for name in ("train", "validation", "test")}
+        parts = {
+            name: pd.read_parquet(f"data/prepared/{name}.parquet") for name in ("train", "validation", "test")
+        }
         train, validation, test = parts.values()
         everything = {(text, label) for text, label, _, _ in rows}
         for part in parts.values():
@@ -355,8 +420,19 @@ def test_prepared_splits_share_no_text_and_no_group(examples: int) -> None:
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_file_with_faults_in_its_bytes(kind: str, examples: int) -> None:
     insertions = [
-        b"\0", b"\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b'"', b"\n", b"\r", b",", b"\\ud800", b"{", b"[" * 3000, b"\\u0000",
-    ]  # fmt: skip
+        b"\0",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"\xed\xa0\x80",
+        b'"',
+        b"\n",
+        b"\r",
+        b",",
+        b"\\ud800",
+        b"{",
+        b"[" * 3000,
+        b"\\u0000",
+    ]
 
     def predicted_texts() -> list[str]:
         return [row.text("text") for row in Reader(Path(f"data/mine/reviews.{kind}"), only=["text"])]
@@ -388,12 +464,29 @@ def test_json_lines_of_any_values(examples: int) -> None:
 
 
 TYPES = [
-    *map(pa.type_for_alias, [
-        "null", "bool", "int8", "uint64", "float16", "float64", "string", "large_string", "string_view", "binary", "date32",
-        "time64[us]", "timestamp[us]", "duration[s]",
-    ]),
-    pa.decimal128(5, 2), pa.binary(2), pa.dictionary(pa.int8(), pa.string()),
-]  # fmt: skip
+    *map(
+        pa.type_for_alias,
+        [
+            "null",
+            "bool",
+            "int8",
+            "uint64",
+            "float16",
+            "float64",
+            "string",
+            "large_string",
+            "string_view",
+            "binary",
+            "date32",
+            "time64[us]",
+            "timestamp[us]",
+            "duration[s]",
+        ],
+    ),
+    pa.decimal128(5, 2),
+    pa.binary(2),
+    pa.dictionary(pa.int8(), pa.string()),
+]
 
 
 @tried(60, 2_000)
@@ -411,7 +504,9 @@ def test_parquet_of_any_types(examples: int) -> None:
             if kind != TYPES[-1] and draw(st.booleans()):
                 with suppress(pa.ArrowInvalid, pa.ArrowNotImplementedError):
                     array = pa.array(np.zeros(len(ROWS), dtype="int64")).cast(kind)
-            columns = [column for column in columns if column[0] != name or draw(st.booleans())] + [(name, array)]
+            columns = [column for column in columns if column[0] != name or draw(st.booleans())] + [
+                (name, array)
+            ]
         return parquet(pa.Table.from_arrays([array for _, array in columns], [name for name, _ in columns]))
 
     def test(content: bytes) -> None:

@@ -43,14 +43,18 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         id2label=dict(enumerate(LABELS)),
         label2id={name: index for index, name in enumerate(LABELS)},
     )
-    config.update({"auto_map": {"AutoConfig": "code.Config", "AutoModelForSequenceClassification": "code.Model"}})
+    config.update(
+        {"auto_map": {"AutoConfig": "code.Config", "AutoModelForSequenceClassification": "code.Model"}}
+    )
     DistilBertForSequenceClassification(config).save_pretrained(top / "model")
     AutoTokenizer.from_pretrained(sources.fetch(sources.PACKAGED).folder).save_pretrained(top / "model")
     (top / "model/code.py").write_text("raise SystemExit('the code of the repository was run')")
     (top / "model/pytorch_model.bin").write_bytes(b"a pickle")
     (top / "data").mkdir()
     for split, count in {"train": 80, "test": 20}.items():
-        texts = [f"Film {split} {number}: {('dreadful', 'wonderful')[number % 2]}." for number in range(count)]
+        texts = [
+            f"Film {split} {number}: {('dreadful', 'wonderful')[number % 2]}." for number in range(count)
+        ]
         rows = pd.DataFrame({"text": texts, "label": [number % 2 for number in range(count)]})
         rows.to_parquet(top / "data" / f"{split}-00000-of-00001.parquet")
     for name, files in {
@@ -74,7 +78,8 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             (top / name / file).parent.mkdir(parents=True, exist_ok=True)
             (top / name / file).write_bytes(content)
     models = {
-        f"models/test/{name}": top / name for name in ("small", "large", "pickle", "deberta", "nested", "adapter")
+        f"models/test/{name}": top / name
+        for name in ("small", "large", "pickle", "deberta", "nested", "adapter")
     }
     (top / "broken").mkdir()
     (top / "broken/train.parquet").write_bytes(b"PAR1")
@@ -116,18 +121,27 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     # The probabilities are those of POSITIVE, whichever index the model has it at.
     predictions = pd.read_parquet(clone.folder / "metrics/predictions/test.parquet")
     texts = pd.read_parquet(clone.folder / "data/prepared/test.parquet")["text"]
-    classify = pipeline("text-classification", str(clone.folder / "models/classifier"), top_k=None, device="cpu")
+    classify = pipeline(
+        "text-classification", str(clone.folder / "models/classifier"), top_k=None, device="cpu"
+    )
     scores: list[dict[str, float]]
     scores = [{score["label"]: score["score"] for score in both} for both in classify(list(texts))]  # type: ignore
-    assert predictions["probability"].to_list() == pytest.approx([score["POSITIVE"] for score in scores], abs=0.01)
-    assert f'"base_model": "test/tiny@{hub.COMMIT}"' in (clone.folder / "models/classifier/config.json").read_text()
+    assert predictions["probability"].to_list() == pytest.approx(
+        [score["POSITIVE"] for score in scores], abs=0.01
+    )
+    assert (
+        f'"base_model": "test/tiny@{hub.COMMIT}"'
+        in (clone.folder / "models/classifier/config.json").read_text()
+    )
 
     # With everything cached there is no request, and the results are the same.
     asked = len(user.hub.requests)
     outputs = ("data/prepared", "models/classifier", "metrics/train.json", "metrics/zero_shot.json")
     written = clone.bytes_of(*outputs)
     program = "from stages import check, prepare, zero_shot, train\nfor each in (check, prepare, zero_shot, train): each.main()"
-    (clone.folder / "again.py").write_text(program)  # in one process: starting four takes longer than the rest
+    (clone.folder / "again.py").write_text(
+        program
+    )  # in one process: starting four takes longer than the rest
     printed += clone.run("python again.py", HF_HUB_OFFLINE="1")
     assert len(user.hub.requests) == asked
     assert clone.bytes_of(*outputs) == written
@@ -145,7 +159,9 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     ("setting", "message"),
     [
         ({"dataset": "tiny"}, "error: dataset test/reviews@c0ffee1"),
-        pytest.param({"model": "test/tiny"}, "error: model test/tiny could not be fetched from the Hub: ", marks=SLOW),
+        pytest.param(
+            {"model": "test/tiny"}, "error: model test/tiny could not be fetched from the Hub: ", marks=SLOW
+        ),
     ],
 )
 def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
@@ -154,7 +170,9 @@ def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
     before = copy.bytes_of("data/prepared", "models/classifier", "metrics")
     copy.dataset("tiny", DATASET)
     copy.set(**setting)
-    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep = lambda seconds: None\n")  # 20 s of retries
+    (tmp_path / "sitecustomize.py").write_text(
+        "import time\ntime.sleep = lambda seconds: None\n"
+    )  # 20 s of retries
     paths = f"{tmp_path}{os.pathsep}{copy.folder}"
     where = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": paths}
     output = copy.run("dvc repro", fails=True, **where)
@@ -180,7 +198,9 @@ def test_what_the_hub_does_not_have_is_named(user: User) -> None:
 
 def test_a_model_is_the_files_at_the_top(user: User) -> None:
     assert user.fetch("test/deberta") == f"test/deberta@{hub.COMMIT}"
-    fetched = {request.split("/resolve/")[1].split("/", 1)[1] for request in user.hub.asked("GET .*/resolve/")}
+    fetched = {
+        request.split("/resolve/")[1].split("/", 1)[1] for request in user.hub.asked("GET .*/resolve/")
+    }
     assert fetched == {"config.json", "spm.model", "model.safetensors"}
 
 
@@ -199,13 +219,17 @@ KINDS = ["GET /api/models/test/small$", "GET /api/.*/tree/", "HEAD .*safetensors
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_or_broken_hub_is_asked_again(user: User, status: int) -> None:
-    user.hub.faults = [Fault(kind, times=2, status=status, retry_after=0 if status == 429 else None) for kind in KINDS]
+    user.hub.faults = [
+        Fault(kind, times=2, status=status, retry_after=0 if status == 429 else None) for kind in KINDS
+    ]
     assert user.fetch("test/small") == MODEL
     assert user.hub.injected == 8
     assert [len(user.hub.asked(kind)) for kind in KINDS] == [3, 3, 3, 3]
 
 
-TRIES = dict(zip(KINDS, (6, 6, 7, 6), strict=True))  # huggingface_hub looks into the cache after the first HEAD
+TRIES = dict(
+    zip(KINDS, (6, 6, 7, 6), strict=True)
+)  # huggingface_hub looks into the cache after the first HEAD
 
 
 @pytest.mark.parametrize("status", [pytest.param(429, marks=SLOW), pytest.param(500, marks=SLOW), 503])
@@ -231,7 +255,10 @@ def test_a_hub_that_stays_busy_or_broken_is_given_up(user: User, kind: str, stat
 
 def test_a_hub_out_of_reach_is_named(user: User) -> None:
     error = user.fetch(fails=True, HF_ENDPOINT="http://127.0.0.1:9")
-    assert "from the Hub: the request to 127.0.0.1 failed: [Errno 111] Connection refused; check the network" in error
+    assert (
+        "from the Hub: the request to 127.0.0.1 failed: [Errno 111] Connection refused; check the network"
+        in error
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -245,18 +272,25 @@ def test_a_hub_that_asks_to_wait_for_long_is_not_asked_again(user: User, kind: s
 def test_a_hub_that_says_nothing_is_given_up(user: User, kind: str) -> None:
     user.hub.faults = [Fault(kind, end="stall")]
     error = user.fetch("test/small", fails=True, HF_HUB_DOWNLOAD_TIMEOUT="1")
-    assert "could not be fetched from the Hub: the request to 127.0.0.1 failed: timed out; check the network" in error
+    assert (
+        "could not be fetched from the Hub: the request to 127.0.0.1 failed: timed out; check the network"
+        in error
+    )
     assert len(user.hub.asked(kind)) == TRIES[kind]
 
 
 @pytest.mark.parametrize("end", ["cut", *(pytest.param(end, marks=SLOW) for end in ("reset", "stall"))])
-def test_a_file_that_ends_in_the_middle_is_gone_on_with(user: User, end: Literal["cut", "reset", "stall"]) -> None:
+def test_a_file_that_ends_in_the_middle_is_gone_on_with(
+    user: User, end: Literal["cut", "reset", "stall"]
+) -> None:
     user.hub.faults = [Fault("GET .*safetensors", times=1, sent=21 * MIB, end=end)]
     model = f"test/large@{hub.COMMIT}"
     assert user.fetch(model, HF_HUB_DOWNLOAD_TIMEOUT="1") == model
     first, second = user.hub.asked("GET .*safetensors")
     assert "bytes" not in first
-    assert re.search(r"bytes=(10485760|20971520)-$", second)  # after one or two chunks of 10 MiB: a reset drops some
+    assert re.search(
+        r"bytes=(10485760|20971520)-$", second
+    )  # after one or two chunks of 10 MiB: a reset drops some
 
 
 @SLOW
@@ -264,7 +298,9 @@ def test_a_file_that_ends_in_the_middle_is_gone_on_with(user: User, end: Literal
 def test_a_file_that_never_comes_whole_is_given_up(user: User, end: Literal["cut", "reset", "stall"]) -> None:
     user.hub.faults = [Fault("GET .*safetensors", sent=3, end=end)]
     error = user.fetch(fails=True, HF_HUB_DOWNLOAD_TIMEOUT="1")
-    assert re.search("failed: (peer closed connection|.* reset by peer|timed out).*; .* transferred are kept$", error)
+    assert re.search(
+        "failed: (peer closed connection|.* reset by peer|timed out).*; .* transferred are kept$", error
+    )
     assert len(user.hub.asked("GET .*safetensors")) == 6
     user.hub.faults.clear()
     user.hub.requests.clear()
@@ -300,11 +336,13 @@ def test_a_model_that_is_gone_or_out_of_reach_is_not_silently_the_cached_one(use
     assert not user.hub.requests
 
 
-@pytest.mark.parametrize(("tries", "message"), [(float("inf"), "HTTP 503"), (6, "the Hub did not list the files")])
-def test_a_part_of_a_model_in_the_cache_does_not_stand_in_for_the_whole(user: User, tries: float, message: str) -> None:
-    code = (
-        f"import huggingface_hub; huggingface_hub.hf_hub_download('test/large', 'config.json', revision='{hub.COMMIT}')"
-    )
+@pytest.mark.parametrize(
+    ("tries", "message"), [(float("inf"), "HTTP 503"), (6, "the Hub did not list the files")]
+)
+def test_a_part_of_a_model_in_the_cache_does_not_stand_in_for_the_whole(
+    user: User, tries: float, message: str
+) -> None:
+    code = f"import huggingface_hub; huggingface_hub.hf_hub_download('test/large', 'config.json', revision='{hub.COMMIT}')"
     user.run("-c", code, environment={"HF_HUB_DISABLE_PROGRESS_BARS": "1"})
     user.hub.faults = [Fault("tree", times=tries, status=503)]
     assert message in user.fetch(f"test/large@{hub.COMMIT}", fails=True)

@@ -99,7 +99,9 @@ def edit(folder: Path, case: dict[str, Any]) -> None:
         if kind in ("config", "drop"):
             content = json.loads((folder / "config.json").read_text())
             content = (
-                content | value if kind == "config" else {key: content[key] for key in content if key not in value}
+                content | value
+                if kind == "config"
+                else {key: content[key] for key in content if key not in value}
             )
             (folder / "config.json").write_text(json.dumps(content))
         elif kind == "remove":
@@ -110,7 +112,9 @@ def edit(folder: Path, case: dict[str, Any]) -> None:
         elif kind == "tensors":
             edit_tensors(folder, TENSORS[value])
         elif kind == "without":
-            edit_tensors(folder, lambda tensors: {name: tensors[name] for name in tensors if value not in name})  # noqa: B023
+            edit_tensors(
+                folder, lambda tensors: {name: tensors[name] for name in tensors if value not in name}
+            )
         for name, content in value.items() if kind in ("rename", "write", "utf16", "cut") else ():
             if kind == "rename":
                 (folder / name).rename(folder / content)
@@ -153,7 +157,9 @@ def test_weights_are_trained_in_float32_whatever_they_came_in(plain: Path) -> No
     assert load_weights("model", new_head=True).dtype == torch.float32
 
 
-@pytest.mark.parametrize("model", ["x" * 5000, "a/b/c", "a b", "org/" + "x" * 300, "../nowhere", "😀", "/nowhere", "~"])
+@pytest.mark.parametrize(
+    "model", ["x" * 5000, "a/b/c", "a b", "org/" + "x" * 300, "../nowhere", "😀", "/nowhere", "~"]
+)
 def test_a_model_that_is_no_name(model: str) -> None:
     assert refusal(lambda: sources.fetch(model), "params.yaml: model: ", "model ") is not None
 
@@ -173,10 +179,20 @@ def test_a_config_of_any_values(which: str, examples: int, request: pytest.Fixtu
     folder: Path = request.getfixturevalue(which)
     keys = [
         *sorted(json.loads((folder / "config.json").read_text())),
-        *["id2label", "label2id", "auto_map", "torch_dtype", "quantization_config", "problem_type", "num_labels"],
+        *[
+            "id2label",
+            "label2id",
+            "auto_map",
+            "torch_dtype",
+            "quantization_config",
+            "problem_type",
+            "num_labels",
+        ],
         "tie_word_embeddings",
     ]
-    small = VALUES.filter(lambda value: not (isinstance(value, int) and value > 1000))  # a million layers take minutes
+    small = VALUES.filter(
+        lambda value: not (isinstance(value, int) and value > 1000)
+    )  # a million layers take minutes
     values = st.dictionaries(st.sampled_from(keys), small | st.just(...), min_size=1, max_size=3)
 
     def test(values: dict[str, Any]) -> None:
@@ -190,9 +206,23 @@ def test_a_config_of_any_values(which: str, examples: int, request: pytest.Fixtu
 
 
 @tried(25, 1_000)
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
+)
 def test_a_model_with_faults_in_its_bytes(name: str, examples: int, plain: Path) -> None:
-    insertions = [b"\0", b"\xff", b'"', b"{", b"}", b"[" * 3000, b"null", b"1e999", b",", b"\xed\xa0\x80", b"\\ud800"]
+    insertions = [
+        b"\0",
+        b"\xff",
+        b'"',
+        b"{",
+        b"}",
+        b"[" * 3000,
+        b"null",
+        b"1e999",
+        b",",
+        b"\xed\xa0\x80",
+        b"\\ud800",
+    ]
 
     def test(content: bytes) -> None:
         shutil.rmtree("model", ignore_errors=True)
@@ -209,8 +239,14 @@ def test_a_refusal_costs_no_earlier_output(copy: Clone, plain: Path) -> None:
     shutil.copytree(plain, copy.folder / "model")
     edit(copy.folder / "model", {"remove": ["tokenizer*", "vocab.txt"]})
     for values, error in [
-        ({"model": "model", "max_length": "32"}, "error: model: the tokenizer's files are missing or incomplete"),
-        ({"validation_size": "0.0001"}, "error: params.yaml: validation_size: 320 training reviews are too few"),
+        (
+            {"model": "model", "max_length": "32"},
+            "error: model: the tokenizer's files are missing or incomplete",
+        ),
+        (
+            {"validation_size": "0.0001"},
+            "error: params.yaml: validation_size: 320 training reviews are too few",
+        ),
     ]:
         params = (copy.folder / "params.yaml").read_bytes()
         copy.set(**values)

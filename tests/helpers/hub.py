@@ -21,7 +21,11 @@ from urllib.parse import unquote, urlsplit
 from sentiment import validation
 
 COMMIT = "c0ffee1" * 5 + "c0ffe"
-LFS = (".bin", ".parquet", ".safetensors")  # Git knows these by their SHA-256, and all others by its own SHA-1
+LFS = (
+    ".bin",
+    ".parquet",
+    ".safetensors",
+)  # Git knows these by their SHA-256, and all others by its own SHA-1
 PART = 16 * 2**20  # of a file that goes up: a longer one is cut
 OWNER, TOKEN = "test", "hf_thisIsNobodysToken"  # who may write, and to what
 
@@ -90,7 +94,9 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
             url = urlsplit(self.path)
             request = f"{self.command} {url.path}"
             hub.requests.append(f"{request} {self.headers.get('Range', '')}".strip())
-            self.fault = next((fault for fault in hub.faults if fault.times and re.search(fault.where, request)), None)
+            self.fault = next(
+                (fault for fault in hub.faults if fault.times and re.search(fault.where, request)), None
+            )
             if self.fault and self.fault.end and self.command == "PUT":
                 self.body = self.rfile.read(self.fault.sent or 0)
             else:
@@ -101,7 +107,9 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
                 if self.fault.status:
                     asked = self.fault.retry_after
                     message = f"not for {self.headers.get('Authorization')}"  # as careless as a proxy may be
-                    headers = {"X-Error-Message": message} | ({} if asked is None else {"Retry-After": str(asked)})
+                    headers = {"X-Error-Message": message} | (
+                        {} if asked is None else {"Retry-After": str(asked)}
+                    )
                     self.send(self.fault.status, {"error": message}, headers)
                     return
                 if self.fault.end and (self.fault.sent is None or self.command == "PUT"):
@@ -111,7 +119,9 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
             if self.command in ("GET", "HEAD"):
                 self.answer(path)
             elif path.startswith("store/"):  # as on the Hub, the address is all that is needed
-                self.keep(path.removeprefix("store/"), json.loads(self.body) if self.command == "POST" else None)
+                self.keep(
+                    path.removeprefix("store/"), json.loads(self.body) if self.command == "POST" else None
+                )
             elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 message = "Invalid credentials in Authorization header"
                 self.send(401, {"error": message}, {"X-Error-Message": message})
@@ -185,8 +195,14 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
                     continue
                 each["actions"] = {"upload": {"href": href}, "verify": {"href": f"{href}/verify"}}
                 if each["size"] > PART:
-                    parts = {f"{number + 1:05}": f"{href}/{number + 1}" for number in range(-(-each["size"] // PART))}
-                    each["actions"]["upload"] = {"href": f"{href}/whole", "header": {"chunk_size": str(PART)} | parts}
+                    parts = {
+                        f"{number + 1:05}": f"{href}/{number + 1}"
+                        for number in range(-(-each["size"] // PART))
+                    }
+                    each["actions"]["upload"] = {
+                        "href": f"{href}/whole",
+                        "header": {"chunk_size": str(PART)} | parts,
+                    }
             self.send(200, {"transfer": "basic", "objects": objects})
 
         def keep(self, path: str, asked: dict[str, Any] | None) -> None:
@@ -218,7 +234,8 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
             sha = hashlib.sha1(self.body + repository.head.encode()).hexdigest()
             repository.commits[sha] = folder
             self.send(
-                200, {"commitOid": sha, "commitUrl": f"{hub.address}/{name.removeprefix('models/')}/commit/{sha}"}
+                200,
+                {"commitOid": sha, "commitUrl": f"{hub.address}/{name.removeprefix('models/')}/commit/{sha}"},
             )
 
         def answer(self, path: str) -> None:
@@ -228,7 +245,9 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
                 path = f"models/{path}"
             match = re.fullmatch(r"(\w+/[\w.-]+/[\w.-]+)/?(\w[\w-]*)?/?([^/]*)/?(.*)", path)
             repository = hub.repositories.get(match[1]) if match else None
-            hidden = repository and repository.private and self.headers.get("Authorization") != f"Bearer {TOKEN}"
+            hidden = (
+                repository and repository.private and self.headers.get("Authorization") != f"Bearer {TOKEN}"
+            )
             if not match or repository is None or hidden:
                 self.send(404, {"error": "Repository not found"}, {"X-Error-Code": "RepoNotFound"})
                 return
@@ -242,7 +261,10 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
             elif what == "tree":
                 self.send(200, [entry(folder, file) for file in sorted(folder.rglob("*")) if file.is_file()])
             elif what == "refs":
-                tags = [{"name": tag, "ref": tag, "targetCommit": commit} for tag, commit in repository.tags.items()]
+                tags = [
+                    {"name": tag, "ref": tag, "targetCommit": commit}
+                    for tag, commit in repository.tags.items()
+                ]
                 main = {"name": "main", "ref": "main", "targetCommit": repository.head}
                 self.send(200, {"branches": [main], "converts": [], "tags": tags})
             else:
@@ -256,7 +278,11 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
 
         def send_file(self, file: Path, commit: str) -> None:
             if not file.is_file():
-                self.send(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
+                self.send(
+                    404,
+                    {"error": "Entry not found"},
+                    {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit},
+                )
                 return
             content = file.read_bytes()
             headers = {"ETag": f'"{name(file)}"', "X-Repo-Commit": commit}
@@ -317,4 +343,6 @@ def entry(folder: Path, file: Path) -> dict[str, object]:
     """A file as the hub's tree listing shows it."""
     size = file.stat().st_size
     listed = {"type": "file", "oid": name(file)[:40], "size": size, "path": str(file.relative_to(folder))}
-    return listed | ({"lfs": {"oid": name(file), "size": size, "pointerSize": 130}} if file.suffix in LFS else {})
+    return listed | (
+        {"lfs": {"oid": name(file), "size": size, "pointerSize": 130}} if file.suffix in LFS else {}
+    )

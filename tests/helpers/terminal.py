@@ -19,7 +19,9 @@ class Terminal:
         termios.tcsetwinsize(end, (24, 100))
         self.file = os.fdopen(end, "w")
         self._written = b""
-        self._reader = threading.Thread(target=self._read, daemon=True)  # or a full buffer would block who writes
+        self._reader = threading.Thread(
+            target=self._read, daemon=True
+        )  # or a full buffer would block who writes
         self._reader.start()
 
     def _read(self) -> None:

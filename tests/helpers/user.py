@@ -69,7 +69,9 @@ class User:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "dataset.yaml").write_text(source)
         before = "from sentiment.data import dataset"
-        return self.evaluate("len(dataset.load('reviews')[1])", before, fails, folder.parent.parent, environment)
+        return self.evaluate(
+            "len(dataset.load('reviews')[1])", before, fails, folder.parent.parent, environment
+        )
 
     def upload(
         self,
@@ -92,4 +94,6 @@ class User:
     def published(self, repo: str) -> dict[str, bytes]:
         """The files of the newest commit of a model repository on the hub, by name."""
         repository = self.hub.repositories[f"models/{repo}"]
-        return {file.name: file.read_bytes() for file in sorted(repository.commits[repository.head].iterdir())}
+        return {
+            file.name: file.read_bytes() for file in sorted(repository.commits[repository.head].iterdir())
+        }

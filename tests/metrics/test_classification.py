@@ -21,7 +21,9 @@ def scikit_learns(truth: np.ndarray, probability: np.ndarray) -> dict[str, float
         "roc_auc": float(roc_auc_score(truth, probability)),
     }
     for index, label in enumerate(("negative", "positive")):
-        values |= {f"{label}.{name}": float(each[at][index]) for at, name in enumerate(("precision", "recall", "f1"))}
+        values |= {
+            f"{label}.{name}": float(each[at][index]) for at, name in enumerate(("precision", "recall", "f1"))
+        }
     return values
 
 

@@ -26,7 +26,13 @@ def test_intervals_are_scipys() -> None:
     expected = bootstrap((right,), np.mean, n_resamples=5000, method="percentile", rng=1).confidence_interval
     assert between["accuracy"] == pytest.approx((expected.low, expected.high), abs=0.006)
     expected = bootstrap(
-        (truth, probability), roc_auc_score, paired=True, vectorized=False, n_resamples=1000, method="percentile", rng=1
+        (truth, probability),
+        roc_auc_score,
+        paired=True,
+        vectorized=False,
+        n_resamples=1000,
+        method="percentile",
+        rng=1,
     ).confidence_interval
     assert between["roc_auc"] == pytest.approx((expected.low, expected.high), abs=0.008)
 

@@ -10,7 +10,8 @@ FAST = ("distilbert", "xlnet", "gpt2", "t5", "bart", "mpnet", "ibert")
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[] if kind in FAST else pytest.mark.slow) for kind in architectures.KINDS]
+    "kind",
+    [pytest.param(kind, marks=[] if kind in FAST else pytest.mark.slow) for kind in architectures.KINDS],
 )
 def test_an_architecture_works_as_the_page_says(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")

@@ -27,7 +27,13 @@ SEVERAL, NUMBER = {"problem_type": "multi_label_classification"}, {"problem_type
         ("bert", ["LABEL_0"], NUMBER, "new", "head"),
         ("roberta", ["joy", "anger", "fear"], SEVERAL, ["anger", "joy"], "tail"),
         ("gpt2", ["neg", "pos"], NUMBER, "new", "tail"),
-        ("t5", ["a", "b"], {"task_specific_params": {"text-classification": {"num_labels": 1}}}, "new", "head"),
+        (
+            "t5",
+            ["a", "b"],
+            {"task_specific_params": {"text-classification": {"num_labels": 1}}},
+            "new",
+            "head",
+        ),
     ],
 )
 def test_transformers_pipeline_scores_as_the_classifier_does(
@@ -47,12 +53,16 @@ def test_transformers_pipeline_scores_as_the_classifier_does(
     params = PARAMS.model_copy(update={"head": head, "lr": 1e-2})
     encoder = Encoder(base.folder, 48, truncation)
     data = fine_tuning.as_dataset(encoder(reviews()["text"].head(16).tolist())[0], [0, 1] * 8)
-    trained = fine_tuning.train_within_memory(tmp_path / "checkpoints", None, base, encoder, params, data, data)
+    trained = fine_tuning.train_within_memory(
+        tmp_path / "checkpoints", None, base, encoder, params, data, data
+    )
     save_transformer(tmp_path / "classifier", trained.model, encoder, kind)
 
     probabilities = load_classifier(tmp_path / "classifier", "fp32").probabilities(TEXTS)
     classify: Any = pipeline("text-classification", str(tmp_path / "classifier"), device="cpu")
-    scores = [{one["label"]: one["score"] for one in classify(text, top_k=None, truncation=True)} for text in TEXTS]
+    scores = [
+        {one["label"]: one["score"] for one in classify(text, top_k=None, truncation=True)} for text in TEXTS
+    ]
     assert all(tuple(sorted(each)) == LABELS for each in scores)
     np.testing.assert_allclose(probabilities, [each["POSITIVE"] for each in scores], rtol=0, atol=1e-6)
     assert np.ptp(probabilities) > 1e-3

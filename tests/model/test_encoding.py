@@ -88,16 +88,29 @@ def test_every_kind_of_tokenizer_can_pad(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(tmp_path: Path, kind: str) -> None:
+def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(
+    tmp_path: Path, kind: str
+) -> None:
     trained = Encoder(write_pretrained(tmp_path / "base", kind), 64, "head_tail")
     config = json.loads((tmp_path / "base/config.json").read_text()) | {"review_truncation": "head_tail"}
     trained.tokenizer.save_pretrained(tmp_path / "written")
     (tmp_path / "written/config.json").write_text(json.dumps(config))
     written = Encoder(tmp_path / "written", 64, "head_tail")
     assert "tokenizer" not in vars(written)  # that of transformers, which is read when it is asked for
-    texts = [*TEXTS, *reviews()["text"].head(40), "", " a  b", "ÀÉ İ ﬁ ½ 瑞典", "<s> a </s>[CLS] <pad> [MASK]."]
+    texts = [
+        *TEXTS,
+        *reviews()["text"].head(40),
+        "",
+        " a  b",
+        "ÀÉ İ ﬁ ½ 瑞典",
+        "<s> a </s>[CLS] <pad> [MASK].",
+    ]
     assert written(texts) == trained(texts)
-    assert (written.unknown, written.tokens, written.padding) == (trained.unknown, trained.tokens, trained.padding)
+    assert (written.unknown, written.tokens, written.padding) == (
+        trained.unknown,
+        trained.tokens,
+        trained.padding,
+    )
     assert [written.located(text) for text in texts] == [trained.located(text) for text in texts]
     assert (written.ends, written.filled(9)) == (trained.ends, trained.filled(9))
     whole = written.tokenizer(texts, verbose=False)["input_ids"]
@@ -126,9 +139,13 @@ def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path: Path) -> 
     file = tmp_path / "tokenizer_config.json"
     settings = json.loads(file.read_text())
     file.write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
-    with pytest.raises(InputError, match="neither a padding nor an end-of-text token .* pad_token in tokenizer_config"):
+    with pytest.raises(
+        InputError, match="neither a padding nor an end-of-text token .* pad_token in tokenizer_config"
+    ):
         Encoder(tmp_path, 64, "head")
-    file.write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": settings["eos_token"]}))
+    file.write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": settings["eos_token"]})
+    )
     assert Encoder(tmp_path, 64, "head").tokenizer.pad_token == settings["eos_token"]
 
 
@@ -165,10 +182,19 @@ def write_sentencepiece(folder: Path) -> None:
         file.unlink()
     with (folder / "spm.model").open("wb") as written:
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(reviews()["text"]), model_writer=written, vocab_size=800, pad_id=0, bos_id=1,
-            eos_id=2, unk_id=3, pad_piece="[PAD]", bos_piece="[CLS]", eos_piece="[SEP]", unk_piece="[UNK]",
+            sentence_iterator=iter(reviews()["text"]),
+            model_writer=written,
+            vocab_size=800,
+            pad_id=0,
+            bos_id=1,
+            eos_id=2,
+            unk_id=3,
+            pad_piece="[PAD]",
+            bos_piece="[CLS]",
+            eos_piece="[SEP]",
+            unk_piece="[UNK]",
             minloglevel=2,
-        )  # fmt: skip
+        )
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
 
 

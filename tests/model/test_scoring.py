@@ -65,7 +65,9 @@ def test_a_score_is_the_same_to_the_bit_whatever_is_scored_beside_it() -> None:
     for threads in ("1", "2"):
         command = [sys.executable, "-c", code]
         environment = os.environ | {"OMP_NUM_THREADS": threads}
-        printed = subprocess.run(command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, check=True)
+        printed = subprocess.run(
+            command, cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE, check=True
+        )
         assert printed.stdout.split()[-1] == together.tobytes().hex(), threads
 
 
@@ -77,7 +79,9 @@ def test_threads_that_score_one_batch_each_come_to_the_same_bits() -> None:
     try:
         assert classifier.share_threads() == threads
         while waiting:
-            rows = [list(waiting)[row] for row in classifier.next_batch([len(ids) for ids in waiting.values()])]
+            rows = [
+                list(waiting)[row] for row in classifier.next_batch([len(ids) for ids in waiting.values()])
+            ]
             assert rows[0] == next(iter(waiting))  # who has waited longest
             assert len(rows) * len(waiting[rows[0]]) <= scoring.ALONE
             found[rows] = classifier.probabilities_of_batch([waiting.pop(row) for row in rows])

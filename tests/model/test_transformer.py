@@ -53,7 +53,9 @@ def test_a_kept_head_gives_the_scores_that_it_gave(
 ) -> None:
     base = headed(tmp_path, kind, labels)
     model, encoder = built(base, head)
-    original: Any = AutoModelForSequenceClassification.from_pretrained(base.folder, pad_token_id=encoder.tokenizer.pad_token_id)  # fmt: skip
+    original: Any = AutoModelForSequenceClassification.from_pretrained(
+        base.folder, pad_token_id=encoder.tokenizer.pad_token_id
+    )
     with torch.no_grad():
         ids = [torch.tensor([review]) for review in encoder(TEXTS)[0]]
         logits = np.concatenate([original.eval()(input_ids=review).logits[:, kept].numpy() for review in ids])
@@ -90,7 +92,9 @@ def test_labels_of_a_head_are_found_or_named(
         return
     with pytest.raises(InputError) as refused:
         base.kept_labels(head)
-    assert str(refused.value).startswith(f"params.yaml: head: {head!r}: the head of bert has the labels {labels[0]}")
+    assert str(refused.value).startswith(
+        f"params.yaml: head: {head!r}: the head of bert has the labels {labels[0]}"
+    )
     assert str(refused.value).endswith("make a new head: -S head=new")
     assert ("as in -S 'head=[" in str(refused.value)) == (len(labels) > 1)
 
@@ -144,7 +148,9 @@ def test_a_new_head_is_new_whatever_config_json_says(tmp_path: Path, architectur
 
 @pytest.mark.parametrize("kind", ["distilbert", "albert", "xlnet", "funnel", "gpt2", "t5", "bart", "esm"])
 @pytest.mark.parametrize(("dropout", "random"), [(0.0, False), (0.5, True)])
-def test_dropout_is_as_given_in_every_architecture(tmp_path: Path, kind: str, dropout: float, random: bool) -> None:
+def test_dropout_is_as_given_in_every_architecture(
+    tmp_path: Path, kind: str, dropout: float, random: bool
+) -> None:
     drops: dict[str, Any] = {"encoder_layerdrop": 0.5, "decoder_layerdrop": 0.5} if kind == "bart" else {}
     base = sources.fetch(str(write_pretrained(tmp_path / kind, kind, **drops)))
     model, encoder = built(base, dropout=dropout)
@@ -168,7 +174,9 @@ def test_dropout_can_be_turned_off_in_every_architecture_of_transformers() -> No
         building.set_dropout(config, 0.0)
         read = type(config).from_dict(config.to_dict())
         parts = [read, *(getattr(read, name) for name in read.sub_configs)]
-        values = {name: value for part in parts if part for name, value in vars(part).items() if "drop" in name}
+        values = {
+            name: value for part in parts if part for name, value in vars(part).items() if "drop" in name
+        }
         left = {name: value for name, value in values.items() if value and not isinstance(value, bool)}
         assert not left, kind
 
@@ -213,7 +221,9 @@ def test_a_model_that_reads_one_length_alone_is_refused(tmp_path: Path) -> None:
     sizes: dict[str, Any] = {"num_landmarks": 8, "segment_means_seq_len": 64}
     base = sources.fetch(str(write_pretrained(tmp_path / "nystromformer", "nystromformer", **sizes)))
     model, encoder = built(base)
-    with pytest.raises(InputError, match="model nystromformer: cannot read a review of 8 tokens by itself, nor one of"):
+    with pytest.raises(
+        InputError, match="model nystromformer: cannot read a review of 8 tokens by itself, nor one of"
+    ):
         building.check_lengths(model.eval(), encoder, base.source, max_length=65)
 
 

@@ -59,7 +59,9 @@ def test_an_experiment_adds_what_is_exported(copy: Clone) -> None:
     metrics = copy.details("fp32")
     assert metrics["accuracy"] == pytest.approx(((fp32 >= 0.5) == test["label"]).mean(), abs=1e-6)
     assert metrics["flipped"] == ((old >= 0.5) != (fp32 >= 0.5)).sum()
-    assert not open_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist()[7:8]) - fp32[7]
+    assert (
+        not open_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist()[7:8]) - fp32[7]
+    )
 
     # A score depends on its review alone, and on the labels as config.json has them.
     assert int8.probabilities(test["text"].tolist()[7:8]) == new[7]
@@ -78,7 +80,9 @@ def swap_labels(folder: Path) -> None:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier of one random layer with MiniLM's tokenizer."""
     folder = tmp_path_factory.mktemp("small") / "classifier"
-    write_random(folder, "bert", hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=96)
+    write_random(
+        folder, "bert", hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=96
+    )
     return folder
 
 
@@ -87,9 +91,15 @@ def write_random(folder: Path, kind: str, **sizes: Any) -> None:
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(sources.fetch(sources.PACKAGED).folder)
     config = AutoConfig.for_model(
-        kind, vocab_size=len(tokenizer), pad_token_id=0, initializer_range=0.2, review_max_length=64,
-        review_truncation="head_tail", id2label={0: "NEGATIVE", 1: "POSITIVE"}, **sizes,
-    )  # fmt: skip
+        kind,
+        vocab_size=len(tokenizer),
+        pad_token_id=0,
+        initializer_range=0.2,
+        review_max_length=64,
+        review_truncation="head_tail",
+        id2label={0: "NEGATIVE", 1: "POSITIVE"},
+        **sizes,
+    )
     AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -146,7 +156,9 @@ def test_without_a_classifier_it_says_so(tmp_path: Path, ran: Clone, monkeypatch
     shutil.copy(ran.folder / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["stages.export", "int8"])
-    with pytest.raises(InputError, match=re.escape("models/classifier: no classifier there; `dvc repro` trains one")):
+    with pytest.raises(
+        InputError, match=re.escape("models/classifier: no classifier there; `dvc repro` trains one")
+    ):
         export.main()
 
 
@@ -184,4 +196,6 @@ def test_other_architectures_score_as_in_pytorch(tmp_path: Path, kind: str, size
         expected = [model(input_ids=ids).logits.numpy() for ids in reviews]
     session = onnxruntime.InferenceSession(graph.onnx_graph(model).SerializeToString())
     for ids, logits in zip(reviews, expected, strict=True):
-        np.testing.assert_allclose(session.run(None, {"input_ids": ids.numpy()})[0], logits, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(
+            session.run(None, {"input_ids": ids.numpy()})[0], logits, rtol=1e-3, atol=1e-4
+        )

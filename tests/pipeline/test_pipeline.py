@@ -76,9 +76,13 @@ def test_a_stage_shows_its_progress_on_a_terminal_above_its_result(
     at_once = f"import runpy; from sentiment import progress; progress.QUICK = 1e-9; runpy.run_module('stages.{stage}', run_name='__main__')"
     terminal = Terminal()
     subprocess.run(
-        [sys.executable, "-c", at_once], cwd=copy.folder, env=copy.environment, stdout=terminal.file,
-        stderr=terminal.file, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", at_once],
+        cwd=copy.folder,
+        env=copy.environment,
+        stdout=terminal.file,
+        stderr=terminal.file,
+        check=True,
+    )
     *screen, end = terminal.screen()
     assert [line.split("|")[0] for line in screen if "|" in line] == [f"{bar}: 100%" for bar in bars]
     said = [re.sub(r"in \d+ s", "", line) for line in screen if "|" not in line]
@@ -123,9 +127,7 @@ def test_experiments_follow_each_other_where_the_outputs_of_head_never_were(clon
     # DVC takes what the second shares with the first from its run cache, and asks which dependencies are outputs of HEAD.
     settings = " ".join(f"-S {key}={value}" for key, value in (SMALL | {"max_train_reviews": "16"}).items())
     assert "prepare" in executed(clone.run(f"dvc exp run --temp {settings}"))
-    assert executed(clone.run(f"dvc exp run --temp {settings} -S seed=1")) == {
-        "check", "train", "evaluate"
-    }  # fmt: skip
+    assert executed(clone.run(f"dvc exp run --temp {settings} -S seed=1")) == {"check", "train", "evaluate"}
 
 
 @pytest.mark.slow
@@ -148,7 +150,9 @@ def test_what_one_clone_pushes_another_pulls(ran: Clone, tmp_path: Path) -> None
     other = Clone(tmp_path / "other")
     ran.run(f"git clone -q . {other.folder}")
     other.run(f"dvc remote modify --local shared url {ran.folder.parent / 'sentiment-storage'}")
-    same = json.loads(other.run("sentiment compare HEAD HEAD --json"))  # its predictions are only in the remote
+    same = json.loads(
+        other.run("sentiment compare HEAD HEAD --json")
+    )  # its predictions are only in the remote
     assert same["verdict"] == "within noise"
     other.run("dvc pull")
     assert "up to date" in other.run("dvc status")
@@ -219,7 +223,9 @@ def test_a_bad_parameter_costs_no_earlier_output_however_a_stage_is_asked_for(co
         with Repo(str(copy.folder)) as repo:
             assert not repo.status(), command
     output = copy.run("dvc exp run -S dataset=nosuch prepare", fails=True)
-    assert "error: params.yaml: dataset: no data/nosuch/dataset.yaml; allowed: challenge, imdb, sample" in output
+    assert (
+        "error: params.yaml: dataset: no data/nosuch/dataset.yaml; allowed: challenge, imdb, sample" in output
+    )
     assert copy.bytes_of(*OUTPUTS) == before
 
 
@@ -227,7 +233,11 @@ def test_what_the_check_refuses_is_one_line(copy: Clone) -> None:
     for key, value, line in [
         ("lr", "fast", "params.yaml: lr: 'fast' is not allowed; allowed: a number above 0"),
         ("model", "nosuch/", "params.yaml: model: 'nosuch/' is neither a Hub id"),
-        ("max_length", "513", "params.yaml: max_length: 513 is not allowed; sentence-transformers/all-MiniLM-L6-v2"),
+        (
+            "max_length",
+            "513",
+            "params.yaml: max_length: 513 is not allowed; sentence-transformers/all-MiniLM-L6-v2",
+        ),
     ]:
         params = (copy.folder / "params.yaml").read_bytes()
         copy.set(**{key: value})

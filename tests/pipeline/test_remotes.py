@@ -109,7 +109,9 @@ def test_what_cannot_be_shared_is_one_line(copy: Clone, tmp_path: Path) -> None:
     for url in (str(tmp_path / "file"), "https://127.0.0.1:1"):
         share({"url": url}, copy)
         output = copy.run("sentiment share", fails=True)
-        assert [line for line in output.splitlines() if "error" in line.lower()] == [output.splitlines()[-1]], output
+        assert [line for line in output.splitlines() if "error" in line.lower()] == [
+            output.splitlines()[-1]
+        ], output
         assert output.splitlines()[-1].startswith("error: ")
 
 
@@ -164,7 +166,9 @@ def test_line_endings_and_links_of_git_invalidate_no_stage(copy: Clone, tmp_path
     assert copy.bytes_of("data/mine") == windows.bytes_of("data/mine")
 
 
-def test_a_byte_flipped_in_the_remote_is_noticed_and_not_used(copy: Clone, other: Clone, tmp_path: Path) -> None:
+def test_a_byte_flipped_in_the_remote_is_noticed_and_not_used(
+    copy: Clone, other: Clone, tmp_path: Path
+) -> None:
     copy.run("dvc push")
     weights = stored(tmp_path)[0]
     flip(weights)
@@ -173,14 +177,18 @@ def test_a_byte_flipped_in_the_remote_is_noticed_and_not_used(copy: Clone, other
     assert not (other.folder / "models/classifier/model.safetensors").exists()
 
 
-def test_a_byte_flipped_in_the_cache_is_noticed_and_not_used(copy: Clone, other: Clone, tmp_path: Path) -> None:
+def test_a_byte_flipped_in_the_cache_is_noticed_and_not_used(
+    copy: Clone, other: Clone, tmp_path: Path
+) -> None:
     copy.run("dvc push")
     cached = copy.folder / ".dvc/cache" / stored(tmp_path)[0].relative_to(tmp_path / "storage")
     good = cached.read_bytes()
     assert "in DVC's cache are whole" in copy.run("sentiment verify")
     flip(cached)
     copy.run("rm -r models/classifier")
-    assert "error: .dvc/cache: removed 1 damaged file, of models/classifier" in copy.run("sentiment verify", fails=True)
+    assert "error: .dvc/cache: removed 1 damaged file, of models/classifier" in copy.run(
+        "sentiment verify", fails=True
+    )
     assert not cached.exists()
     copy.run("dvc pull")
     assert (copy.folder / "models/classifier/model.safetensors").read_bytes() == good
@@ -216,5 +224,7 @@ def test_an_interrupted_pull_is_completed_by_the_next(copy: Clone, other: Clone,
     weights.rename(tmp_path / "aside")
     other.run("dvc pull", fails=True)
     (tmp_path / "aside").rename(weights)
-    assert re.search(r"[12] files? ", other.run("dvc pull"))  # the weights, and the baseline if it was under way
+    assert re.search(
+        r"[12] files? ", other.run("dvc pull")
+    )  # the weights, and the baseline if it was under way
     assert other.bytes_of(*OUTPUTS[:2]) == copy.bytes_of(*OUTPUTS[:2])

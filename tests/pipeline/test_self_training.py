@@ -28,10 +28,11 @@ def add_dataset(clone: Clone) -> pd.DataFrame:
     )
     source = (clone.folder / "data/sample/dataset.yaml").read_text().split("rows:")[0]
     clone.dataset(
-        "own", f"{source}unlabelled: more.csv\nrows: {{unlabelled: {len(more)}}}\n",
+        "own",
+        f"{source}unlabelled: more.csv\nrows: {{unlabelled: {len(more)}}}\n",
         reviews_csv=pd.concat([train[with_labels], rows[rows["split"] != "train"]]).to_csv(index=False),
         more_csv=more[["text", "film"]].to_csv(index=False),
-    )  # fmt: skip
+    )
     return unlabelled
 
 
@@ -45,7 +46,11 @@ def test_teachers_label_what_has_no_label_and_the_student_learns_from_both(copy:
     assert counts["rows"]["unlabelled"] == len(unlabelled)
     # Of the labelled rows that stand there again, some are held out for validation.
     known = dropped["unlabelled_in_train_dropped"] + dropped["unlabelled_in_validation_dropped"]
-    assert (dropped["unlabelled_in_test_dropped"], known, dropped["unlabelled_duplicates_dropped"]) == (4, 3, 2)
+    assert (dropped["unlabelled_in_test_dropped"], known, dropped["unlabelled_duplicates_dropped"]) == (
+        4,
+        3,
+        2,
+    )
 
     prepared = pd.read_parquet(copy.folder / "data/prepared/unlabelled.parquet")
     soft = pd.read_parquet(copy.folder / "data/soft_labels/1.parquet")
@@ -90,7 +95,9 @@ def test_several_teachers_are_averaged(tmp_path: Path, monkeypatch: pytest.Monke
 def test_teachers_without_unlabelled_reviews_are_refused(copy: Clone) -> None:
     before = copy.bytes_of("models/classifier", "metrics", "data/prepared")
     output = copy.run("dvc exp run -S 'teachers=[1]'", fails=True)
-    assert "error: params.yaml: teachers: data/sample/dataset.yaml names no reviews for them to label" in output
+    assert (
+        "error: params.yaml: teachers: data/sample/dataset.yaml names no reviews for them to label" in output
+    )
     assert "Traceback" not in output
     assert copy.bytes_of("models/classifier", "metrics", "data/prepared") == before
 
@@ -102,8 +109,9 @@ def test_a_soft_label_weighs_the_losses_of_both_labels() -> None:
     hard = [mean_loss(outputs, torch.tensor([label, label]), count) for label in (0, 1)]
     soft = mean_loss(outputs, torch.tensor([0.25, 0.25]), count)
     torch.testing.assert_close(soft, 0.75 * hard[0] + 0.25 * hard[1])
-    torch.testing.assert_close(mean_loss(outputs, torch.tensor([1.0, 0.0]), count),
-                               mean_loss(outputs, torch.tensor([1, 0]), count))  # fmt: skip
+    torch.testing.assert_close(
+        mean_loss(outputs, torch.tensor([1.0, 0.0]), count), mean_loss(outputs, torch.tensor([1, 0]), count)
+    )
 
 
 def test_a_blend_is_better_than_either_of_two_that_err_apart() -> None:
@@ -114,7 +122,9 @@ def test_a_blend_is_better_than_either_of_two_that_err_apart() -> None:
     fitted, held_out = slice(0, 2000), slice(2000, 4000)
     blend = Blend(one[fitted], other[fitted], labels[fitted])
     blended = blend.probabilities(one[held_out], other[held_out])
-    right = [((scores >= 0.5) == labels[held_out]).mean() for scores in (one[held_out], other[held_out], blended)]
+    right = [
+        ((scores >= 0.5) == labels[held_out]).mean() for scores in (one[held_out], other[held_out], blended)
+    ]
     assert right[2] > max(right[:2]) + 0.02
     assert blended[blended > 0.9].size
     assert labels[held_out][blended > 0.9].mean() == pytest.approx(blended[blended > 0.9].mean(), abs=0.03)

@@ -61,13 +61,20 @@ def test_a_pull_request_is_reported(copy: Clone, tmp_path: Path) -> None:
     assert "base -> workspace, 100 test reviews" in report
     assert "lr: 0.0002 -> 0.001" in report
     assert "| metrics/test.json | accuracy " in " ".join(report.split())
-    assert "not those of this machine" in report  # train.json and test.json were not committed with the change
+    assert (
+        "not those of this machine" in report
+    )  # train.json and test.json were not committed with the change
     assert "base" in (copy.folder / "metrics/report.html").read_text()
 
 
 def promote(clone: Clone, scratch: Path, version: str, fails: str = "", **environment: str) -> None:
     """Run the steps of a promotion against v1.0.0, up to the one that fails."""
-    given = {"VERSION": version, "AGAINST": "v1.0.0", "REMOTE": str(scratch / "remote.git"), "GITHUB_ACTOR": "somebody"}
+    given = {
+        "VERSION": version,
+        "AGAINST": "v1.0.0",
+        "REMOTE": str(scratch / "remote.git"),
+        "GITHUB_ACTOR": "somebody",
+    }
     for name, step in steps_of("promote").items():
         if step.get("if") == "inputs.publish != ''" and not environment.get("PUBLISH"):
             continue
@@ -86,7 +93,12 @@ def test_a_model_is_promoted_only_if_it_is_not_worse(copy: Clone, tmp_path: Path
         return copy.run(f"git -C {tmp_path / 'remote.git'} tag").split()
 
     with hub.serve({}) as running:
-        publication = {"PUBLISH": "test/film", "HF_ENDPOINT": running.address, "HF_TOKEN": TOKEN, "HOME": str(tmp_path)}
+        publication = {
+            "PUBLISH": "test/film",
+            "HF_ENDPOINT": running.address,
+            "HF_TOKEN": TOKEN,
+            "HOME": str(tmp_path),
+        }
         promote(copy, tmp_path, "v1.1.0", **publication)
         assert tags() == ["classifier@v1.1.0"]
         assert list(running.repositories["models/test/film"].tags) == ["v1.1.0"]

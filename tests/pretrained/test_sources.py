@@ -50,7 +50,9 @@ def test_a_model_in_a_subfolder_is_named(project: Path, folders: list[str], list
     setting = shlex.quote(f"model=models/outer/{used}")
     with pytest.raises(InputError) as refused:
         sources.fetch("models/outer")
-    assert str(refused.value) == f"model outer: the model is in a folder within it: {listed}; use -S {setting}"
+    assert (
+        str(refused.value) == f"model outer: the model is in a folder within it: {listed}; use -S {setting}"
+    )
     assert sources.fetch(f"models/outer/{used}").config["model_type"] == "bert"
     Path("models/outer/config.json").write_text("{}")  # as a model that has its weights elsewhere
     with pytest.raises(InputError, match="the model is in a folder within it"):

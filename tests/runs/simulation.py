@@ -30,7 +30,9 @@ def right_answers(
         base = rng.standard_normal(reviews, dtype=np.float32)
     own = rng.standard_normal((len(accuracy), reviews), dtype=np.float32)
     threshold = norm.ppf(accuracy).astype(np.float32)[:, None]
-    return (np.float32(np.sqrt(alike)) * base + np.float32(np.sqrt(1 - alike)) * own + threshold > 0).astype(float)
+    return (np.float32(np.sqrt(alike)) * base + np.float32(np.sqrt(1 - alike)) * own + threshold > 0).astype(
+        float
+    )
 
 
 class InTheSet(NamedTuple):
@@ -85,14 +87,19 @@ def seed_alarms(
         alarms["unpaired"] += not found.low <= 0 <= found.high
         each = sides[1].mean(axis=1) - sides[0].mean(axis=1)
         variance = each.var(ddof=1) / seeds + max(0.0, found.reviews_sd**2)
-        freedom = variance**2 / ((each.var(ddof=1) / seeds) ** 2 / (seeds - 1) + found.reviews_sd**4 / reviews)
+        freedom = variance**2 / (
+            (each.var(ddof=1) / seeds) ** 2 / (seeds - 1) + found.reviews_sd**4 / reviews
+        )
         alarms["paired"] += abs(found.difference) > student.ppf(0.975, freedom) * variance**0.5
     return {name: count / times for name, count in alarms.items()}
 
 
 def ranking_table() -> list[str]:
     """How many runs cannot be told from the best, where one is better than all others by so many points."""
-    lines = ["| validation reviews | of 2 runs, better by 1, 2, 4 points | of 5 | of 20 |", "|---|---|---|---|"]
+    lines = [
+        "| validation reviews | of 2 runs, better by 1, 2, 4 points | of 5 | of 20 |",
+        "|---|---|---|---|",
+    ]
     for reviews in (130, 1000, 2500):
         cells = []
         for runs, times in ((2, 400), (5, 200), (20, 100)):
@@ -111,7 +118,8 @@ def seeds_table() -> list[str]:
             cells = []
             for seeds in (3, 5, 10):
                 shares = [
-                    seed_alarms(reviews, seeds, sd, times if gap == 0 else 250, gap)["unpaired"] for gap in (0, 1, 2)
+                    seed_alarms(reviews, seeds, sd, times if gap == 0 else 250, gap)["unpaired"]
+                    for gap in (0, 1, 2)
                 ]
                 cells.append(f"{shares[0]:.1%}, {shares[1]:.0%}, {shares[2]:.0%}".replace("%", " %"))
             lines.append(f"| {reviews:,} | {sd} | {' | '.join(cells)} |")

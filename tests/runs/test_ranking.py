@@ -38,7 +38,10 @@ def test_equal_runs_cannot_be_told_apart_and_a_far_worse_one_can() -> None:
 
 def test_runs_that_are_nearly_the_same_do_not_hide_the_best() -> None:
     review = np.arange(1000)
-    best, other = (review < 900) | (review >= 978), review < 908  # 22 reviews that only it gets right, against 8
+    best, other = (
+        (review < 900) | (review >= 978),
+        review < 908,
+    )  # 22 reviews that only it gets right, against 8
     assert rank(np.stack([best, other])).in_set.tolist() == [True, False]
     alike = [other & ~np.isin(review, (number, number + 100)) for number in range(8)]
     assert rank(np.stack([best, *alike])).in_set.tolist() == [True] + [False] * 8
@@ -67,7 +70,9 @@ def test_the_best_run_is_in_the_set(runs: int) -> None:
 @pytest.mark.parametrize("runs", [2, 5, 20])
 @pytest.mark.parametrize("reviews", [130, 1000, 2500])
 @pytest.mark.parametrize(("alike", "level"), [(0.5, 0.8), (0.95, 0.8), (0.5, 0.97), (0.95, 0.97)])
-def test_the_best_run_is_in_the_set_in_95_of_100_cases(runs: int, reviews: int, alike: float, level: float) -> None:
+def test_the_best_run_is_in_the_set_in_95_of_100_cases(
+    runs: int, reviews: int, alike: float, level: float
+) -> None:
     equal = in_the_set(reviews, np.full(runs, level), alike, times=200)
     assert equal.best >= 0.95
     assert equal.all_best >= 0.91  # all of the equal ones at once: 0.95 within what 200 simulations can tell

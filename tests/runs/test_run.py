@@ -20,7 +20,9 @@ def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytes
     monkeypatch.chdir(copy.folder)
     here = Run()
     test, metrics, params = here.scored("test"), here.metrics("test"), here.params
-    assert ((test["probability"] >= 0.5) == test["label"]).mean() == pytest.approx(metrics["accuracy"], abs=1e-6)
+    assert ((test["probability"] >= 0.5) == test["label"]).mean() == pytest.approx(
+        metrics["accuracy"], abs=1e-6
+    )
     assert as_markdown(worst_mistakes(test)) == Path("metrics/predictions/mistakes.md").read_text()
     assert {key: str(params[key]) for key in SMALL} == SMALL
     assert list(params) == list(here.yaml("params.yaml"))
@@ -48,7 +50,10 @@ def test_the_parameters_are_those_that_ran(copy: Clone, monkeypatch: pytest.Monk
     assert Run().params == params
     copy.run("dvc repro check")
     assert Run().params == params
-    assert provenance() == {"commit": copy.run("git describe --always").strip() + "-dirty", "stale": ["train"]}
+    assert provenance() == {
+        "commit": copy.run("git describe --always").strip() + "-dirty",
+        "stale": ["train"],
+    }
 
 
 def test_what_was_not_fetched_is_not_stale(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +92,10 @@ def test_a_training_is_outdated_when_one_of_its_teachers_has_run_again(
             f"teach@{name[1:]}": {"outs": [{"path": f"data/soft_labels/{name[1:]}.parquet", "md5": digest}]}
             for name, digest in teachers.items()
         }
-        train = {"deps": [{"path": "data/soft_labels", "md5": folder}], "params": {"params.yaml": {"teachers": [1, 2]}}}
+        train = {
+            "deps": [{"path": "data/soft_labels", "md5": folder}],
+            "params": {"params.yaml": {"teachers": [1, 2]}},
+        }
         Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages | {"train": train}}))
 
     lock(t1=one, t2=two, t7=earlier)  # the last one is of an earlier training
@@ -98,7 +106,9 @@ def test_a_training_is_outdated_when_one_of_its_teachers_has_run_again(
     assert Run().outdated("train")
 
 
-def test_only_what_the_outputs_depend_on_makes_them_out_of_date(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_the_outputs_depend_on_makes_them_out_of_date(
+    copy: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(copy.folder)
     with (copy.folder / "stages/baseline.py").open("a") as file:
         file.write("# another baseline\n")
@@ -110,7 +120,10 @@ def test_only_what_the_outputs_depend_on_makes_them_out_of_date(copy: Clone, mon
     assert sorted(Run().out_of_date("train")) == ["prepare", "train"]
     assert sorted(Run().out_of_date("evaluate")) == ["evaluate", "prepare", "train"]
     copy.commit()
-    assert sorted(Run("HEAD").out_of_date("evaluate")) == ["evaluate", "train"]  # its parameters alone are compared
+    assert sorted(Run("HEAD").out_of_date("evaluate")) == [
+        "evaluate",
+        "train",
+    ]  # its parameters alone are compared
     assert Run("HEAD~1").out_of_date("evaluate") == []
     copy.set(**SMALL, precision="auto")
     shutil.rmtree("models/classifier")  # what was not fetched is no change
@@ -118,7 +131,9 @@ def test_only_what_the_outputs_depend_on_makes_them_out_of_date(copy: Clone, mon
     assert Run().out_of_date("evaluate") == []
 
 
-def test_experiments_are_those_of_head_and_of_named_commits(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_experiments_are_those_of_head_and_of_named_commits(
+    copy: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(copy.folder)
     assert experiments() == []
     copy.set(lr="0.1")
@@ -142,9 +157,13 @@ def test_the_previous_run_has_other_predictions(copy: Clone, monkeypatch: pytest
     assert previous_run() is None
 
 
-def test_what_cannot_be_opened_is_one_line(ran: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_opened_is_one_line(
+    ran: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ran.folder)
-    with pytest.raises(InputError, match="^nosuch: no such run; allowed: a commit, tag, branch, experiment or "):
+    with pytest.raises(
+        InputError, match="^nosuch: no such run; allowed: a commit, tag, branch, experiment or "
+    ):
         Run("nosuch")
     with pytest.raises(InputError, match=f"^HEAD: metrics/nosuch.json {MISSING}$"):
         Run("HEAD").metrics("nosuch")

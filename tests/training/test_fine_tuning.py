@@ -36,7 +36,11 @@ def write_tiny(folder: Path) -> None:
     words = AutoTokenizer.from_pretrained(sources.fetch(sources.PACKAGED).folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(words), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
+        vocab_size=len(words),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
     )
     BertModel(config).save_pretrained(folder)
     words.save_pretrained(folder)
@@ -74,14 +78,18 @@ def test_a_micro_batch_divides_the_batch(share: int, most: int, expected: int) -
     assert micro_batch_size(share, most) == expected
 
 
-def test_micro_batches_give_what_the_whole_batch_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_micro_batches_give_what_the_whole_batch_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     params = TrainParams.load().model_copy(
         update={"batch_size": 8, "epochs": 1, "max_length": 32, "precision": "fp32", "lr": 1e-3}
     )
     base = sources.fetch(params.model)
     encoder = Encoder(base.folder, params.max_length, params.truncation)
-    texts = [f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)]
+    texts = [
+        f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)
+    ]
     data = fine_tuning.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
     found = []
     for tokens in (2048, 2 * 32):  # a micro-batch of all eight, then of two
@@ -122,7 +130,9 @@ def test_attention_is_in_float32_where_there_is_a_gradient() -> None:
     assert not scored.equal(output)
 
 
-@pytest.mark.parametrize(("precision", "expected"), [("bf16", attention.attend), ("fp32", sdpa_attention_forward)])
+@pytest.mark.parametrize(
+    ("precision", "expected"), [("bf16", attention.attend), ("fp32", sdpa_attention_forward)]
+)
 def test_whoever_trains_in_bf16_on_a_cpu_has_attention_in_float32(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, expected: object
 ) -> None:
@@ -133,15 +143,21 @@ def test_whoever_trains_in_bf16_on_a_cpu_has_attention_in_float32(
     encoder = Encoder(base.folder, 32, "head")
     data = fine_tuning.as_dataset(encoder(["A film."])[0], [0])
     params = TrainParams.load().model_copy(update={"precision": precision, "max_length": 32})
-    fine_tuning.build_trainer(tmp_path, fine_tuning.build_classifier(base, encoder), encoder, params, data, data)
+    fine_tuning.build_trainer(
+        tmp_path, fine_tuning.build_classifier(base, encoder), encoder, params, data, data
+    )
     assert AttentionInterface._global_mapping["sdpa"] is expected
 
 
-def test_processes_that_cannot_share_a_batch_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_cannot_share_a_batch_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     params = TrainParams.load()
     monkeypatch.setattr(fine_tuning.TrainingArguments, "world_size", 3)
-    with pytest.raises(InputError, match=r"params.yaml: batch_size: 3 processes cannot share 16 reviews evenly"):
+    with pytest.raises(
+        InputError, match=r"params.yaml: batch_size: 3 processes cannot share 16 reviews evenly"
+    ):
         fine_tuning.training_arguments(tmp_path, params)
 
 
@@ -158,7 +174,10 @@ def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
         np.testing.assert_allclose(found, expected, rtol=0, atol=rounding / 2, err_msg=name)
     np.testing.assert_array_equal(curve(copy, "learning_rate"), curve(ran, "learning_rate"))
     assert output.count("models/classifier/: validation accuracy") == 1
-    for scores in ("validation/predictions", "predictions/test"):  # not accuracies: a label flips by a rounding
+    for scores in (
+        "validation/predictions",
+        "predictions/test",
+    ):  # not accuracies: a label flips by a rounding
         one, two = (pd.read_parquet(clone.folder / f"metrics/{scores}.parquet") for clone in (ran, copy))
         assert two["id"].equals(one["id"])
         np.testing.assert_allclose(two["probability"], one["probability"], rtol=0, atol=rounding / 4)
@@ -170,9 +189,14 @@ def test_when_one_process_dies_the_other_ends_and_nothing_is_written(tiny: Clone
     tiny.set(epochs="5000")
     before = tiny.bytes_of("models/classifier", "metrics")
     running = subprocess.Popen(
-        f"exec {TWO} -m stages.train", shell=True, cwd=tiny.folder, env=tiny.environment,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        f"exec {TWO} -m stages.train",
+        shell=True,
+        cwd=tiny.folder,
+        env=tiny.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while not list((tiny.folder / "models").glob("checkpoints/*/checkpoint-*")):  # the first epoch is over
         assert running.poll() is None
         time.sleep(0.2)
@@ -199,7 +223,9 @@ def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> Non
         found = {name: [recipe(texts[:80], labels[:80], 0.0, 0)] for name, recipe in recipes.items()}
         for (one,) in found.values():
             assert 0 < one.tokens <= 16 * one.reviews
-            assert min(one.operations, one.seconds, one.peak_operations) > 0  # no rate: other tests share the cores
+            assert (
+                min(one.operations, one.seconds, one.peak_operations) > 0
+            )  # no rate: other tests share the cores
         assert bench.table(title, found).count("\n") == 2 + len(recipes)
 
 
@@ -216,11 +242,15 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(tiny: Clone) -
         time.sleep(0.005)
     running.kill()
     running.wait()
-    for whole_curve, name in zip(curves, CURVES.values(), strict=True):  # each has grown, and on the way to the same
+    for whole_curve, name in zip(
+        curves, CURVES.values(), strict=True
+    ):  # each has grown, and on the way to the same
         grown = curve(tiny, name)
         assert 0 < len(grown) < len(whole_curve)
         assert grown.equals(whole_curve.head(len(grown)))
-    *_, before, newest = sorted((path.parent for path in whole), key=lambda path: int(path.name.split("-")[1]))
+    *_, before, newest = sorted(
+        (path.parent for path in whole), key=lambda path: int(path.name.split("-")[1])
+    )
     with (newest / "optimizer.pt").open("r+b") as damaged:
         damaged.truncate(1000)
     shutil.rmtree(tiny.folder / "models/classifier")
@@ -254,7 +284,9 @@ def test_the_epoch_with_the_highest_validation_accuracy_is_kept(tiny: Clone) -> 
     tiny.set(epochs="6", lr="3e-3", batch_size="4", dropout="0.1", max_length="64", precision="fp32")
     tiny.run("python -m stages.train")
     accuracy = curve(tiny, "validation/accuracy")
-    assert accuracy[curve(tiny, "validation/loss").idxmin()] < accuracy.max()  # the loss would pick another epoch
+    assert (
+        accuracy[curve(tiny, "validation/loss").idxmin()] < accuracy.max()
+    )  # the loss would pick another epoch
     kept = tiny.details("train")
     assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
     validation = pd.read_parquet(tiny.folder / "data/prepared/validation.parquet")

@@ -12,7 +12,9 @@ from sentiment.params import EvaluateParams
 
 
 def main(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="a port of 127.0.0.1; 0: any that is free")] = 7860,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="a port of 127.0.0.1; 0: any that is free")
+    ] = 7860,
 ) -> None:
     """Try the model in the browser: a review, its label, and the words that speak for it. Ctrl-C ends it."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"

@@ -67,13 +67,22 @@ def answer(
     if words["effect"].isna().all():
         yield label, reason, no_review, "<p>It has no word that the model can read.</p>"
     else:
-        yield label, reason, highlighted(text, words), explained(words, probability, time.perf_counter() - started)
+        yield (
+            label,
+            reason,
+            highlighted(text, words),
+            explained(words, probability, time.perf_counter() - started),
+        )
 
 
 def verdict(probability: float, meant: str | None) -> str:
     """The label, as HTML, why it is that, and whether it is what readers of an example take it for (`meant`)."""
     label = LABELS[probability >= 0.5]
-    judged = f" Readers take it as {meant}: the model is {'right' if label == meant else 'wrong'}." if meant else ""
+    judged = (
+        f" Readers take it as {meant}: the model is {'right' if label == meant else 'wrong'}."
+        if meant
+        else ""
+    )
     return (
         f"<p>{label}: the probability of {LABELS[1]} is <data value='{probability!r}'>{four_digits(probability)}</data>; "
         f"from 0.5 on, that is the label.{judged}</p>"
@@ -96,7 +105,9 @@ def highlighted(text: str, words: pd.DataFrame) -> gradio.HighlightedText:
             pieces += [(text[end:start], None), (piece, signed(run[0].effect) if index in marked else None)]
         end = run[-1].end
     # As categories: what Gradio colours by score has too little contrast for axe-core (3.4 to 3.9).
-    colors = {str(label): {"+": "blue", "−": "red"}.get(str(label)[0], "purple") for _, label in pieces if label}
+    colors = {
+        str(label): {"+": "blue", "−": "red"}.get(str(label)[0], "purple") for _, label in pieces if label
+    }
     return gradio.HighlightedText(pieces, color_map=colors, visible=True)
 
 

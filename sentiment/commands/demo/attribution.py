@@ -37,7 +37,9 @@ def attribute(
         truncation cut, and for what the tokenizer knows nothing of), `without` (the probability of POSITIVE without the
         word) and `effect` (what the word adds to the log-odds of POSITIVE); the last two are NaN where it was not tried.
     """
-    words = pd.DataFrame([(*each.span(), each[0]) for each in _WORD.finditer(text)], columns=["start", "end", "word"])
+    words = pd.DataFrame(
+        [(*each.span(), each[0]) for each in _WORD.finditer(text)], columns=["start", "end", "word"]
+    )
     ids, spans = classifier.encoder.located(text)
     # The row of the word that a token belongs to: the last that starts before the token ends.
     rows = [None if span is None else max(int(words["start"].searchsorted(span[1])) - 1, 0) for span in spans]
@@ -62,7 +64,9 @@ def attribute(
 def _steepness(classifier: TransformerClassifier, ids: Sequence[int]) -> list[float]:
     """The norm of the gradient of the logits' difference at each token's embedding."""
     model = classifier.model
-    embedded = model.get_input_embeddings()(torch.tensor([ids], device=model.device)).detach().requires_grad_()
+    embedded = (
+        model.get_input_embeddings()(torch.tensor([ids], device=model.device)).detach().requires_grad_()
+    )
     with classifier.autocast():
         logits = model(inputs_embeds=embedded).logits[0]
     (gradient,) = torch.autograd.grad(logits[1] - logits[0], embedded)

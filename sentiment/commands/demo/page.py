@@ -47,9 +47,13 @@ def build(classifier: TransformerClassifier) -> gradio.Blocks:
         review = gradio.Textbox(label="Review", lines=5, max_lines=15, elem_id="review")
         button = gradio.Button("Classify (Shift+Enter)", variant="primary")
         tries = gradio.Examples(
-            examples[["text"]].values.tolist(), review, label="Or try one of these; the last six are hard",
-            example_labels=examples["name"].tolist(), api_visibility="private", elem_id="examples",
-        )  # fmt: skip
+            examples[["text"]].values.tolist(),
+            review,
+            label="Or try one of these; the last six are hard",
+            example_labels=examples["name"].tolist(),
+            api_visibility="private",
+            elem_id="examples",
+        )
         status = gradio.HTML(js_on_load=STATUS, render=False)
         outputs = [
             gradio.Label(label="Answer", visible=False),
@@ -61,19 +65,33 @@ def build(classifier: TransformerClassifier) -> gradio.Blocks:
             ),
             gradio.HTML(elem_id="table"),
         ]
-        gradio.Markdown(limits(examples.assign(probability=classifier.probabilities(examples["text"].tolist()))))
+        gradio.Markdown(
+            limits(examples.assign(probability=classifier.probabilities(examples["text"].tolist())))
+        )
         gradio.on(
-            [button.click, review.submit, status.input], None, None, outputs, js=CLEAR, api_visibility="private", show_progress="hidden",
-        )  # fmt: skip
+            [button.click, review.submit, status.input],
+            None,
+            None,
+            outputs,
+            js=CLEAR,
+            api_visibility="private",
+            show_progress="hidden",
+        )
         respond = partial(answer, classifier, dict(zip(examples["text"], examples["label"], strict=True)))
         answers = [
             event(
-                respond, review, outputs, api_visibility="private", show_progress="hidden",
+                respond,
+                review,
+                outputs,
+                api_visibility="private",
+                show_progress="hidden",
                 trigger_mode="always_last",  # what is asked for while an answer is under way is answered next
             )
             for event in (button.click, review.submit, tries.load_input_event.then)
-        ]  # fmt: skip
-        for given in answers:  # one by one: in a list, the second would wait until the server has ended the first
+        ]
+        for (
+            given
+        ) in answers:  # one by one: in a list, the second would wait until the server has ended the first
             status.input(None, cancels=given, api_visibility="private")
     return page
 

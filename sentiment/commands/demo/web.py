@@ -26,10 +26,20 @@ def serve(page: gradio.Blocks, listening: socket.socket) -> None:
     theme = gradio.themes.Base(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
     theme.set(button_primary_background_fill="*primary_600")  # whose contrast is enough
     gradio.mount_gradio_app(
-        app, page, path="/", app_kwargs={"openapi_url": None}, footer_links=[], max_file_size=0, enable_monitoring=False,
+        app,
+        page,
+        path="/",
+        app_kwargs={"openapi_url": None},
+        footer_links=[],
+        max_file_size=0,
+        enable_monitoring=False,
         run_history=False,  # or the browser would keep every review
-        ssr_mode=False, mcp_server=False, pwa=False, theme=theme, css=CSS,
-    )  # fmt: skip
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        theme=theme,
+        css=CSS,
+    )
     print(f"http://{ADDRESS}:{listening.getsockname()[1]} (Ctrl-C ends it)", flush=True)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     with contextlib.suppress(KeyboardInterrupt):

@@ -27,27 +27,100 @@ from sentiment.progress import Progress
 from sentiment.validation import shortened
 
 
-# fmt: off
 def main(  # an option a line
-    text: Annotated[list[str] | None, typer.Argument(help="reviews; without any, and without --input, standard input is read")] = None,
-    input: Annotated[str, typer.Option(parser=project.typed, metavar="PATH", help="a .csv, .tsv, .json, .jsonl or .parquet file, a folder of such or of .txt files, or a pattern of their names in quotes")] = "",
-    column: Annotated[list[str] | None, typer.Option("--text", metavar="COLUMN", help="column with the review (text); once more for each that is joined to it")] = None,
-    id: Annotated[str | None, typer.Option(metavar="COLUMN", help="column with its id (id; without one, the number of the row)")] = None,
-    columns: Annotated[str, typer.Option(metavar="NAMES", help="names of the columns, with commas between, of a CSV file without a header")] = "",
-    delimiter: Annotated[str | None, typer.Option(metavar="CHARACTER", help="between the fields of CSV (found by its first line)")] = None,
-    quoting: Annotated[Quoting | None, typer.Option(help="what quotes in CSV mean: a quote within quotes is doubled, or follows a backslash; none: they are ordinary characters (found by the file)")] = None,
-    encoding: Annotated[str | None, typer.Option(metavar="NAME", help="of text, such as latin-1, cp1252 or utf-16 (utf-8)")] = None,
-    lines: Annotated[bool | None, typer.Option("--lines/--no-lines", help="whether each line of a .txt file is a review, or each file (refused if a file has several lines)")] = None,
-    output: Annotated[str, typer.Option(parser=project.typed, metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)")] = "",
+    text: Annotated[
+        list[str] | None,
+        typer.Argument(help="reviews; without any, and without --input, standard input is read"),
+    ] = None,
+    input: Annotated[
+        str,
+        typer.Option(
+            parser=project.typed,
+            metavar="PATH",
+            help="a .csv, .tsv, .json, .jsonl or .parquet file, a folder of such or of .txt files, or a pattern of their names in quotes",
+        ),
+    ] = "",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text",
+            metavar="COLUMN",
+            help="column with the review (text); once more for each that is joined to it",
+        ),
+    ] = None,
+    id: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="column with its id (id; without one, the number of the row)"),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="names of the columns, with commas between, of a CSV file without a header"
+        ),
+    ] = "",
+    delimiter: Annotated[
+        str | None,
+        typer.Option(metavar="CHARACTER", help="between the fields of CSV (found by its first line)"),
+    ] = None,
+    quoting: Annotated[
+        Quoting | None,
+        typer.Option(
+            help="what quotes in CSV mean: a quote within quotes is doubled, or follows a backslash; none: they are ordinary characters (found by the file)"
+        ),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="of text, such as latin-1, cp1252 or utf-16 (utf-8)")
+    ] = None,
+    lines: Annotated[
+        bool | None,
+        typer.Option(
+            "--lines/--no-lines",
+            help="whether each line of a .txt file is a review, or each file (refused if a file has several lines)",
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            parser=project.typed, metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)"
+        ),
+    ] = "",
     format: Annotated[Literal["csv", "jsonl"], typer.Option(help="of standard output")] = "csv",
-    on_error: Annotated[Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")] = "stop",
-    resume: Annotated[bool, typer.Option("--resume", help="go on with what an interrupted run has kept of --output")] = False,
-    model: Annotated[Path, typer.Option(parser=project.typed_path, metavar="PATH", help="models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one")] = Path("models/classifier"),
-    window: Annotated[int | None, typer.Option(metavar="ROWS", min=1, help="rows read, scored and written at a time (as many as take two seconds)")] = None,
-    ray: Annotated[bool, typer.Option("--ray", help="score Parquet files, local or s3://, into a new folder, on every core or a Ray cluster")] = False,
-    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="with --ray: processes that score (the cores, or GPUs, there are)")] = None,
+    on_error: Annotated[
+        Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")
+    ] = "stop",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on with what an interrupted run has kept of --output")
+    ] = False,
+    model: Annotated[
+        Path,
+        typer.Option(
+            parser=project.typed_path,
+            metavar="PATH",
+            help="models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one",
+        ),
+    ] = Path("models/classifier"),
+    window: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ROWS",
+            min=1,
+            help="rows read, scored and written at a time (as many as take two seconds)",
+        ),
+    ] = None,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            help="score Parquet files, local or s3://, into a new folder, on every core or a Ray cluster",
+        ),
+    ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, help="with --ray: processes that score (the cores, or GPUs, there are)"
+        ),
+    ] = None,
 ) -> None:
-# fmt: on
     """Say of reviews whether they are positive: id, label and probability of POSITIVE.
 
     The scores are those of evaluate: on a CPU, each depends on its own text alone.
@@ -78,7 +151,9 @@ def main(  # an option a line
     if output:
         run: dict[str, object] = {"text": column, "id": id, **layout._asdict()}
         run |= {"precision": precision}
-        file = ScoreFile(Path(output), run | fingerprint(input, reader.paths, model) if input else None, resume)
+        file = ScoreFile(
+            Path(output), run | fingerprint(input, reader.paths, model) if input else None, resume
+        )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # which keeps what Ctrl-C keeps
     score(reader, scorer, pace, ready, file, f".{format}")
     if scorer.skipped:
@@ -205,7 +280,8 @@ def fingerprint(input: str, paths: Sequence[Path], model: Path) -> dict[str, obj
         digest.update(path.name.encode() + path.read_bytes())
     states = [path.stat() for path in paths]
     return {
-        "input": input, "input_bytes": sum(state.st_size for state in states),
+        "input": input,
+        "input_bytes": sum(state.st_size for state in states),
         "input_modified": max(state.st_mtime_ns for state in states),
         "model": digest.hexdigest(),
-    }  # fmt: skip
+    }

@@ -31,7 +31,9 @@ class Worker:
         """Score a batch."""
         rows = (row for part in batch.to_batches() for row in rows_of(part))
         # A batch does not know where in its file it begins: a row is named by its id.
-        named = (row._replace(where=f"{self._where}: id {row.values[self._id]}", before=row.number) for row in rows)
+        named = (
+            row._replace(where=f"{self._where}: id {row.values[self._id]}", before=row.number) for row in rows
+        )
         scores, fault = self._score(named)
         if fault:
             raise fault
@@ -69,9 +71,13 @@ def score_on_ray(input: str, output: str, settings: dict[str, Any], workers: int
     try:
         reviews = ray.data.read_parquet(input).select_columns([*settings["text"], settings["id"]])
         scores = reviews.repartition(target_num_rows_per_block=block).map_batches(
-            Worker, fn_constructor_kwargs=settings, batch_size=block, batch_format="pyarrow", concurrency=workers,
+            Worker,
+            fn_constructor_kwargs=settings,
+            batch_size=block,
+            batch_format="pyarrow",
+            concurrency=workers,
             num_gpus=1 if resources.get("GPU") else None,
-        )  # fmt: skip
+        )
         scores.write_parquet(output, mode=SaveMode.ERROR)
     except Exception as error:  # pyarrow has many kinds, and Ray hands on what workers raise as text alone
         lines = re.findall(r"InputError: (.*)", str(error))

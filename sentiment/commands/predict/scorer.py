@@ -44,9 +44,13 @@ class Scorer:
     """
 
     def __init__(
-        self, model: str | Path, precision: str, text: Sequence[str] = ("text",), id: str | None = None,
+        self,
+        model: str | Path,
+        precision: str,
+        text: Sequence[str] = ("text",),
+        id: str | None = None,
         skip: bool = False,
-    ):  # fmt: skip
+    ):
         self._classifier = open_classifier(model, precision)
         self._text, self._id, self._skip = text, id, skip
         self.skipped = 0
@@ -73,7 +77,9 @@ class Scorer:
                 ids.append(id)
                 texts.append(text)
         probability = self._classifier.probabilities(texts, advance) if texts else np.empty(0)
-        scores = [Score(id, LABELS[one >= 0.5], one) for id, one in zip(ids, probability.tolist(), strict=True)]
+        scores = [
+            Score(id, LABELS[one >= 0.5], one) for id, one in zip(ids, probability.tolist(), strict=True)
+        ]
         return scores, fault
 
     def warning(self) -> str | None:

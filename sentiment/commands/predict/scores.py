@@ -46,15 +46,21 @@ class ScoreFile:
             kept = json.loads(state.read_text(encoding="utf-8"))
             if not kept or run is None:
                 unfinished = "holds an unfinished run" + ("" if kept else " on standard input")
-                raise InputError(f"{self.parts}: {unfinished}, which this one cannot resume; move or remove it")
+                raise InputError(
+                    f"{self.parts}: {unfinished}, which this one cannot resume; move or remove it"
+                )
             if not resume:
                 raise InputError(f"{self.parts}: holds an unfinished run: --resume goes on, or remove it")
             other = sorted(key for key in {*kept, *run} if kept.get(key) != run.get(key))
             if other:
-                raise InputError(f"{self.parts}: is of a run with another {', '.join(other)}; remove it to begin anew")
+                raise InputError(
+                    f"{self.parts}: is of a run with another {', '.join(other)}; remove it to begin anew"
+                )
             self._follow_chain()
         else:
-            shutil.rmtree(self.parts, ignore_errors=True)  # without run.json, what is left of a run that has ended
+            shutil.rmtree(
+                self.parts, ignore_errors=True
+            )  # without run.json, what is left of a run that has ended
         atomic.write_json(state, run or {})
 
     def _follow_chain(self) -> None:
@@ -120,7 +126,9 @@ def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 def check_output(path: Path, input: str) -> None:
     """Raise InputError unless scores can be written to a file of this name, which is no part of the input."""
     if path.exists() and not path.is_file():
-        what = "a folder" if path.is_dir() else "no regular file; without --output, scores go to standard output"
+        what = (
+            "a folder" if path.is_dir() else "no regular file; without --output, scores go to standard output"
+        )
         raise InputError(f"--output {path}: is {what}")
     if path.suffix not in FORMATS:
         raise InputError(f"{path}: unknown format {path.suffix!r}; allowed: {', '.join(FORMATS)}")
@@ -131,7 +139,9 @@ def check_output(path: Path, input: str) -> None:
         if source.is_dir() and source in target.parents:
             raise InputError(f"--output {path}: is in the folder that --input reads; write it elsewhere")
         if target.match(str(Path(input).absolute())):
-            raise InputError(f"--output {path}: its name matches the pattern that --input reads; write it elsewhere")
+            raise InputError(
+                f"--output {path}: its name matches the pattern that --input reads; write it elsewhere"
+            )
 
 
 def header(suffix: str) -> str:

@@ -30,14 +30,17 @@ TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
 LICENSES = dict.fromkeys([sources.PACKAGED, *sources.PINNED], "apache-2.0")
 
 
-# fmt: off
 def main(
     repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="where to; created if it is not there")],
     private: Annotated[bool, typer.Option("--private", help="make it private")] = False,
     tag: Annotated[str | None, typer.Option(help="tag what goes up, as v1.0.0 for instance")] = None,
-    dry_run: Annotated[Path | None, typer.Option(parser=project.typed_path, metavar="FOLDER", help="only write what would go up, as a new folder")] = None,
+    dry_run: Annotated[
+        Path | None,
+        typer.Option(
+            parser=project.typed_path, metavar="FOLDER", help="only write what would go up, as a new folder"
+        ),
+    ] = None,
 ) -> None:
-# fmt: on
     """Publish models/classifier/ on the Hugging Face Hub."""
     check_names(repo, tag)
     origin = committed_origin()
@@ -127,17 +130,33 @@ def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
         license=license,
         license_name="that-of-the-base-model" if license == "other" else None,
         license_link=f"https://huggingface.co/{base}" if license == "other" else None,
-        language=source.language, library_name="transformers", pipeline_tag="text-classification",
-        tags=["sentiment-analysis"], metrics=["accuracy", "f1", "precision", "recall", "roc_auc"],
-        base_model=base if revision else None, datasets=[source.hub] if source.hub else None,
+        language=source.language,
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["sentiment-analysis"],
+        metrics=["accuracy", "f1", "precision", "recall", "roc_auc"],
+        base_model=base if revision else None,
+        datasets=[source.hub] if source.hub else None,
         model_name=repo.split("/")[1],
         eval_results=results + eval_results(metrics["challenge"], CHALLENGE, challenge),
-    )  # fmt: skip
+    )
     kept = Encoder(MODEL, params["max_length"], params["truncation"]).ends
     return ModelCard.from_template(
-        data, str(TEMPLATE), **origin, **metrics, data=run.data, repository=repo, base=base, revision=revision, source=source,
-        challenge_source=challenge, kept=kept, params=params, with_interval=with_interval, labels=LABELS,
-    )  # fmt: skip
+        data,
+        str(TEMPLATE),
+        **origin,
+        **metrics,
+        data=run.data,
+        repository=repo,
+        base=base,
+        revision=revision,
+        source=source,
+        challenge_source=challenge,
+        kept=kept,
+        params=params,
+        with_interval=with_interval,
+        labels=LABELS,
+    )
 
 
 def eval_results(metrics: dict[str, Any], dataset: str, source: Source) -> list[EvalResult]:
@@ -145,12 +164,21 @@ def eval_results(metrics: dict[str, Any], dataset: str, source: Source) -> list[
     values = [("accuracy", "Accuracy", metrics["accuracy"]), ("f1", "Macro F1", metrics["macro_f1"])]
     values.append(("roc_auc", "ROC AUC", metrics["roc_auc"]))
     for label in LABELS:
-        values += [(name, f"{name.capitalize()} of {label}", value) for name, value in metrics[label.lower()].items()]
+        values += [
+            (name, f"{name.capitalize()} of {label}", value) for name, value in metrics[label.lower()].items()
+        ]
     return [
         EvalResult(
-            task_type="text-classification", task_name="Sentiment of reviews", dataset_type=source.hub or dataset,
-            dataset_name=dataset, dataset_config=source.config, dataset_split="test", dataset_revision=source.revision,
-            metric_type=metric, metric_name=title, metric_value=value,
+            task_type="text-classification",
+            task_name="Sentiment of reviews",
+            dataset_type=source.hub or dataset,
+            dataset_name=dataset,
+            dataset_config=source.config,
+            dataset_split="test",
+            dataset_revision=source.revision,
+            metric_type=metric,
+            metric_name=title,
+            metric_value=value,
         )
         for metric, title, value in values
-    ]  # fmt: skip
+    ]

@@ -26,21 +26,32 @@ REPORT = "metrics/report.html"
 METRICS = ("test", "challenge", "baseline", "zero_shot", "train")
 
 
-# fmt: off
 def main(
-    against: Annotated[str | None, typer.Option(metavar="RUN", help="a run to compare with  [default: the last commit with other predictions]")] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RUN", help="a run to compare with  [default: the last commit with other predictions]"
+        ),
+    ] = None,
 ) -> None:
-# fmt: on
     """Write one run on one page, metrics/report.html."""
     run = Run()
     content = {name: run.metrics(name) for name in METRICS}
-    content |= {"data": run.data, "params": run.params, "source": read_source(run.params["dataset"]), **provenance()}
+    content |= {
+        "data": run.data,
+        "params": run.params,
+        "source": read_source(run.params["dataset"]),
+        **provenance(),
+    }
     content |= {"mistakes": worst_mistakes(run.scored("test")).to_dict("records"), **draw_plots(run)}
     content |= comparison(run, against) | choosing() | {"record": record(run), "committed": committed()}
     pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=FileSystemLoader(Path(__file__).parent),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
         autoescape=True,  # a review may hold anything
-    )  # fmt: skip
+    )
     pages.filters |= {"four_digits": four_digits, "percent": percent}
     with loading("metrics/"):
         page = pages.get_template("report.html").render(content, labels=LABELS)
@@ -84,10 +95,13 @@ def record(run: Run) -> dict[str, str]:
     outs = {out["path"]: out for out in run.lock.get("train", {}).get("outs", [])}
     size = outs.get("models/classifier", {}).get("size")
     facts = {
-        "trained": None, "duration of the training": None,
-        "versions": ", ".join(f"{name} {version}" for name, version in run.metrics("train").get("versions", {}).items()),
+        "trained": None,
+        "duration of the training": None,
+        "versions": ", ".join(
+            f"{name} {version}" for name, version in run.metrics("train").get("versions", {}).items()
+        ),
         "size of the model": f"{size / 1e6:,.1f} MB" if size else None,
-    }  # fmt: skip
+    }
     path = "metrics/speed/train.json"
     if run.has(path):
         with loading(path):

@@ -26,12 +26,16 @@ def draw_plots(run: Run) -> dict[str, Any]:
     for entry in run.yaml("dvc.yaml").get("plots", []):
         title, plot = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
         if not {"template", "x", "y"} <= set(plot) or not isinstance(plot["y"], dict):
-            raise InputError(f"dvc.yaml: plot {title!r}; allowed: template, x: COLUMN, and y: {{FILE: COLUMN}}")
+            raise InputError(
+                f"dvc.yaml: plot {title!r}; allowed: template, x: COLUMN, and y: {{FILE: COLUMN}}"
+            )
         with loading(f"plot {title!r}"):
             tables = [run.table(file) for file in plot["y"]]
             if plot["template"] == "confusion":
                 counts = pd.crosstab(tables[0]["actual"], tables[0]["predicted"])
-                plots["confusion"] = counts.reindex(index=LABELS, columns=LABELS, fill_value=0).to_numpy().tolist()
+                plots["confusion"] = (
+                    counts.reindex(index=LABELS, columns=LABELS, fill_value=0).to_numpy().tolist()
+                )
             elif plot["template"] == "bar_horizontal":
                 plots["slices"] = [slice_interval(*row) for row in tables[0].itertuples(index=False)]
             else:
@@ -57,7 +61,9 @@ def draw_lines(plot: dict[str, Any], tables: list[pd.DataFrame], diagonal: bool)
     columns = [[plot["x"], column] for column in plot["y"].values()]
     values = [rows[pair].dropna().to_numpy(float) for rows, pair in zip(tables, columns, strict=True)]
     every = np.concatenate(values)
-    across, up = (ticks(float(low), float(high)) for low, high in zip(every.min(0), every.max(0), strict=True))
+    across, up = (
+        ticks(float(low), float(high)) for low, high in zip(every.min(0), every.max(0), strict=True)
+    )
 
     def place(points: Any) -> np.ndarray:
         x, y = np.asarray(points).T
@@ -74,15 +80,18 @@ def draw_lines(plot: dict[str, Any], tables: list[pd.DataFrame], diagonal: bool)
         shown[-1] = True
         texts = [[f"{value:.4g}" for value in point] for point in points[shown]]
         marks = [(*spot, *text) for spot, text in zip(places[shown].tolist(), texts, strict=True)]
-        series.append({"name": name.replace("_", " "), "path": path(places[shown]), "points": marks, "of": len(points)})
+        series.append(
+            {"name": name.replace("_", " "), "path": path(places[shown]), "points": marks, "of": len(points)}
+        )
     ends = max(across[0], up[0]), min(across[-1], up[-1])
     return {
         "x": plot.get("x_label", plot["x"].replace("_", " ")),
         "y": plot.get("y_label", columns[0][1].replace("_", " ")),
         "x_ticks": [(place([[tick, up[0]]])[0, 0], f"{tick:.6g}") for tick in across],
-        "y_ticks": [(place([[across[0], tick]])[0, 1], f"{tick:.6g}") for tick in up], "series": series,
+        "y_ticks": [(place([[across[0], tick]])[0, 1], f"{tick:.6g}") for tick in up],
+        "series": series,
         "diagonal": path(place([[end, end] for end in ends])) if diagonal else None,
-    }  # fmt: skip
+    }
 
 
 def ticks(low: float, high: float) -> np.ndarray:

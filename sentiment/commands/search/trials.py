@@ -56,7 +56,9 @@ class Trials:
         InputError: no experiment can have such a name.
     """
 
-    def __init__(self, space: Space, params: dict[str, Any], seed: int, name: str | None, retry: bool = False):
+    def __init__(
+        self, space: Space, params: dict[str, Any], seed: int, name: str | None, retry: bool = False
+    ):
         if name is not None and not re.fullmatch(r"\w[\w-]*", name):
             raise InputError(f"--name {shortened(name)}: allowed: letters, digits, - and _")
         self.space, self.seed = space, seed
@@ -96,7 +98,8 @@ class Trials:
         if not self._record.exists():
             return []
         return [
-            Trial(name, params, None, None, why) for name, params, why in json.loads(self._record.read_text())["failed"]
+            Trial(name, params, None, None, why)
+            for name, params, why in json.loads(self._record.read_text())["failed"]
         ]
 
     @property
@@ -118,7 +121,9 @@ class Trials:
     def propose(self, number: int) -> dict[str, dict[str, Any]]:
         """Up to `number` points that were not tried yet, by the names of their experiments; none: all were tried."""
         proposed: dict[str, dict[str, Any]] = {}
-        names = {trial.name for trial in self.all} | set(self.experiments)  # of another space too: none is overwritten
+        names = {trial.name for trial in self.all} | set(
+            self.experiments
+        )  # of another space too: none is overwritten
         free = (name for at in range(10**6) if (name := f"{self.name}-{at + 1:02}") not in names)
         for name in (next(free) for _ in range(number)):
             tried = [trial.params for trial in self.all] + list(proposed.values())

@@ -14,13 +14,21 @@ from sentiment.listening import listen
 from sentiment.params import precision_of_scores
 
 
-# fmt: off
 def main(  # an option a line
-    model: Annotated[Path, typer.Option(parser=project.typed_path, metavar="PATH", help="models/classifier, models/fp32, models/int8, or a copy of one")] = Path("models/classifier"),
-    host: Annotated[str, typer.Option(help="the address to listen on; 0.0.0.0: all of this machine, for whoever reaches it")] = "127.0.0.1",
+    model: Annotated[
+        Path,
+        typer.Option(
+            parser=project.typed_path,
+            metavar="PATH",
+            help="models/classifier, models/fp32, models/int8, or a copy of one",
+        ),
+    ] = Path("models/classifier"),
+    host: Annotated[
+        str,
+        typer.Option(help="the address to listen on; 0.0.0.0: all of this machine, for whoever reaches it"),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="its port; 0: any that is free")] = 8000,
 ) -> None:
-# fmt: on
     """Serve the model over HTTP, as the Hugging Face inference API does. Ctrl-C ends it.
 
     The scores are those of predict. /docs describes the requests, /metrics is for Prometheus.
@@ -31,11 +39,18 @@ def main(  # an option a line
         from sentiment.commands.serve.scoring_queue import ScoringQueue
 
     precision = precision_of_scores()
-    with contextlib.suppress(KeyboardInterrupt), listen(host, port, "sentiment serve --port 8001") as listening:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as good as Ctrl-C, with exit status 0
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        listen(host, port, "sentiment serve --port 8001") as listening,
+    ):
+        signal.signal(
+            signal.SIGTERM, signal.default_int_handler
+        )  # an end as good as Ctrl-C, with exit status 0
         classifier = open_classifier(model, precision)
         if not isinstance(classifier, TokenClassifier):
-            raise errors.InputError(f"{model}: cannot be served; allowed: models/classifier, models/fp32, models/int8, or a copy of one")
+            raise errors.InputError(
+                f"{model}: cannot be served; allowed: models/classifier, models/fp32, models/int8, or a copy of one"
+            )
         with ScoringQueue(classifier) as queue:
             server.serve(app.build(queue, describe(model)), queue, listening)
     print("stopped")

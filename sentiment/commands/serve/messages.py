@@ -17,7 +17,9 @@ MOST_BYTES = 2 * 2**20  # of a body
 MOST_TEXTS = 32  # of a request, as text-embeddings-inference has it
 GONE = 499  # as nginx counts clients that went away; nobody reads the answer
 
-Alone = Annotated[list[str], Field(min_length=1, max_length=1)]  # how text-embeddings-inference takes each of several
+Alone = Annotated[
+    list[str], Field(min_length=1, max_length=1)
+]  # how text-embeddings-inference takes each of several
 
 
 class _Strict(BaseModel):
@@ -36,9 +38,9 @@ class Parameters(_Strict):
 class PredictRequest(_Strict):
     """A request of the Hugging Face inference API or of text-embeddings-inference for text classification."""
 
-    inputs: str | Annotated[list[str], Field(fail_fast=True)] | Annotated[list[Alone], Field(fail_fast=True)] = Field(
-        description="a text, or a list of texts", examples=["Warm, funny and beautifully acted."]
-    )
+    inputs: (
+        str | Annotated[list[str], Field(fail_fast=True)] | Annotated[list[Alone], Field(fail_fast=True)]
+    ) = Field(description="a text, or a list of texts", examples=["Warm, funny and beautifully acted."])
     parameters: Parameters | None = Field(
         None, description='an object with "top_k" (1 or more) and "function_to_apply" ("softmax")'
     )
