@@ -337,7 +337,7 @@ def _from_hub(model: str) -> tuple[Path, str]:
         folder = (workspace / model).resolve()
         advice = f"name the folder by its absolute path, {folder}"
         if folder.is_relative_to(workspace.resolve()):
-            advice = f"`dvc add {model} && git add {model.rstrip('/')}.dvc`"
+            advice = f"`dvc add {model}`, and commit {model.rstrip('/')}.dvc"
         raise InputError(
             f"params.yaml: model: {model}: "
             f"an experiment with --temp or from the queue has only what Git or DVC tracks; {advice}"

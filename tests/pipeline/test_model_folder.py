@@ -82,7 +82,8 @@ def test_a_local_model_goes_through_the_queue_and_a_temporary_folder(copy: Clone
     if where == "git":
         copy.commit()
     elif where == "dvc":
-        copy.run("dvc add models/mine && git add models/mine.dvc")  # as the message says
+        copy.run("dvc add models/mine")
+        copy.commit()
 
     if where == "relative":
         output = copy.run(f"dvc exp run --temp -S model={model}", fails=True)
@@ -133,7 +134,7 @@ def test_an_untracked_model_is_explained_in_a_temporary_folder(copy: Clone) -> N
     assert (
         "params.yaml: model: models/mine: "
         "an experiment with --temp or from the queue has only what Git or DVC tracks; "
-        "`dvc add models/mine && git add models/mine.dvc`\n"
+        "`dvc add models/mine`, and commit models/mine.dvc\n"
     ) in output
     assert "Traceback" not in output
     assert copy.bytes_of(*TRACKED) == before
