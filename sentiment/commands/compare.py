@@ -41,7 +41,7 @@ def main(
     new: Annotated[str, typer.Argument(help="the run to judge")] = WORKSPACE,
     number: Annotated[int | None, typer.Argument(metavar="[SEEDS]", min=2, max=_MOST_SEEDS, help="with --seeds: queue the runs that are missing to so many seeds of each")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
-    fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="exit with status 1 if NEW is worse, on the test split or on the challenge set")] = False,
+    fail_if_worse: Annotated[bool, typer.Option("--fail-if-worse", help="exit with status 1 if NEW is worse, on the test split or on the challenge set, or if OLD or NEW is out of date")] = False,
     seeds: Annotated[bool, typer.Option("--seeds", help="compare the parameters of OLD and NEW over all seeds that were run; without OLD: mean and spread over experiments that differ in the seed alone")] = False,
 ) -> None:
 # fmt: on
@@ -59,8 +59,6 @@ def main(
         return
     before, after = Run(old or "HEAD"), Run(new)
     stale = out_of_date((before, after), "evaluate")
-    if fail_if_worse and stale:
-        raise InputError("; ".join(out_of_date_in_words(stale)))
     if seeds:
         commits = [name for name in (before.name, new) if name != WORKSPACE]
         others = [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
@@ -75,6 +73,8 @@ def main(
         comparison = compare_recipes(before, after, scored, left_out)
     else:
         comparison = compare_runs(before, after) | {"challenge": challenge(before, after, fail_if_worse)}
+    if fail_if_worse and stale:
+        raise InputError("; ".join(out_of_date_in_words(stale)))
     comparison["out_of_date"] = stale
     words = seeds_in_words if seeds else in_words
     print(json.dumps(comparison, indent=2) if as_json else words(comparison))
