@@ -54,7 +54,8 @@ def main(
         bool,
         typer.Option(
             "--fail-if-worse",
-            help="exit with status 1 if NEW is worse, on the test split or on the challenge set",
+            help="exit with status 1 if NEW is worse, on the test split or on the challenge set, or if OLD or NEW is "
+            "out of date",
         ),
     ] = False,
     seeds: Annotated[
@@ -81,8 +82,6 @@ def main(
         return
     before, after = Run(old or "HEAD"), Run(new)
     stale = out_of_date((before, after), "evaluate")
-    if fail_if_worse and stale:
-        raise InputError("; ".join(out_of_date_in_words(stale)))
     if seeds:
         commits = [name for name in (before.name, new) if name != WORKSPACE]
         others = [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
@@ -101,6 +100,8 @@ def main(
         comparison = compare_recipes(before, after, scored, left_out)
     else:
         comparison = compare_runs(before, after) | {"challenge": challenge(before, after, fail_if_worse)}
+    if fail_if_worse and stale:
+        raise InputError("; ".join(out_of_date_in_words(stale)))
     comparison["out_of_date"] = stale
     words = seeds_in_words if seeds else in_words
     print(json.dumps(comparison, indent=2) if as_json else words(comparison))

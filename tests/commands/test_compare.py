@@ -97,7 +97,7 @@ def test_a_run_that_is_out_of_date_is_told_and_passes_no_check(copy: Clone) -> N
     assert copy.run("sentiment best").splitlines()[-1] == line
     copy.commit()
     assert copy.run(f"{COMPARE} HEAD~1 HEAD").splitlines()[1] == line.replace("workspace", "HEAD")
-    assert json.loads(copy.run(f"{COMPARE} HEAD~1 HEAD~2 --json"))["out_of_date"] == {}
+    assert json.loads(copy.run(f"{COMPARE} HEAD~1 HEAD~1 --json"))["out_of_date"] == {}
 
 
 def test_seeds_are_summed_up(tried: Clone) -> None:
