@@ -78,7 +78,7 @@ def _bootstrap(
     return {name: Interval(float(between.low[i]), float(between.high[i])) for i, name in enumerate(METRICS)}
 
 
-def drawn_means(values: np.ndarray, group: np.ndarray | None = None) -> np.ndarray:
+def bootstrap_means(values: np.ndarray, group: np.ndarray | None = None) -> np.ndarray:
     """Means over bootstrap draws of the reviews, the draws that `intervals` makes: shape (runs, RESAMPLES).
 
     Args:

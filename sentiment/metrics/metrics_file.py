@@ -11,7 +11,7 @@ from sentiment.metrics.intervals import difference_intervals, intervals
 WITH_INTERVAL = ("accuracy", "macro_f1")
 
 
-def report(
+def compute_with_intervals(
     reviews: pd.DataFrame, probability: np.ndarray, metrics: dict[str, float] | None = None
 ) -> dict[str, Any]:
     """The metrics, 95 % intervals of accuracy and macro F1 (`_low`, `_high`) and the calibration error.

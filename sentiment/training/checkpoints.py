@@ -27,7 +27,7 @@ LIST = "sha256.json"
 SECONDS = 120.0  # between checkpoints within an epoch; every epoch ends with one
 
 
-def folder_of(params: TrainParams, files: Iterable[Path]) -> Path:
+def checkpoint_folder(params: TrainParams, files: Iterable[Path]) -> Path:
     """The folder of one training's checkpoints, named after everything that its result depends on.
 
     Args:

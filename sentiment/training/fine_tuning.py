@@ -101,7 +101,7 @@ def fine_tune(
     if warning := training_encoder.warning():
         print(warning)
 
-    folder = checkpoints.folder_of(params, [*files, *base.folder.glob("*.safetensors")])
+    folder = checkpoints.checkpoint_folder(params, [*files, *base.folder.glob("*.safetensors")])
     checkpoints.remove_others(folder)
     checkpoint = checkpoints.last_complete(folder)
     started = time.perf_counter()
@@ -223,7 +223,7 @@ def train_once(
     if curves:
         trainer.add_callback(history.CurveWriter(curves))
     with full_disk("models"), ExitStack() as ending:
-        trainer.add_callback(history.Steps(ending))
+        trainer.add_callback(history.StepProgress(ending))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return trainer
 
@@ -283,7 +283,7 @@ def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> Tra
         load_best_model_at_end=True,
         metric_for_best_model="eval_accuracy",  # validation loss can rise while accuracy improves
         logging_steps=0.02,  # fifty points per curve
-        disable_tqdm=True,  # Steps shows a bar, or lines where there is no terminal
+        disable_tqdm=True,  # StepProgress shows a bar, or lines where there is no terminal
         ddp_find_unused_parameters=False,
         report_to="none",  # CurveWriter writes curves, without durations
         seed=params.seed,

@@ -35,7 +35,7 @@ def summarise(state: TrainerState) -> dict[str, Any]:
     }
 
 
-class Steps(TrainerCallback):
+class StepProgress(TrainerCallback):
     """Shows the steps of a training as progress, until `ending` closes, also after an error."""
 
     def __init__(self, ending: ExitStack):
@@ -48,7 +48,7 @@ class Steps(TrainerCallback):
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show the step."""
-        self.bar.to(state.global_step)
+        self.bar.advance_to(state.global_step)
 
 
 class EpochLine(TrainerCallback):
