@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sentiment.errors import InputError
-from sentiment.evaluation.mistakes import in_short
+from sentiment.evaluation.mistakes import shortened
 from sentiment.labels import LABELS
 from sentiment.metrics.classification import compute
 from sentiment.metrics.intervals import difference_intervals, mcnemar
@@ -56,7 +56,7 @@ def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
             "id": reviews["id"][row],
             "label": LABELS[truth[row]],
             "now": "right" if (after[row] >= 0.5) == truth[row] else "wrong",
-            "text": in_short(reviews["text"][row], 120),
+            "text": shortened(reviews["text"][row], 120),
         }
         for row in largest
     ]
