@@ -40,7 +40,7 @@ class _Commands(TyperGroup):
         name, _, rest = super().resolve_command(ctx, args)
         app = typer.Typer(add_completion=False)
         main = importlib.import_module(f"sentiment.commands.{name}").main
-        app.command(name)(main if name in ANYWHERE else project.required(main))
+        app.command(name)(main if name in ANYWHERE else project.require_project(main))
         return name, typer.main.get_command(app), rest
 
 
@@ -51,7 +51,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.callback()(project.enter)
+app.callback()(project.change_to_top_folder)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sentiment.errors import InputError
-from sentiment.project import is_top
+from sentiment.project import is_top_folder
 from sentiment.validation import PRINTABLE, explain, read_yaml
 
 FILE = "params.yaml"
@@ -165,10 +165,10 @@ class Params(PrepareParams, TrainParams, TeachParams):
     )
 
 
-def precision_of_scores() -> str:
+def scoring_precision() -> str:
     """`precision` of params.yaml, or `auto` where there is no project, as beside a copy of a model elsewhere.
 
     Raises:
         InputError: params.yaml is missing or has a fault.
     """
-    return EvaluateParams.load().precision if is_top() else "auto"
+    return EvaluateParams.load().precision if is_top_folder() else "auto"

@@ -82,7 +82,7 @@ class Progress(tqdm):
         """The values to show; what is done has no fractions, and their sum is never more than all."""
         return super().format_dict | {"n": min(round(self.n), self.total or round(self.n))}
 
-    def to(self, done: float) -> None:
+    def advance_to(self, done: float) -> None:
         """Show that so much of `total` is done."""
         self.update(done - self.n)
 

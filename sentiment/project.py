@@ -13,33 +13,33 @@ MARKS = ("dvc.yaml", "stages/check.py")  # files of the top folder
 _below = ""  # the folder in which the command was typed, seen from the top folder
 
 
-def enter() -> None:
+def change_to_top_folder() -> None:
     """Go to the project's top folder, if the working directory is in one."""
     global _below
     here = Path.cwd()
     for folder in (here, *here.parents):
-        if is_top(folder):
+        if is_top_folder(folder):
             _below = os.path.join("", *here.relative_to(folder).parts)  # noqa: PTH118
             os.chdir(folder)
             return
 
 
-def typed(path: str) -> str:
+def from_top(path: str) -> str:
     """A path or pattern that somebody typed, seen from the top folder; addresses such as s3:// stay."""
     return path if not path or "://" in path else os.path.join(_below, path)  # noqa: PTH118
 
 
-def typed_path(path: str | Path) -> Path:
+def path_from_top(path: str | Path) -> Path:
     """The same as a Path; a Path already is the default of an option, which is of the top folder."""
-    return path if isinstance(path, Path) else Path(typed(path))
+    return path if isinstance(path, Path) else Path(from_top(path))
 
 
-def required(main: Callable[..., None]) -> Callable[..., None]:
+def require_project(main: Callable[..., None]) -> Callable[..., None]:
     """Let the main() of a command raise an InputError where there is no project."""
 
     @functools.wraps(main)
     def checked(*args: Any, **options: Any) -> None:
-        if not is_top():
+        if not is_top_folder():
             raise InputError(
                 f"no {' and '.join(MARKS)} here or in a folder above; run this in a folder of the project"
             )
@@ -48,6 +48,6 @@ def required(main: Callable[..., None]) -> Callable[..., None]:
     return checked
 
 
-def is_top(folder: Path = Path()) -> bool:
+def is_top_folder(folder: Path = Path()) -> bool:
     """Whether a folder, or the working directory, is the top folder of a project."""
     return all((folder / mark).is_file() for mark in MARKS)

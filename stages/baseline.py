@@ -9,7 +9,7 @@ import time
 import pandas as pd
 
 from sentiment import atomic, stage_runner
-from sentiment.metrics.metrics_file import metrics_json, report
+from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json
 from sentiment.ngrams import regression
 from sentiment.progress import Progress
 from sentiment.sampling import capped
@@ -34,7 +34,7 @@ def main() -> None:
         probability = classifier.probabilities(test["text"], bar.update)
     seconds = time.perf_counter() - started
 
-    metrics = report(test, probability) | {"strength": strength}
+    metrics = compute_with_intervals(test, probability) | {"strength": strength}
     note = ""
     if len(fit_on["train"]) < len(train) or len(fit_on["validation"]) < len(validation):
         metrics["fit_on"] = {split: len(rows) for split, rows in fit_on.items()}

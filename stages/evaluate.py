@@ -8,7 +8,7 @@ from sentiment import atomic, stage_runner
 from sentiment.evaluation import plots
 from sentiment.evaluation.hf_metric import SentimentMetrics
 from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
-from sentiment.metrics.metrics_file import metrics_json, report, with_interval
+from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json, with_interval
 from sentiment.model.saved import load_transformer
 from sentiment.params import EvaluateParams
 from sentiment.progress import Progress
@@ -37,7 +37,7 @@ def main() -> None:
             table.round(6).to_csv(folder / f"{name}.csv", index=False)
     for name, rows in scored.items():
         values = SentimentMetrics().compute(predictions=rows["probability"], references=rows["label"])
-        metrics = report(rows, rows["probability"].to_numpy(), values)
+        metrics = compute_with_intervals(rows, rows["probability"].to_numpy(), values)
         atomic.write_json(f"metrics/{name}.json", metrics_json(metrics))
         print(f"{name} accuracy {with_interval(metrics)}")
     rate = sum(map(len, scored.values())) / seconds

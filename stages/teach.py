@@ -11,7 +11,7 @@ import pandas as pd
 from sentiment import atomic, stage_runner
 from sentiment.blend import Blend
 from sentiment.errors import InputError
-from sentiment.metrics.metrics_file import metrics_json, report
+from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json
 from sentiment.model.scoring import TransformerClassifier
 from sentiment.ngrams import regression
 from sentiment.params import TeachParams, TrainParams
@@ -50,9 +50,12 @@ def main() -> None:
         with atomic.replacing(path) as target:
             unlabelled[["id"]].assign(probability=probability).to_parquet(target, index=False)
 
-        metrics = metrics_json(report(validation, blend.probabilities(*known)))
+        metrics = metrics_json(compute_with_intervals(validation, blend.probabilities(*known)))
         for name, scores, weight in zip(("model", "baseline"), known, blend.weights, strict=True):
-            metrics["details"][0][name] = {"weight": weight, **metrics_json(report(validation, scores))}
+            metrics["details"][0][name] = {
+                "weight": weight,
+                **metrics_json(compute_with_intervals(validation, scores)),
+            }
             del metrics["details"][0][name]["details"]
         metrics["details"][0] |= {
             "soft_labels": len(texts),

@@ -48,10 +48,12 @@ def main() -> None:
         atomic.write_json("metrics/train.json", {"loss": metrics["train_loss"], "details": [details]})
         kept = {name: metrics[f"validation_{name}"] for name in ("accuracy", "loss")}
         atomic.write_json("metrics/validation.json", kept)
-        # `of` tells which training took so long: this file is not versioned, and may be left from another one.
+        # This file is not versioned and may be older than the training in the workspace: the hash links the two.
         speed = {
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "of": hashlib.md5(Path("metrics/train.json").read_bytes(), usedforsecurity=False).hexdigest(),
+            "train_json_md5": hashlib.md5(
+                Path("metrics/train.json").read_bytes(), usedforsecurity=False
+            ).hexdigest(),
             "seconds": trained.seconds,
             "reviews_per_second": trained.reviews_per_second,
         }

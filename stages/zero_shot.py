@@ -20,7 +20,7 @@ def main() -> None:
         )
         return
     # Late: many models have no head, and torch takes seconds.
-    from sentiment.metrics.metrics_file import metrics_json, report
+    from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json
     from sentiment.model import encoding, scoring
     from sentiment.pretrained import building
 
@@ -31,7 +31,7 @@ def main() -> None:
     classifier = scoring.TransformerClassifier(weights, encoder, params.precision)
     test = pd.read_parquet("data/prepared/test.parquet")
     with Progress("scoring before training", len(test)) as bar:
-        metrics = report(test, classifier.probabilities(test["text"].tolist(), bar.update))
+        metrics = compute_with_intervals(test, classifier.probabilities(test["text"].tolist(), bar.update))
     atomic.write_json("metrics/zero_shot.json", metrics_json(metrics))
     print(f"zero-shot: test accuracy {metrics['accuracy']:.4f}")
 

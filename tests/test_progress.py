@@ -99,11 +99,11 @@ def test_without_a_terminal_there_are_lines_now_and_then(
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(progress, "BETWEEN_LINES", 1e-9)
     with Progress("training", 100, " steps", done=20) as bar:
-        bar.to(30)
+        bar.advance_to(30)
         with Progress("validation", 2.0) as inner:
             inner.update(1)
         progress.say("epoch 1")
-        bar.to(100)
+        bar.advance_to(100)
     with Progress("scoring", None) as bar:
         bar.update(1234)
     output, lines = capsys.readouterr()

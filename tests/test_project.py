@@ -114,11 +114,11 @@ def test_addresses_and_whole_paths_stay_as_they_are_typed(
     folder.mkdir()
     monkeypatch.setattr(project, "_below", "")
     monkeypatch.chdir(folder)
-    project.enter()
+    project.change_to_top_folder()
     assert Path.cwd() == tmp_path / "project"
     typed = {"": "", "a.csv": "notes/a.csv", "../a*.csv": "notes/../a*.csv", "s3://bucket/a": "s3://bucket/a"}
-    assert {path: project.typed(path) for path in typed} == typed
-    assert project.typed(str(tmp_path)) == str(tmp_path)
-    assert project.typed_path(Path("models/classifier")) == Path(
+    assert {path: project.from_top(path) for path in typed} == typed
+    assert project.from_top(str(tmp_path)) == str(tmp_path)
+    assert project.path_from_top(Path("models/classifier")) == Path(
         "models/classifier"
     )  # the default of an option

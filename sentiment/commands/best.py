@@ -15,8 +15,8 @@ from rich.table import Table
 
 from sentiment.errors import InputError
 from sentiment.metrics.metrics_file import with_interval
-from sentiment.runs.ranking import differing, rank_runs
-from sentiment.runs.run import WORKSPACE, Run, experiments, out_of_date_in_words
+from sentiment.runs.ranking import differing_params, rank_runs
+from sentiment.runs.run import WORKSPACE, Run, experiments, out_of_date_warnings
 
 _ANY_WIDTH = 100_000  # columns, in which every table fits
 
@@ -59,7 +59,7 @@ def as_text(ranking: dict[str, Any], width: int | None) -> str:
         ranking: as `rank_runs` returns it.
         width: the columns of the terminal; None: no terminal, so lines may have any length.
     """
-    rows = [_cells(row, differing(ranking["runs"])) for row in ranking["runs"]]
+    rows = [_cells(row, differing_params(ranking["runs"])) for row in ranking["runs"]]
     table = Table(box=None, pad_edge=False)
     for name in rows[0]:
         table.add_column(name, no_wrap=True)
@@ -107,7 +107,7 @@ def in_words(ranking: dict[str, Any]) -> list[str]:
         lines.append(f"{among} of them cannot be told from the best at 95 %: those in the set")
     elif len(rows) > 1:
         lines.append("the first is better than all others at 95 %")
-    lines += out_of_date_in_words(ranking["out_of_date"])
+    lines += out_of_date_warnings(ranking["out_of_date"])
     return [*lines, *(f"left out: {why}" for why in ranking["left_out"].values())]
 
 

@@ -13,19 +13,19 @@ from sentiment.errors import InputError
 from sentiment.params import FILE, Params
 from sentiment.runs.comparison import (
     WITHIN_NOISE,
-    by_seed,
     compare_recipes,
     compare_runs,
+    load_scored_runs,
     recipe,
+    runs_by_seed,
     summarise_seeds,
-    usable_runs,
 )
 from sentiment.runs.run import (
     WORKSPACE,
     Run,
     experiments,
-    out_of_date,
-    out_of_date_in_words,
+    out_of_date_runs,
+    out_of_date_warnings,
     override,
     repository,
 )
@@ -81,11 +81,11 @@ def main(
         show_seeds(as_json)
         return
     before, after = Run(old or "HEAD"), Run(new)
-    stale = out_of_date((before, after), "evaluate")
+    stale = out_of_date_runs((before, after), "evaluate")
     if seeds:
         commits = [name for name in (before.name, new) if name != WORKSPACE]
         others = [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
-        scored, left_out = usable_runs(before, after, others)
+        scored, left_out = load_scored_runs(before, after, others)
         if number and (waiting := queue_missing(before, after, scored, number)):
             if as_json:
                 print(json.dumps({"queued": waiting, "left_out": left_out}, indent=2))
@@ -101,7 +101,7 @@ def main(
     else:
         comparison = compare_runs(before, after) | {"challenge": challenge(before, after, fail_if_worse)}
     if fail_if_worse and stale:
-        raise InputError("; ".join(out_of_date_in_words(stale)))
+        raise InputError("; ".join(out_of_date_warnings(stale)))
     comparison["out_of_date"] = stale
     words = seeds_in_words if seeds else in_words
     print(json.dumps(comparison, indent=2) if as_json else words(comparison))
@@ -118,13 +118,13 @@ def show_seeds(as_json: bool) -> None:
     """Print the mean and spread of metrics over the runs of HEAD that differ in the seed alone."""
     table = pd.DataFrame(exp_show())
     # An experiment ran with the parameters that it has; the workspace and HEAD may have been edited since.
-    stale = out_of_date([Run(name) for name in table.loc[table["typ"] == "baseline", "rev"]], "evaluate")
+    stale = out_of_date_runs([Run(name) for name in table.loc[table["typ"] == "baseline", "rev"]], "evaluate")
     summary = summarise_seeds(table[~table["rev"].isin(stale)])
     if as_json:
         print(summary.to_json(orient="records", indent=2))
         return
     print(summary.to_string(index=False))
-    print(*(f"left out: {why}" for why in out_of_date_in_words(stale)), sep="\n", end="\n" if stale else "")
+    print(*(f"left out: {why}" for why in out_of_date_warnings(stale)), sep="\n", end="\n" if stale else "")
 
 
 def challenge(old: Run, new: Run, required: bool) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def queue_missing(old: Run, new: Run, usable: Iterable[Run], number: int) -> lis
             raise InputError(
                 f"{run.name} ran with {', '.join(sorted(unknown))}, which {FILE} no longer has; it cannot run again"
             )
-    seeds = [set(by_seed(usable, wanted)) for wanted in recipes]
+    seeds = [set(runs_by_seed(usable, wanted)) for wanted in recipes]
     waiting = []
     with repository() as repo:
         queue = repo.experiments.celery_queue
@@ -192,7 +192,7 @@ def seeds_in_words(comparison: dict[str, Any]) -> str:
     old, new = comparison["old"], comparison["new"]
     drawn = f" of {comparison['groups']} groups" if comparison["groups"] else ""
     lines = [f"{old['run']} -> {new['run']}, {comparison['reviews']:,} test reviews{drawn}", ""]
-    lines[1:1] = out_of_date_in_words(comparison["out_of_date"])
+    lines[1:1] = out_of_date_warnings(comparison["out_of_date"])
     wide = max(len(side["run"]) for side in (old, new))
     lines.append(f"{'':<4}{'':<{wide}}  accuracy  sd of seeds  seeds")
     for name, side in (("old", old), ("new", new)):
@@ -233,7 +233,7 @@ def in_words(comparison: dict[str, Any]) -> str:
     """A comparison as a table and lines for people."""
     drawn = f" of {comparison['groups']} groups" if comparison["groups"] else ""
     lines = [f"{comparison['old']} -> {comparison['new']}, {comparison['reviews']:,} test reviews{drawn}", ""]
-    lines[1:1] = out_of_date_in_words(comparison["out_of_date"])
+    lines[1:1] = out_of_date_warnings(comparison["out_of_date"])
     lines.append(f"{'metric':<19} {'old':>7} {'new':>7} {'diff':>8}  95 % interval       verdict")
     for name, row in comparison["metrics"].items():
         lines.append(

@@ -64,7 +64,7 @@ def results(commits: list[str]) -> list[list[str]]:
     """
     rows = [["dataset", "model", "test accuracy", "macro F1", "F1 negative, positive", "challenge accuracy"]]
     for run in [Run(), *map(Run, commits)]:
-        rows += [row(run, name) for name in MODELS if run.has(f"metrics/{name}.json")]
+        rows += [row(run, name) for name in MODELS if run.has_file(f"metrics/{name}.json")]
     return rows
 
 

@@ -1,1 +1,1 @@
-"""Evaluation: metrics and their uncertainty, a run by its name, and the comparison of two."""
+"""Evaluation: a metric for the package `evaluate`, the most confident mistakes, and the data behind plots."""

@@ -1,4 +1,4 @@
-"""The project's metrics as a metric of the package `evaluate`: batches can be added, and its tools combine it."""
+"""The project's metrics as a metric of the package `evaluate`."""
 
 from typing import Any
 
@@ -12,8 +12,9 @@ from sentiment.metrics.classification import compute
 class SentimentMetrics(evaluate.Metric):
     """Accuracy, loss, macro F1, ROC AUC, and precision, recall and F1 of each class.
 
-    Predictions are probabilities of POSITIVE, references label indices (0 NEGATIVE, 1 POSITIVE). `evaluate.load` is not
-    used because it downloads code.
+    Predictions are probabilities of POSITIVE; references are label indices (0 NEGATIVE, 1 POSITIVE). As with
+    every metric of `evaluate`, batches can be added one by one. We avoid `evaluate.load` because it downloads
+    code.
 
     >>> SentimentMetrics().compute(predictions=[0.9, 0.2], references=[1, 0])["accuracy"]
     1.0

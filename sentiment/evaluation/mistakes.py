@@ -1,31 +1,31 @@
-"""The most confident mistakes of a model, to be read by people."""
+"""The most confident mistakes of a model, for people to read."""
 
 import pandas as pd
 
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
 
-_MOST = 20
+_MAX_MISTAKES = 20
 
 
 def worst_mistakes(scored: pd.DataFrame) -> pd.DataFrame:
-    """The reviews that a model was most confidently wrong about, the worst first.
+    """The misclassified reviews with the most confident predictions, the most confident first.
 
     Args:
         scored: reviews with `id`, `text`, `label` (index) and `probability` (of POSITIVE).
 
     Returns:
-        At most 20 rows: `id`, `label` (name of the true one), `probability`, and `text` in short.
+        At most 20 rows: `id`, `label` (name of the true label), `probability`, and `text`, shortened.
     """
     wrong = scored[(scored["probability"] >= 0.5) != scored["label"]]
     error = (wrong["probability"] - wrong["label"]).abs()
-    worst = wrong.loc[error.sort_values(ascending=False, kind="stable").index[:_MOST]]
-    shown = worst.assign(label=worst["label"].map(LABELS.__getitem__), text=worst["text"].map(in_short))
+    worst = wrong.loc[error.sort_values(ascending=False, kind="stable").index[:_MAX_MISTAKES]]
+    shown = worst.assign(label=worst["label"].map(LABELS.__getitem__), text=worst["text"].map(shortened))
     return shown[["id", "label", "probability", "text"]]
 
 
 def as_markdown(mistakes: pd.DataFrame) -> str:
-    """The table that `worst_mistakes` gives, in Markdown."""
+    """Format the result of `worst_mistakes` as a Markdown table."""
     lines = ["| id | true label | probability of POSITIVE | review |", "|---|---|---|---|"]
     for row in mistakes.itertuples():
         text = str(row.text).replace("|", "\\|")
@@ -33,8 +33,10 @@ def as_markdown(mistakes: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
-def in_short(text: str, most: int = 200) -> str:
-    """The beginning and the end of a review: people often say what they mean last."""
-    if len(text) <= most:
+def shortened(text: str, limit: int = 200) -> str:
+    """Shorten a review to its beginning and its end, where people often state their verdict."""
+    if len(text) <= limit:
         return text
-    return f"{text[: most // 2].rsplit(maxsplit=1)[0]} [...] {text[-most // 2 :].split(maxsplit=1)[-1]}"
+    beginning = text[: limit // 2].rsplit(maxsplit=1)[0]
+    end = text[-limit // 2 :].split(maxsplit=1)[-1]
+    return f"{beginning} [...] {end}"

@@ -1,1 +1,1 @@
-"""Metrics of classification, their intervals, and the contents of a metrics JSON."""
+"""Metrics of binary classification, their bootstrap intervals, and the content of a metrics JSON."""

@@ -1,7 +1,7 @@
-"""Metrics of binary classification from probabilities, for one weighting of the reviews or for many at once.
+"""Metrics of binary classification from probabilities, with weights for the reviews.
 
-Point values give every review the weight 1; a bootstrap draw gives it as many as it was drawn times. So both are the
-same code.
+For a point value every review has the weight 1. In a bootstrap draw its weight is the number of times it was
+drawn, so the same code computes both.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ METRICS = (
 
 
 def compute(truth: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    """All METRICS by name; a probability of 0.5 or more counts as POSITIVE.
+    """Compute all METRICS; a probability of 0.5 or more counts as POSITIVE.
 
     Args:
         truth: label indices (0 NEGATIVE, 1 POSITIVE), shape (reviews,).
@@ -34,16 +34,19 @@ def compute(truth: np.ndarray, probability: np.ndarray) -> dict[str, float]:
 
 
 def nested(metrics: dict[str, float]) -> dict[str, Any]:
-    """`{"positive.f1": x}` as `{"positive": {"f1": x}}`, as metrics JSON has it."""
+    """Turn `{"positive.f1": x}` into `{"positive": {"f1": x}}`, as in a metrics JSON."""
     content: dict[str, Any] = {}
     for name, value in metrics.items():
-        *label, metric = name.split(".")
-        (content.setdefault(label[0], {}) if label else content)[metric] = value
+        label, dot, metric = name.partition(".")
+        if dot:
+            content.setdefault(label, {})[metric] = value
+        else:
+            content[name] = value
     return content
 
 
 class WeightedMetrics:
-    """All METRICS of one run for many weightings of its reviews at once.
+    """Computes all METRICS of one model for many weightings of the reviews at once.
 
     Args:
         truth: label indices, shape (reviews,).
@@ -60,7 +63,7 @@ class WeightedMetrics:
         self._positive = truth[self._order].astype(float)
 
     def __call__(self, weight: np.ndarray) -> np.ndarray:
-        """METRICS for each row of weights: shape (len(METRICS), rows) from (rows, reviews)."""
+        """Compute METRICS for each row of weights: shape (len(METRICS), rows) from (rows, reviews)."""
         tp, fp, fn, tn, loss = (weight @ self._columns).T
         total = tp + fp + fn + tn
 
@@ -84,7 +87,7 @@ class WeightedMetrics:
         )
 
     def _roc_auc(self, weight: np.ndarray) -> np.ndarray:
-        """Chance that a positive review scores above a negative one, ties counting half."""
+        """Probability that a positive review scores above a negative one; ties count half."""
         ordered = weight[:, self._order]
         positive = np.add.reduceat(ordered * self._positive, self._ties, axis=1)
         negative = np.add.reduceat(ordered * (1 - self._positive), self._ties, axis=1)
@@ -94,9 +97,9 @@ class WeightedMetrics:
 
 
 def calibration_error(truth: np.ndarray, probability: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error over equally wide bins of confidence (Guo et al. 2017, arXiv 1706.04599)."""
+    """Expected calibration error with equal-width bins of confidence (Guo et al. 2017, arXiv 1706.04599)."""
     confidence = np.maximum(probability, 1 - probability)
     right = (probability >= 0.5) == truth
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    gap = np.bincount(place, right, bins) - np.bincount(place, confidence, bins)
+    bin_of_review = np.minimum((confidence * bins).astype(int), bins - 1)
+    gap = np.bincount(bin_of_review, right, bins) - np.bincount(bin_of_review, confidence, bins)
     return float(np.abs(gap).sum() / len(truth))

@@ -1,4 +1,4 @@
-"""The metrics of one model on one set of reviews with their intervals, and the content of a metrics JSON."""
+"""The content of a metrics JSON: the metrics of a model on a set of reviews, with 95 % intervals."""
 
 from typing import Any
 
@@ -11,77 +11,90 @@ from sentiment.metrics.intervals import difference_intervals, intervals
 WITH_INTERVAL = ("accuracy", "macro_f1")
 
 
-def report(
+def compute_with_intervals(
     reviews: pd.DataFrame, probability: np.ndarray, metrics: dict[str, float] | None = None
 ) -> dict[str, Any]:
-    """The metrics, 95 % intervals of accuracy and macro F1 (`_low`, `_high`) and the calibration error.
+    """Compute all metrics and the calibration error; accuracy and macro F1 with 95 % intervals (`_low`, `_high`).
 
     Args:
-        reviews: prepared reviews: `label`, and `group` where whole groups are to be drawn for the intervals.
+        reviews: prepared reviews: `label`, and `group` if the intervals resample whole groups.
         probability: probabilities of POSITIVE, shape (reviews,).
-        metrics: what `metrics.compute` gives for these, if it is known.
+        metrics: the result of `classification.compute` for these probabilities, if available.
     """
     truth = reviews["label"].to_numpy()
-    between = intervals(truth, probability, group_of(reviews))
+    if metrics is None:
+        metrics = compute(truth, probability)
+    interval_by_metric = intervals(truth, probability, group_of(reviews))
     content: dict[str, Any] = {}
-    for name, value in (metrics or compute(truth, probability)).items():
+    for name, value in metrics.items():
         content[name] = value
         if name in WITH_INTERVAL:
-            content |= {f"{name}_low": between[name].low, f"{name}_high": between[name].high}
+            content[f"{name}_low"], content[f"{name}_high"] = interval_by_metric[name]
         if name == "loss":
             content["calibration_error"] = calibration_error(truth, probability)
     return nested(content)
 
 
-def metrics_json(report: dict[str, Any]) -> dict[str, Any]:
-    """The content of a metrics JSON: the few numbers that DVC compares, and `details`, all of a report.
+def metrics_json(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The content of a metrics JSON: the few numbers that DVC compares, and all metrics in `details`.
 
-    DVC passes over lists, so `details` is one. Precision and recall are those of POSITIVE.
+    DVC ignores lists, so `details` is one. Precision and recall are those of POSITIVE.
+
+    Args:
+        metrics: the result of `compute_with_intervals`, to which a stage may add more.
     """
-    negative, positive = report["negative"], report["positive"]
+    negative, positive = metrics["negative"], metrics["positive"]
     return {
-        "accuracy": report["accuracy"],
-        "loss": report["loss"],
+        "accuracy": metrics["accuracy"],
+        "loss": metrics["loss"],
         "f1_negative": negative["f1"],
         "f1_positive": positive["f1"],
         "precision": positive["precision"],
         "recall": positive["recall"],
-        "details": [report],
+        "details": [metrics],
     }
 
 
 def group_of(reviews: pd.DataFrame) -> np.ndarray | None:
-    """The group of each prepared review, shape (reviews,); None if they have none."""
+    """The group of each prepared review, shape (reviews,); None if the dataset has no groups."""
     return reviews["group"].to_numpy() if "group" in reviews else None
 
 
 def with_interval(metrics: dict[str, Any], name: str = "accuracy") -> str:
-    """A metric of a metrics JSON with its 95 % interval, as text."""
+    """Format a metric and its 95 % interval: `0.9322 (0.9110 to 0.9500)`."""
     return f"{metrics[name]:.4f} ({metrics[f'{name}_low']:.4f} to {metrics[f'{name}_high']:.4f})"
 
 
 def four_digits(probability: float) -> str:
-    """A probability with four digits, never rounded to certainty."""
+    """Format a probability with four digits, but never as 0.0000 or 1.0000."""
     if probability < 5e-5:
         return "below 0.0001"
-    return f"{probability:.4f}" if probability < 1 - 5e-5 else "above 0.9999"
+    if probability >= 1 - 5e-5:
+        return "above 0.9999"
+    return f"{probability:.4f}"
 
 
 def accuracy_change(reviews: pd.DataFrame, old: np.ndarray, new: np.ndarray) -> dict[str, Any]:
-    """Accuracy of `new` probabilities of POSITIVE, its change from `old`, and flipped predictions.
+    """Compare new predictions with old ones: accuracy, its change, and the number of flipped predictions.
 
     Accuracy and change have 95 % intervals.
+
+    Args:
+        reviews: prepared reviews: `label`, and `group` if the intervals resample whole groups.
+        old: probabilities of POSITIVE, shape (reviews,).
+        new: probabilities of POSITIVE, shape (reviews,).
     """
     truth, group = reviews["label"].to_numpy(), group_of(reviews)
-    before, after = (compute(truth, probability)["accuracy"] for probability in (old, new))
+    old_accuracy, new_accuracy = compute(truth, old)["accuracy"], compute(truth, new)["accuracy"]
     interval = intervals(truth, new, group)["accuracy"]
     change = difference_intervals(truth, old, new, group)["accuracy"]
+    flipped = (old >= 0.5) != (new >= 0.5)
     return {
-        "accuracy": after,
+        "accuracy": new_accuracy,
         "accuracy_low": interval.low,
         "accuracy_high": interval.high,
-        "accuracy_change": after - before,
+        "accuracy_change": new_accuracy - old_accuracy,
         "accuracy_change_low": change.low,
         "accuracy_change_high": change.high,
-        "flipped": int(((old >= 0.5) != (new >= 0.5)).sum()),
+        "flipped": int(flipped.sum()),
     }

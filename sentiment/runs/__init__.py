@@ -1,1 +1,1 @@
-"""Runs by name, and what commands do with several: comparison, ranking, seed variance."""
+"""Runs by name, and their comparison, ranking and seed variance. Only commands use this package."""

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sentiment.errors import InputError
-from sentiment.evaluation.mistakes import in_short
+from sentiment.evaluation.mistakes import shortened
 from sentiment.labels import LABELS
 from sentiment.metrics.classification import compute
 from sentiment.metrics.intervals import difference_intervals, mcnemar
@@ -32,7 +32,7 @@ def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
     Raises:
         InputError: the reviews differ, or the predictions of one are not to be had.
     """
-    reviews = old.scored(split)
+    reviews = old.scored_reviews(split)
     scored = _on_the_same_reviews(old, reviews, new, split)
     truth, group = reviews["label"].to_numpy(), group_of(reviews)
     before, after = reviews["probability"].to_numpy(), scored["probability"].to_numpy()
@@ -56,7 +56,7 @@ def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
             "id": reviews["id"][row],
             "label": LABELS[truth[row]],
             "now": "right" if (after[row] >= 0.5) == truth[row] else "wrong",
-            "text": in_short(reviews["text"][row], 120),
+            "text": shortened(reviews["text"][row], 120),
         }
         for row in largest
     ]
@@ -75,7 +75,7 @@ def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
 
 def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run, split: str = "test") -> pd.DataFrame:
     """The scored reviews of `new`, after a check that they are those of `old`."""
-    scored, path = new.scored(split), PREPARED.format(split)
+    scored, path = new.scored_reviews(split), PREPARED.format(split)
     if old.locked_hash(path) != new.locked_hash(path) or not reviews["id"].equals(scored["id"]):
         raise InputError(
             f"{old.name} and {new.name} were evaluated on different {split} splits "
@@ -95,7 +95,9 @@ def recipe(params: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in params.items() if key not in ("seed", "exports")}
 
 
-def usable_runs(old: Run, new: Run, others: Sequence[Run]) -> tuple[dict[Run, pd.DataFrame], dict[str, str]]:
+def load_scored_runs(
+    old: Run, new: Run, others: Sequence[Run]
+) -> tuple[dict[Run, pd.DataFrame], dict[str, str]]:
     """The runs whose predictions compare the parameters of two runs over seeds.
 
     Args:
@@ -123,19 +125,23 @@ def usable_runs(old: Run, new: Run, others: Sequence[Run]) -> tuple[dict[Run, pd
     scored: dict[Run, pd.DataFrame] = {}
     left_out = {}
     for run in (old, new, *others):
-        if run.has("dvc.lock") and not run.outdated("evaluate") and recipe(run.params) in recipes:
+        if (
+            run.has_file("dvc.lock")
+            and run.ran_on_current_inputs("evaluate")
+            and recipe(run.params) in recipes
+        ):
             try:
                 if scored:
                     first, reviews = next(iter(scored.items()))
                     scored[run] = _on_the_same_reviews(first, reviews, run)
                 else:
-                    scored[run] = run.scored("test")
+                    scored[run] = run.scored_reviews("test")
             except InputError as error:
                 left_out[run.name] = str(error)
     return scored, left_out
 
 
-def by_seed(runs: Iterable[Run], wanted: dict[str, Any]) -> dict[int, Run]:
+def runs_by_seed(runs: Iterable[Run], wanted: dict[str, Any]) -> dict[int, Run]:
     """The first run of each seed with a recipe, by seed."""
     found: dict[int, Run] = {}
     for run in runs:
@@ -152,7 +158,7 @@ def compare_recipes(
     Args:
         old: a run with the one set of parameters.
         new: a run with the other.
-        scored: the runs with either, as `usable_runs` gives them.
+        scored: the runs with either, as `load_scored_runs` gives them.
         left_out: why others are not among them, by name.
 
     Raises:
@@ -161,7 +167,7 @@ def compare_recipes(
     sides: list[dict[str, Any]] = []
     right = []
     for run in (old, new):
-        runs = by_seed(scored, recipe(run.params))
+        runs = runs_by_seed(scored, recipe(run.params))
         if len(runs) < 2:
             raise InputError(
                 left_out.get(run.name)

@@ -8,9 +8,9 @@ import pandas as pd
 
 from sentiment.errors import InputError
 from sentiment.metrics.classification import compute
-from sentiment.metrics.intervals import drawn_means
+from sentiment.metrics.intervals import bootstrap_means
 from sentiment.metrics.metrics_file import group_of
-from sentiment.runs.run import PREPARED, Run, out_of_date
+from sentiment.runs.run import PREPARED, Run, out_of_date_runs
 
 
 class Ranking(NamedTuple):
@@ -64,14 +64,14 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
             "params": run.params,
         }
         if test_of_all or not rows:
-            row["test"] = None if run.outdated("evaluate") else run.metrics("test")
+            row["test"] = run.metrics("test") if run.ran_on_current_inputs("evaluate") else None
         rows.append(row)
     groups = None if group is None else len(set(group))
-    stale = out_of_date((run for candidate in ranked for run in candidate.runs), "train")
+    stale = out_of_date_runs((run for candidate in ranked for run in candidate.runs), "train")
     return {"reviews": len(truth), "groups": groups, "runs": rows, "left_out": left_out, "out_of_date": stale}
 
 
-def differing(rows: Sequence[dict[str, Any]]) -> list[str]:
+def differing_params(rows: Sequence[dict[str, Any]]) -> list[str]:
     """The parameters that are not the same in all runs of a ranking."""
     keys = dict.fromkeys(key for row in rows for key in row["params"])
     return [key for key in keys if len({str(row["params"].get(key)) for row in rows}) > 1]
@@ -89,7 +89,7 @@ def _scored(runs: Sequence[Run], left_out: dict[str, str]) -> list[_Candidate]:
     candidates: dict[Any, _Candidate] = {}
     for run in runs:
         try:
-            reviews, params = run.scored("validation"), run.params
+            reviews, params = run.scored_reviews("validation"), run.params
         except InputError as error:
             left_out[run.name] = str(error)
             continue
@@ -121,7 +121,7 @@ def rank(right: np.ndarray, group: np.ndarray | None = None) -> Ranking:
         right: whether each run is right about each review, shape (runs, reviews).
         group: what each review belongs to, shape (reviews,); drawn whole. None: each review by itself.
     """
-    accuracy, drawn = right.mean(axis=1), drawn_means(right, group)
+    accuracy, drawn = right.mean(axis=1), bootstrap_means(right, group)
     low, high = np.percentile(drawn, (2.5, 97.5), axis=1)
     best = drawn == drawn.max(axis=0)
     probability = (best / best.sum(axis=0)).mean(axis=1)

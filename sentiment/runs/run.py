@@ -84,7 +84,7 @@ class Run:
         with loading(self._called("metrics/data.json")):
             return json.loads(self.content("metrics/data.json"))
 
-    def has(self, path: str) -> bool:
+    def has_file(self, path: str) -> bool:
         """Whether the run has this file."""
         return bool(self._files.exists(path))
 
@@ -96,7 +96,7 @@ class Run:
                 return pd.read_parquet(content)
             return pd.read_csv(content, sep="\t" if path.endswith(".tsv") else ",")
 
-    def scored(self, split: str) -> pd.DataFrame:
+    def scored_reviews(self, split: str) -> pd.DataFrame:
         """The prepared reviews of `validation`, `test` or `challenge`, with `probability` (of POSITIVE).
 
         Raises:
@@ -106,13 +106,13 @@ class Run:
         if split == "validation":
             stage, path = "train", VALIDATION_PREDICTIONS
         predictions = self.table(path)[["id", "probability"]]
-        if self.outdated(stage):
+        if not self.ran_on_current_inputs(stage):
             raise InputError(
                 f"{self.name}: {stage} has not run on what the stages before it wrote; `dvc repro` runs it"
             )
         return self.table(PREPARED.format(split)).merge(predictions, on="id", validate="one_to_one")
 
-    def outdated(self, stage: str) -> bool:
+    def ran_on_current_inputs(self, stage: str) -> bool:
         """Whether the stage has not run on what the stages before it wrote last, or never, as dvc.lock says."""
         written = {out["path"]: out["md5"] for entry in self.lock.values() for out in entry.get("outs", [])}
         read = self.lock.get(stage, {}).get("deps", [])
@@ -134,7 +134,7 @@ class Run:
         """The teachers of `train`; dvc.lock also keeps those of earlier trainings, whose files are gone."""
         return self._locked_params("train").get("teachers") or []
 
-    def out_of_date(self, stage: str) -> list[str]:
+    def stages_to_rerun(self, stage: str) -> list[str]:
         """The stages that have to run again before the outputs of `stage` are those of this run's params.yaml.
 
         In the workspace, code and data count too. A stage that runs on the outputs of another one is not among them
@@ -151,8 +151,8 @@ class Run:
                 for name in self._up_to(stage)
                 if any(params.get(key) != value for key, value in self._locked_params(name).items())
             ]
-        outdated = [name for name in self._up_to(stage) if self.outdated(name)]
-        return [name for name in dict.fromkeys(changed + outdated) if name != "check"]
+        stale = [name for name in self._up_to(stage) if not self.ran_on_current_inputs(name)]
+        return [name for name in dict.fromkeys(changed + stale) if name != "check"]
 
     def _locked_params(self, stage: str) -> dict[str, Any]:
         return dict(self.lock.get(stage, {}).get("params", {}).get(FILE, {}))
@@ -206,7 +206,7 @@ def previous_run() -> Run | None:
         commits = git.iter_commits(paths=str(Path(repo.root_dir, "dvc.lock"))) if git.head.is_valid() else ()
         for commit in commits:
             run = Run(commit.hexsha[:7])
-            if run.has("dvc.lock") and run.locked_hash(predictions) not in (None, current):
+            if run.has_file("dvc.lock") and run.locked_hash(predictions) not in (None, current):
                 return run
     return None
 
@@ -227,12 +227,12 @@ def experiments(*revisions: str) -> list[str]:
     return sorted({name for names in found.values() for name, _ in names})
 
 
-def out_of_date(runs: Iterable[Run], stage: str) -> dict[str, list[str]]:
+def out_of_date_runs(runs: Iterable[Run], stage: str) -> dict[str, list[str]]:
     """Those of the runs whose outputs of `stage` are out of date: the stages that have to run again, by the run's name."""
-    return {run.name: stages for run in runs if (stages := run.out_of_date(stage))}
+    return {run.name: stages for run in runs if (stages := run.stages_to_rerun(stage))}
 
 
-def out_of_date_in_words(out_of_date: dict[str, list[str]]) -> list[str]:
+def out_of_date_warnings(out_of_date: dict[str, list[str]]) -> list[str]:
     """A warning for each run that is out of date."""
     return [
         f"{name} is out of date: {', '.join(stages)} did not run with its present parameters, code and data; "
@@ -272,7 +272,7 @@ def _inputs(changes: list[Any]) -> list[Any]:
     return [change for change in changes if not (isinstance(change, dict) and "changed outs" in change)]
 
 
-def committed() -> str | None:
+def commit_date() -> str | None:
     """The date of the commit that recorded the workspace's run; None if no commit has."""
     with repository() as repo:
         git, lock = repo.scm.gitpython.repo, str(Path(repo.root_dir, "dvc.lock"))

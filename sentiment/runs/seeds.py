@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from sentiment.errors import InputError
-from sentiment.metrics.intervals import sums_by_unit, units_of
+from sentiment.metrics.intervals import resampling_units, sums_by_unit
 
 _MOST_SEEDS = 1000
 
@@ -58,7 +58,7 @@ def seed_difference(old: np.ndarray, new: np.ndarray, group: np.ndarray | None =
     Raises:
         InputError: there is a single review or group.
     """
-    unit = units_of(old.shape[1], group)
+    unit = resampling_units(old.shape[1], group)
     reviews = np.bincount(unit)
     if len(reviews) < 2:
         raise InputError(

@@ -1,1 +1,1 @@
-"""Training: one fine-tuning from reviews to weights, its batches, its checkpoints, and soft labels."""
+"""Fine-tuning: batches, checkpoints, training history and soft labels."""

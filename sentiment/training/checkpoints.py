@@ -1,7 +1,8 @@
-"""Checkpoints: a training that was cut off goes on from its last complete one.
+"""Checkpoints, from which an interrupted training resumes.
 
-A checkpoint counts only with a list of the SHA-256 of its files, written last; so one that was cut off or damaged is
-seen, and the one before it is used. The folder is named after all that the result depends on.
+A checkpoint is complete if the SHA-256 of its files match its list, which is written last. An incomplete or
+damaged checkpoint is skipped, and the one before it is used. The folder's name is a hash of everything that
+the result depends on, so no training resumes from the checkpoint of another one.
 """
 
 import hashlib
@@ -23,18 +24,18 @@ from sentiment.model.scoring import uses_bf16
 from sentiment.params import TrainParams
 
 FOLDER = Path("models/checkpoints")
-LIST = "sha256.json"
-SECONDS = 120.0  # between checkpoints within an epoch; every epoch ends with one
+HASHES = "sha256.json"
+SECONDS_BETWEEN = 120.0  # within an epoch; every epoch ends with a checkpoint
 
 
-def folder_of(params: TrainParams, files: Iterable[Path]) -> Path:
-    """The folder of one training's checkpoints, named after everything that its result depends on.
+def checkpoint_folder(params: TrainParams, files: Iterable[Path]) -> Path:
+    """The folder for one training's checkpoints, named by a hash of everything that its result depends on.
 
     Args:
         params: the parameters of the training.
-        files: the files that it reads, and the stage itself; the imported modules of sentiment/ are added.
+        files: the files that it reads, and the stage itself. The imported modules of sentiment/ are added.
     """
-    facts = {
+    environment = {
         "bf16": uses_bf16(params.precision),
         "processes": os.environ.get("WORLD_SIZE", "1"),
         "threads": torch.get_num_threads(),
@@ -45,22 +46,22 @@ def folder_of(params: TrainParams, files: Iterable[Path]) -> Path:
         for name, module in sys.modules.items()
         if name.startswith("sentiment.") and module.__file__
     }
-    read = {str(path): _sha256(path) for path in sorted({*files, *modules})}
-    # Of the launcher, the number of processes counts, which is among the facts.
-    described = [params.model_dump(exclude={"launch"}), facts, read]
-    key = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()[:16]
+    hashes = {str(path): _sha256(path) for path in sorted({*files, *modules})}
+    # The result depends on the number of processes, but not on the rest of the launch command.
+    inputs = [params.model_dump(exclude={"launch"}), environment, hashes]
+    key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
     return FOLDER / key
 
 
 def remove_others(folder: Path) -> None:
-    """Remove the checkpoints of every other training, left by an interruption."""
+    """Remove the checkpoints that other interrupted trainings left behind."""
     for other in FOLDER.glob("*"):
         if other.name != folder.name:
             shutil.rmtree(other, ignore_errors=True)
 
 
 def last_complete(folder: Path) -> Path | None:
-    """The newest complete checkpoint in the folder whose best checkpoint so far is complete too."""
+    """The newest complete checkpoint whose best checkpoint so far is complete too; None if there is none."""
     for checkpoint in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
         if _is_complete(checkpoint):
             state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
@@ -71,30 +72,34 @@ def last_complete(folder: Path) -> Path | None:
 
 
 class SaveWithHashes(TrainerCallback):
-    """Saves within long epochs too, always right after a logged step, where Trainer holds no sum half made."""
+    """Saves checkpoints with hashes of their files, in long epochs also between validations.
+
+    It saves only after a logged step, when Trainer holds no partial sum of losses.
+    """
 
     def __init__(self) -> None:
-        self.saved = time.monotonic()
+        self.last_save = time.monotonic()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Save if the last checkpoint is some time ago; the end of an epoch sees to itself."""
-        steps = state.max_steps // state.num_train_epochs
-        if control.should_log and state.global_step % steps and time.monotonic() - self.saved > SECONDS:
+        """Save if the last checkpoint is old enough, except at the end of an epoch, which saves anyway."""
+        steps_per_epoch = state.max_steps // state.num_train_epochs
+        within_epoch = state.global_step % steps_per_epoch > 0
+        if control.should_log and within_epoch and time.monotonic() - self.last_save > SECONDS_BETWEEN:
             control.should_save = True
 
     def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Log what has not been logged yet."""
+        """Log the steps since the last log."""
         control.should_log = True
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Write the list that makes the checkpoint count."""
-        self.saved = time.monotonic()
+        """Write the hashes of the checkpoint's files, which mark it as complete."""
+        self.last_save = time.monotonic()
         if args.world_size > 1:
-            torch.distributed.barrier()  # each process has written the state of its random numbers
+            torch.distributed.barrier()  # until each process has written the state of its random numbers
         if state.is_world_process_zero:
             checkpoint = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            files = {path.name: _sha256(path) for path in sorted(checkpoint.iterdir()) if path.name != LIST}
-            atomic.write_json(checkpoint / LIST, files)
+            files = [path for path in sorted(checkpoint.iterdir()) if path.name != HASHES]
+            atomic.write_json(checkpoint / HASHES, {path.name: _sha256(path) for path in files})
 
 
 def _step(checkpoint: Path) -> int:
@@ -103,7 +108,7 @@ def _step(checkpoint: Path) -> int:
 
 def _is_complete(checkpoint: Path) -> bool:
     try:
-        files = json.loads((checkpoint / LIST).read_text(encoding="utf-8"))
+        files = json.loads((checkpoint / HASHES).read_text(encoding="utf-8"))
         return all(_sha256(checkpoint / name) == expected for name, expected in files.items())
     except (OSError, ValueError):
         return False

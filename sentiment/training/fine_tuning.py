@@ -1,4 +1,4 @@
-"""One training, from reviews to a fine-tuned model: `fine_tune` reads from top to bottom, its parts follow in order."""
+"""Fine-tuning: from prepared reviews to a trained model. `fine_tune` calls the functions below it."""
 
 import shutil
 import time
@@ -30,21 +30,22 @@ from sentiment.pretrained import sources
 from sentiment.pretrained.building import build_classifier, check_lengths
 from sentiment.progress import Progress
 from sentiment.training import attention, checkpoints, history
-from sentiment.training.batches import LengthGrouped, micro_batch_size
+from sentiment.training.batches import LengthGroupedSampler, micro_batch_size
 
 
 @dataclass(frozen=True)
 class FineTuned:
-    """A finished training.
+    """The result of a training.
 
     Attributes:
-        trainer: holds the weights that were kept.
-        encoder: encodes reviews as the model reads them in use.
-        source: the pretrained model that it started from.
-        validation: probabilities of POSITIVE, shape (validation reviews,), in the order of their rows.
-        seconds: the duration of training.
-        reviews_per_second: None if training was resumed from a checkpoint.
-        tokens: tokens per review in training, the share of truncated reviews, and the share of unknown tokens.
+        trainer: Trainer with the weights of the best epoch.
+        encoder: encodes reviews for inference.
+        source: the pretrained model, with its revision.
+        validation: probabilities of POSITIVE, shape (validation reviews,), in the order of the reviews.
+        seconds: duration of training.
+        reviews_per_second: None if training resumed from a checkpoint.
+        tokens: tokens per review in training, the share of truncated reviews, and the share of unknown
+            tokens.
     """
 
     trainer: "LengthGroupedTrainer"
@@ -57,11 +58,11 @@ class FineTuned:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the only process, or the first of several, which writes the outputs."""
+        """Whether this process writes the outputs: the only one, or the first of several."""
         return self.trainer.is_world_process_zero()
 
     def end(self) -> None:
-        """Remove the checkpoints. Call this once all outputs are written."""
+        """Remove the checkpoints. Call this after all outputs are written."""
         if self.is_main:
             shutil.rmtree(checkpoints.FOLDER)
         self.trainer.accelerator.end_training()
@@ -76,23 +77,24 @@ def fine_tune(
 ) -> FineTuned:
     """Fine-tune the pretrained model, and keep the weights of the epoch with the highest validation accuracy.
 
-    An interrupted training resumes from its last complete checkpoint.
+    If an earlier call was interrupted, training resumes from the last complete checkpoint.
 
     Args:
         params: the parameters of the training.
-        train: reviews: `text`, and `label`, an index into LABELS or a probability of POSITIVE.
-        validation: reviews: `text` and `label`, an index into LABELS.
-        files: the files that the reviews were read from, and the stage itself; a checkpoint of other files is not used.
-        curves: a folder for the curves of loss, accuracy and learning rate, written during training.
+        train: training reviews: `text`, and `label`, an index into LABELS or a probability of POSITIVE.
+        validation: validation reviews: `text` and `label`, an index into LABELS.
+        files: the files with the reviews, and the stage itself. Training resumes only if none of them has
+            changed.
+        curves: folder for the curves of loss, accuracy and learning rate, which grow during training.
 
     Raises:
-        InputError: the model does not fit the parameters, or memory or disk space runs out.
+        InputError: the model does not support the parameters, or memory or disk space runs out.
     """
     quiet_libraries()
     scoring.make_deterministic()
     base = sources.fetch(params.model)
 
-    # Training may read fewer tokens of a review than the model does in use; validation reads as many as in use.
+    # Training may truncate reviews to fewer tokens than inference; validation does not.
     encoder = Encoder(base.folder, params.max_length, params.truncation)
     training_encoder = Encoder(base.folder, lengths(params)["train_max_length"], params.truncation)
     ids, cut = training_encoder(train["text"].tolist())
@@ -101,15 +103,16 @@ def fine_tune(
     if warning := training_encoder.warning():
         print(warning)
 
-    folder = checkpoints.folder_of(params, [*files, *base.folder.glob("*.safetensors")])
+    folder = checkpoints.checkpoint_folder(params, [*files, *base.folder.glob("*.safetensors")])
     checkpoints.remove_others(folder)
     checkpoint = checkpoints.last_complete(folder)
+    job = TrainingJob(folder, base, encoder, params, to_train, to_validate, curves)
     started = time.perf_counter()
-    trainer = train_within_memory(folder, checkpoint, base, encoder, params, to_train, to_validate, curves)
+    trainer = train_within_memory(job, checkpoint)
     seconds = time.perf_counter() - started
 
     probability = trainer.validation_probabilities()
-    trainer.accelerator.wait_for_everyone()  # no process reads checkpoints any more
+    trainer.accelerator.wait_for_everyone()  # from here on, no process reads checkpoints
     return FineTuned(
         trainer=trainer,
         encoder=encoder,
@@ -126,21 +129,22 @@ def fine_tune(
 
 
 def quiet_libraries() -> None:
-    """Silence the libraries' own progress bars and messages."""
+    """Silence the progress bars and messages of datasets and transformers."""
     disable_progress_bars()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 
 
 def lengths(params: TrainParams) -> dict[str, int]:
-    """The maximum number of tokens per review, in use (`max_length`) and in training (`train_max_length`)."""
+    """Maximum tokens per review in inference (`max_length`) and in training (`train_max_length`)."""
     return {"max_length": params.max_length, "train_max_length": params.train_max_length or params.max_length}
 
 
 def as_dataset(ids: list[list[int]], labels: list[int] | list[float]) -> Dataset:
-    """Encoded reviews as a dataset for Trainer, the longest first, so that validation batches need little padding.
+    """Encoded reviews as a dataset for Trainer, the longest first.
 
-    The column `row` is the position of a review in `ids`.
+    Sorted by length, validation batches need little padding. The column `row` is a review's position in
+    `ids`.
 
     Args:
         ids: token ids of each review.
@@ -152,78 +156,80 @@ def as_dataset(ids: list[list[int]], labels: list[int] | list[float]) -> Dataset
     return Dataset.from_pandas(rows, preserve_index=False)
 
 
-def train_within_memory(
-    folder: Path,
-    checkpoint: Path | None,
-    base: sources.Pretrained,
-    encoder: Encoder,
-    params: TrainParams,
-    train: Dataset,
-    validation: Dataset,
-    curves: Path | None = None,
-) -> "LengthGroupedTrainer":
-    """Train, and halve the micro-batches whenever memory runs out; the optimizer's batch stays the same.
+@dataclass(frozen=True)
+class TrainingJob:
+    """The inputs of a training, whatever the size of its micro-batches.
+
+    Attributes:
+        folder: for the checkpoints.
+        base: the pretrained model.
+        encoder: encodes reviews for inference.
+        params: the parameters of the training.
+        train: encoded training reviews.
+        validation: encoded validation reviews.
+        curves: folder for the curves; None: no curves.
+    """
+
+    folder: Path
+    base: sources.Pretrained
+    encoder: Encoder
+    params: TrainParams
+    train: Dataset
+    validation: Dataset
+    curves: Path | None = None
+
+
+def train_within_memory(job: TrainingJob, checkpoint: Path | None = None) -> "LengthGroupedTrainer":
+    """Train, and halve the micro-batches each time memory runs out. The optimizer's batch stays the same.
 
     Args:
-        folder: for the checkpoints.
-        checkpoint: the one to resume from, if any.
-        base: the pretrained model.
-        encoder: of this model, as in use.
-        params: the parameters of the training.
-        train: encoded reviews.
-        validation: encoded reviews.
-        curves: a folder for the curves, or None.
+        job: the inputs of the training.
+        checkpoint: the checkpoint to resume from, if any.
 
     Raises:
-        InputError: memory runs out with one review at a time, or with several processes; or the disk is full.
+        InputError: memory runs out with one review at a time or with several processes, or the disk is full.
     """
-    parts = 1
+    divisor = 1
     while True:
         try:
-            return train_once(folder, checkpoint, base, encoder, params, train, validation, curves, parts)
+            return train_once(job, checkpoint, divisor)
         except Exception as error:
             if not memory_ran_out(error):
                 raise
-        args = training_arguments(folder, params, parts)
+        args = training_arguments(job.folder, job.params, divisor)
         size, device = args.per_device_train_batch_size, args.device
         if size == 1 or args.world_size > 1:  # several processes would have to agree on a size
+            max_length = lengths(job.params)["train_max_length"]
             raise InputError(
-                f"memory ran out on {device} while training on {size} reviews at a time; lower train_max_length in "
-                f"params.yaml, now {lengths(params)['train_max_length']}, or share the batch among more processes"
+                f"memory ran out on {device} while training on {size} reviews at a time; "
+                f"lower train_max_length in params.yaml, now {max_length}, "
+                "or share the batch among more processes"
             )
         print(
-            f"memory ran out on {device} with {size} reviews at a time; continuing with fewer, same batch_size"
+            f"memory ran out on {device} with {size} reviews at a time; "
+            "continuing with fewer, same batch_size"
         )
-        parts *= 2
-        checkpoint = checkpoints.last_complete(folder)
+        divisor *= 2
+        checkpoint = checkpoints.last_complete(job.folder)
 
 
-def train_once(
-    folder: Path,
-    checkpoint: Path | None,
-    base: sources.Pretrained,
-    encoder: Encoder,
-    params: TrainParams,
-    train: Dataset,
-    validation: Dataset,
-    curves: Path | None,
-    parts: int,
-) -> "LengthGroupedTrainer":
-    """One attempt of `train_within_memory`, a function of its own so that a failed attempt frees its memory.
+def train_once(job: TrainingJob, checkpoint: Path | None, divisor: int) -> "LengthGroupedTrainer":
+    """Train with one size of micro-batches: the usual size divided by `divisor`.
 
-    `parts` divides the usual size of micro-batches.
+    This is a function of its own so that an attempt that fails frees its memory.
     """
-    clear_device_cache(garbage_collection=True)  # of the attempt before
+    clear_device_cache(garbage_collection=True)  # of the previous attempt
+    params = job.params
     transformers.set_seed(params.seed)
-    model = build_classifier(base, encoder, params.head, params.dropout)
-    check_lengths(model, encoder, base.source, **lengths(params))
-    trainer = build_trainer(folder, model, encoder, params, train, validation, parts)
+    model = build_classifier(job.base, job.encoder, params.head, params.dropout)
+    check_lengths(model, job.encoder, job.base.source, **lengths(params))
+    trainer = build_trainer(job.folder, model, job.encoder, params, job.train, job.validation, divisor)
     if checkpoint and trainer.is_world_process_zero():
         print(f"resuming from {checkpoint}")
-    if curves:
-        trainer.add_callback(history.CurveWriter(curves))
-    with full_disk("models"), ExitStack() as ending:
-        trainer.add_callback(history.Steps(ending))
+    if job.curves:
+        trainer.add_callback(history.CurveWriter(job.curves))
+    with full_disk("models"), ExitStack() as stack:
+        trainer.add_callback(history.StepProgress(stack))
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return trainer
 
@@ -235,19 +241,19 @@ def build_trainer(
     params: TrainParams,
     train: Dataset,
     validation: Dataset,
-    parts: int = 1,
+    divisor: int = 1,
 ) -> "LengthGroupedTrainer":
-    """The Trainer that fine-tunes `model` as params.yaml says, with its checkpoints in `folder`.
+    """A Trainer that fine-tunes `model` with the given parameters and saves checkpoints in `folder`.
 
-    `parts` divides the usual size of micro-batches.
+    `divisor` reduces the size of micro-batches.
     """
     if scoring.uses_bf16(params.precision) and not torch.cuda.is_available():
         attention.use_float32_in_training()
-    # Multiples of eight only where they make no batch longer than the model was found to read.
+    # Padding to multiples of eight must not exceed the length that `check_lengths` has tried.
     multiple = None if lengths(params)["train_max_length"] % 8 else 8
     trainer = LengthGroupedTrainer(
         model=model,
-        args=training_arguments(folder, params, parts),
+        args=training_arguments(folder, params, divisor),
         train_dataset=train,
         eval_dataset=validation,
         data_collator=transformers.DataCollatorWithPadding(encoder.tokenizer, pad_to_multiple_of=multiple),
@@ -259,61 +265,58 @@ def build_trainer(
     return trainer
 
 
-def training_arguments(folder: Path, params: TrainParams, parts: int = 1) -> TrainingArguments:
-    """The TrainingArguments that follow from params.yaml.
+def training_arguments(folder: Path, params: TrainParams, divisor: int = 1) -> TrainingArguments:
+    """TrainingArguments for the given parameters.
 
-    `batch_size` is the optimizer's batch: processes share it, and gradients of micro-batches add up to it. On a CPU, a
-    micro-batch has as many reviews of the maximum length as fit into the tokens of one scoring batch; `parts` divides it.
+    `batch_size` is the number of reviews per optimizer step. Processes share it, and each splits its share
+    into micro-batches (`micro_batch_size`), whose size `divisor` reduces.
 
     Raises:
         InputError: the processes cannot share a batch evenly.
     """
-    cuda = torch.cuda.is_available()
     args = TrainingArguments(
         output_dir=str(folder),
         learning_rate=params.lr,
         num_train_epochs=params.epochs,
-        warmup_steps=params.warmup_ratio,  # below 1, a share of all steps
+        warmup_steps=params.warmup_ratio,  # a value below 1 is a share of all steps
         weight_decay=params.weight_decay,
         bf16=scoring.uses_bf16(params.precision),
-        use_cpu=not cuda,
+        use_cpu=not torch.cuda.is_available(),
         eval_strategy="epoch",
         save_strategy="epoch",
-        save_total_limit=3,  # if the last one is damaged, the one before it and the best remain
+        save_total_limit=3,  # the last two and the best: the last one may be damaged
         load_best_model_at_end=True,
         metric_for_best_model="eval_accuracy",  # validation loss can rise while accuracy improves
-        logging_steps=0.02,  # fifty points per curve
-        disable_tqdm=True,  # Steps shows a bar, or lines where there is no terminal
+        logging_steps=0.02,  # a share of all steps: 50 points per curve
+        disable_tqdm=True,  # StepProgress shows the progress instead
         ddp_find_unused_parameters=False,
-        report_to="none",  # CurveWriter writes curves, without durations
+        report_to="none",  # CurveWriter writes the curves
         seed=params.seed,
     )
-    args._n_gpu = min(
-        args.n_gpu, 1
-    )  # torchrun starts a process per GPU; DataParallel would multiply the batch
+    # torchrun starts one process per GPU. With several GPUs in one process, DataParallel would multiply the
+    # batch.
+    args._n_gpu = min(args.n_gpu, 1)
     if params.batch_size % args.world_size:
         raise InputError(
-            f"params.yaml: batch_size: {args.world_size} processes cannot share {params.batch_size} reviews evenly"
+            f"params.yaml: batch_size: {args.world_size} processes cannot share "
+            f"{params.batch_size} reviews evenly"
         )
     share = params.batch_size // args.world_size
-    most = share
-    if not cuda:
-        tokens = scoring.TOKENS_A_BATCH["cpu"] * (2 if args.bf16 else 1)  # bf16 halves the bytes of each
-        most = min(share, tokens // lengths(params)["train_max_length"])
-    args.per_device_train_batch_size = micro_batch_size(share, most // parts)
-    args.gradient_accumulation_steps = share // args.per_device_train_batch_size
+    size = micro_batch_size(share, lengths(params)["train_max_length"], args.bf16, divisor)
+    args.per_device_train_batch_size = size
+    args.gradient_accumulation_steps = share // size
     return args
 
 
 def mean_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of a micro-batch, divided by the number of reviews in the whole batch.
 
-    Trainer leaves this to the model, and BERT's classifier would average over the micro-batch alone.
+    Without it, BERT's classifier would compute the loss, and average over the micro-batch alone.
 
     Args:
-        outputs: of the model, with `logits` of shape (reviews, 2).
+        outputs: the model's output, with `logits` of shape (reviews, 2).
         labels: indices into LABELS, or probabilities of POSITIVE, shape (reviews,).
-        num_items_in_batch: reviews in the optimizer's batch.
+        num_items_in_batch: number of reviews in the optimizer's batch.
     """
     if labels.is_floating_point():
         labels = torch.stack([1 - labels, labels], dim=1)
@@ -321,25 +324,26 @@ def mean_loss(outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tens
 
 
 class LengthGroupedTrainer(Trainer):
-    """Trainer with batches of reviews of similar length, and validation by the scoring that evaluate uses.
+    """Trainer with batches of reviews of similar length, which validates with the scoring code of evaluate.
 
     Attributes:
-        classifier: the model in training, and its encoder.
-        best_logits: of the validation reviews at the best epoch; None if that epoch preceded a resume.
+        classifier: the model in training, with its encoder.
+        best_logits: logits of the validation reviews after the best epoch; None if that epoch preceded a
+            resume.
     """
 
     classifier: scoring.TransformerClassifier
     best_logits: np.ndarray | None = None
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **options: Any) -> EvalLoopOutput:
-        """Validation loss and accuracy; processes share the reviews."""
+        """Compute validation loss and accuracy; processes share the reviews."""
         self.classifier.model.eval()
         rows = dataloader.dataset
-        mine = np.arange(self.args.process_index, len(rows), self.args.world_size)
-        with Progress("validation", len(mine)) as bar:
-            scored = gather_object([(mine, self.classifier.logits(rows[mine]["input_ids"], bar.update))])
+        own_rows = np.arange(self.args.process_index, len(rows), self.args.world_size)
+        with Progress("validation", len(own_rows)) as bar:
+            own_logits = self.classifier.logits(rows[own_rows]["input_ids"], bar.update)
         logits = np.empty((len(rows), len(LABELS)))
-        for positions, part in scored:
+        for positions, part in gather_object([(own_rows, own_logits)]):
             logits[positions] = part
         labels = np.asarray(rows["labels"])
         loss = -log_softmax(logits, axis=1)[np.arange(len(rows)), labels].mean()
@@ -350,9 +354,9 @@ class LengthGroupedTrainer(Trainer):
         return EvalLoopOutput(predictions=logits, label_ids=labels, metrics=metrics, num_samples=len(rows))
 
     def validation_probabilities(self) -> np.ndarray:
-        """Probabilities of POSITIVE by the kept weights, shape (validation reviews,), in the order of their file.
+        """Probabilities of POSITIVE with the kept weights, shape (reviews,), in the order of the reviews.
 
-        Every process has to call this. The reviews are scored again only if the best epoch preceded a resume.
+        Every process must call this. It scores the reviews again only if the best epoch preceded a resume.
         """
         rows = cast(Dataset, self.eval_dataset)
         logits = self.predict(rows).predictions if self.best_logits is None else self.best_logits
@@ -363,6 +367,6 @@ class LengthGroupedTrainer(Trainer):
         return probabilities
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler[int]:
-        accumulated = self.args.gradient_accumulation_steps * self.args.world_size
+        micro_batches = self.args.gradient_accumulation_steps * self.args.world_size
         lengths = self.train_dataset["length"]  # type: ignore[index]
-        return LengthGrouped(lengths, self.args.train_batch_size * accumulated, self.args.seed)
+        return LengthGroupedSampler(lengths, self.args.train_batch_size * micro_batches, self.args.seed)

@@ -1,4 +1,4 @@
-"""The history of a training: a bar, a line per epoch and curves while it runs, and the figures of the kept checkpoint."""
+"""Training history: progress bar, a line per epoch, curves, and the metrics of the best epoch."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,12 +22,16 @@ CURVES = {
 
 def summarise(state: TrainerState) -> dict[str, Any]:
     """Mean training loss, and the validation loss and accuracy after the best epoch."""
-    logged = [entry for entry in state.log_history if "loss" in entry]
-    steps = np.diff([0, *(entry["step"] for entry in logged)])
-    epochs = [entry for entry in state.log_history if "eval_accuracy" in entry]
-    best = max(epochs, key=lambda entry: entry["eval_accuracy"])  # the first of equals, as Trainer keeps it
+    losses, last_steps, epochs = [], [0], []
+    for entry in state.log_history:
+        if "loss" in entry:
+            losses.append(entry["loss"])
+            last_steps.append(entry["step"])
+        if "eval_accuracy" in entry:
+            epochs.append(entry)
+    best = max(epochs, key=lambda entry: entry["eval_accuracy"])  # on a tie the first, as in Trainer
     return {
-        "train_loss": float(np.average([entry["loss"] for entry in logged], weights=steps)),
+        "train_loss": float(np.average(losses, weights=np.diff(last_steps))),
         "validation_loss": best["eval_loss"],
         "validation_accuracy": best["eval_accuracy"],
         "best_epoch": round(best["epoch"]),
@@ -35,24 +39,24 @@ def summarise(state: TrainerState) -> dict[str, Any]:
     }
 
 
-class Steps(TrainerCallback):
-    """Shows the steps of a training as progress, until `ending` closes, also after an error."""
+class StepProgress(TrainerCallback):
+    """Shows a progress bar of the training steps until `stack` closes, also after an error."""
 
-    def __init__(self, ending: ExitStack):
-        self.ending = ending
+    def __init__(self, stack: ExitStack):
+        self.stack = stack
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Start from the steps that the checkpoint contains."""
+        """Start the bar, at the checkpoint's step if training resumes."""
         bar = Progress("training", state.max_steps, " steps", done=state.global_step)
-        self.bar = self.ending.enter_context(bar)
+        self.bar = self.stack.enter_context(bar)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Show the step."""
-        self.bar.to(state.global_step)
+        self.bar.advance_to(state.global_step)
 
 
 class EpochLine(TrainerCallback):
-    """Prints a line of validation metrics after each epoch."""
+    """Prints the validation metrics after each epoch."""
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Print the line, in the first process only."""
@@ -65,24 +69,24 @@ class EpochLine(TrainerCallback):
 
 
 class CurveWriter(TrainerCallback):
-    """Writes losses, validation accuracy and learning rate by step, at each log, into a folder, through DVCLive.
+    """Writes curves of loss, validation accuracy and learning rate into a folder, through DVCLive.
 
-    What the folder had is removed; a training that goes on from a checkpoint writes first what was logged until then.
-    transformers' own DVCLiveCallback also logs every training argument and the seconds taken, which differ from run
-    to run of the same commit.
+    It empties the folder first. If training resumes from a checkpoint, it rewrites the curves up to that
+    step. transformers' own DVCLiveCallback also logs all training arguments and durations, which differ
+    between runs of the same commit.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Begin new curves."""
+        """Start new curves."""
         if state.is_world_process_zero:
             self.live, self.written = Live(str(self.folder), save_dvc_exp=False, dvcyaml=None), 0
             self.on_log(args, state, control)
 
     def on_log(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Add what was logged since the last call."""
+        """Append the values logged since the last call."""
         if not state.is_world_process_zero:
             return
         with full_disk(self.folder):
@@ -94,7 +98,7 @@ class CurveWriter(TrainerCallback):
         self.written = len(state.log_history)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Add the last values as a file of their own."""
+        """Write the summary file with the last values."""
         if state.is_world_process_zero:
             with full_disk(self.folder):
                 self.live.end()

@@ -1,7 +1,8 @@
-"""Soft labels: the probability of POSITIVE that teachers give reviews without labels, which a student learns from.
+"""Soft labels: probabilities of POSITIVE that teachers assign to unlabelled reviews, as training labels.
 
-Self-training with soft labels (Xie et al. 2020, arXiv 1911.04252): a teacher learns from the labelled reviews, and the
-student, which may be the same model, from both.
+Self-training with soft labels (Xie et al. 2020, arXiv 1911.04252): a teacher learns from the labelled
+reviews, and a student learns from these and from the soft labels. The student may have the same architecture
+as the teacher.
 """
 
 from collections.abc import Sequence
@@ -18,19 +19,19 @@ def path(seed: int) -> Path:
 
 
 def remove_others(teachers: Sequence[int]) -> None:
-    """Remove the soft labels of teachers that params.yaml does not name: train depends on the whole folder."""
+    """Remove the soft labels of all other teachers, because train depends on the whole folder."""
     for file in FOLDER.glob("*.parquet"):
         if file not in map(path, teachers):
             file.unlink()
 
 
 def with_unlabelled(train: pd.DataFrame, unlabelled: pd.DataFrame, teachers: Sequence[int]) -> pd.DataFrame:
-    """Labelled and unlabelled reviews to learn from: `text` and `label`, the mean of the teachers for the latter.
+    """Combine labelled and unlabelled reviews: `text` and `label`, for the latter the mean of the teachers.
 
     Args:
         train: prepared reviews: `text` and `label`.
         unlabelled: prepared reviews: `id` and `text`.
-        teachers: seeds whose soft labels there are; none: only labelled reviews.
+        teachers: seeds of the teachers. If there are none, the result is `train`.
     """
     if not teachers:
         return train

@@ -17,7 +17,7 @@ from sentiment import cli
 from sentiment.commands import demo
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
-from sentiment.evaluation.mistakes import in_short
+from sentiment.evaluation.mistakes import shortened
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import with_interval
 from sentiment.model.saved import load_transformer
@@ -152,7 +152,7 @@ def test_what_was_not_read_is_shown_as_such(page: "Page") -> None:
     classified(page, " ".join([*read[0], *["boat"] * 138, *read[1]]))
     pieces = highlighted(page)
     (cut,) = (number for number, (_, label) in enumerate(pieces) if label.startswith("not read"))
-    assert pieces[cut] == (in_short(" ".join(["boat"] * 138)), "not read: 138 words")
+    assert pieces[cut] == (shortened(" ".join(["boat"] * 138)), "not read: 138 words")
     for part, words in zip((pieces[:cut], pieces[cut + 1 :]), read, strict=True):
         assert "".join(text for text, _ in part).split() == words
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sentiment.commands import report
 from sentiment.commands.report import charts
 from sentiment.errors import InputError
-from sentiment.runs.run import Run, committed
+from sentiment.runs.run import Run, commit_date
 from sentiment.validation import read_yaml
 from tests.conftest import ROOT, Clone, copy_into
 
@@ -140,7 +140,7 @@ def test_the_report_says_when_and_with_what_the_run_was_made(
     assert f"torch {version('torch')}, transformers {version('transformers')}" in facts["versions"]
     size = sum(file.stat().st_size for file in Path("models/classifier").iterdir())
     assert facts["size of the model"] == f"{size / 1e6:,.1f} MB"
-    assert committed() == datetime.fromisoformat(ran.run("git log -1 --format=%cI").strip()).isoformat(
+    assert commit_date() == datetime.fromisoformat(ran.run("git log -1 --format=%cI").strip()).isoformat(
         " ", "minutes"
     )
     # In a clone, what was not versioned is not there, or is of another run.

@@ -43,7 +43,7 @@ def test_intervals_do_not_depend_on_how_many_draws_are_in_memory(monkeypatch: py
     probability = random_probabilities(rng, truth, 0.85)
     monkeypatch.setattr(intervals, "RESAMPLES", 200)
     expected = intervals.intervals(truth, probability)
-    monkeypatch.setattr(intervals, "CELLS", 300 * 7)  # 7 at a time, the last of them 4
+    monkeypatch.setattr(intervals, "MAX_CELLS", 300 * 7)  # 7 at a time, the last of them 4
     between = intervals.intervals(truth, probability)
     assert [between[name] for name in METRICS] == [pytest.approx(expected[name]) for name in METRICS]
 

@@ -54,7 +54,7 @@ def test_transformers_pipeline_scores_as_the_classifier_does(
     encoder = Encoder(base.folder, 48, truncation)
     data = fine_tuning.as_dataset(encoder(reviews()["text"].head(16).tolist())[0], [0, 1] * 8)
     trained = fine_tuning.train_within_memory(
-        tmp_path / "checkpoints", None, base, encoder, params, data, data
+        fine_tuning.TrainingJob(tmp_path / "checkpoints", base, encoder, params, data, data)
     )
     save_transformer(tmp_path / "classifier", trained.model, encoder, kind)
 

@@ -19,7 +19,7 @@ MISSING = "is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed
 def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.folder)
     here = Run()
-    test, metrics, params = here.scored("test"), here.metrics("test"), here.params
+    test, metrics, params = here.scored_reviews("test"), here.metrics("test"), here.params
     assert ((test["probability"] >= 0.5) == test["label"]).mean() == pytest.approx(
         metrics["accuracy"], abs=1e-6
     )
@@ -30,15 +30,15 @@ def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytes
     commit = Run("HEAD")
     shutil.rmtree("metrics")
     shutil.rmtree("data/prepared")
-    pd.testing.assert_frame_equal(commit.scored("test"), test)
-    assert len(commit.scored("challenge")) == 30
-    validation = commit.scored("validation")
+    pd.testing.assert_frame_equal(commit.scored_reviews("test"), test)
+    assert len(commit.scored_reviews("challenge")) == 30
+    validation = commit.scored_reviews("validation")
     right = ((validation["probability"] >= 0.5) == validation["label"]).mean()
     assert right == pytest.approx(commit.metrics("train")["validation_accuracy"], abs=1e-6)
     assert commit.metrics("test") == metrics
     assert commit.params == params
-    assert commit.has("metrics/test.json")
-    assert not here.has("metrics/test.json")
+    assert commit.has_file("metrics/test.json")
+    assert not here.has_file("metrics/test.json")
     with pytest.raises(InputError, match=f"^metrics/test.json {MISSING}$"):
         here.metrics("test")
 
@@ -69,14 +69,22 @@ def test_a_stage_is_outdated_until_it_has_run_on_what_others_wrote(
     copy.set(validation_size="0.2")
     copy.run("dvc repro prepare")
     here, commit = Run(), Run("HEAD")
-    assert [here.outdated(stage) for stage in ("prepare", "train", "evaluate")] == [False, True, False]
-    assert [commit.outdated(stage) for stage in ("prepare", "train", "evaluate")] == [False, False, False]
-    assert commit.outdated("export@int8")  # which has never run
-    assert len(here.scored("test")) == 100
+    assert [here.ran_on_current_inputs(stage) for stage in ("prepare", "train", "evaluate")] == [
+        True,
+        False,
+        True,
+    ]
+    assert [commit.ran_on_current_inputs(stage) for stage in ("prepare", "train", "evaluate")] == [
+        True,
+        True,
+        True,
+    ]
+    assert not commit.ran_on_current_inputs("export@int8")  # which has never run
+    assert len(here.scored_reviews("test")) == 100
     with pytest.raises(
         InputError, match="^workspace: train has not run on what the stages before it wrote; `dvc repro`"
     ):
-        here.scored("validation")
+        here.scored_reviews("validation")
 
 
 def test_a_training_is_outdated_when_one_of_its_teachers_has_run_again(
@@ -99,11 +107,11 @@ def test_a_training_is_outdated_when_one_of_its_teachers_has_run_again(
         Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages | {"train": train}}))
 
     lock(t1=one, t2=two, t7=earlier)  # the last one is of an earlier training
-    assert not Run().outdated("train")
+    assert Run().ran_on_current_inputs("train")
     lock(t1=one, t2=earlier)
-    assert Run().outdated("train")
+    assert not Run().ran_on_current_inputs("train")
     lock(t1=one)
-    assert Run().outdated("train")
+    assert not Run().ran_on_current_inputs("train")
 
 
 def test_only_what_the_outputs_depend_on_makes_them_out_of_date(
@@ -113,22 +121,22 @@ def test_only_what_the_outputs_depend_on_makes_them_out_of_date(
     with (copy.folder / "stages/baseline.py").open("a") as file:
         file.write("# another baseline\n")
     copy.set(exports="[fp32]")
-    assert Run().out_of_date("evaluate") == []
+    assert Run().stages_to_rerun("evaluate") == []
     copy.set(precision="bf16")
     with (copy.folder / "stages/prepare.py").open("a") as file:
         file.write("# other splits\n")
-    assert sorted(Run().out_of_date("train")) == ["prepare", "train"]
-    assert sorted(Run().out_of_date("evaluate")) == ["evaluate", "prepare", "train"]
+    assert sorted(Run().stages_to_rerun("train")) == ["prepare", "train"]
+    assert sorted(Run().stages_to_rerun("evaluate")) == ["evaluate", "prepare", "train"]
     copy.commit()
-    assert sorted(Run("HEAD").out_of_date("evaluate")) == [
+    assert sorted(Run("HEAD").stages_to_rerun("evaluate")) == [
         "evaluate",
         "train",
     ]  # its parameters alone are compared
-    assert Run("HEAD~1").out_of_date("evaluate") == []
+    assert Run("HEAD~1").stages_to_rerun("evaluate") == []
     copy.set(**SMALL, precision="auto")
     shutil.rmtree("models/classifier")  # what was not fetched is no change
     copy.run("git restore --source HEAD~1 stages")
-    assert Run().out_of_date("evaluate") == []
+    assert Run().stages_to_rerun("evaluate") == []
 
 
 def test_experiments_are_those_of_head_and_of_named_commits(

@@ -24,7 +24,7 @@ from sentiment.model.encoding import Encoder
 from sentiment.params import TrainParams
 from sentiment.pretrained import sources
 from sentiment.training import attention, fine_tuning
-from sentiment.training.batches import LengthGrouped, micro_batch_size
+from sentiment.training.batches import LengthGroupedSampler, largest_divisor
 from sentiment.training.history import CURVES
 from tests.conftest import ROOT, Clone, curve
 
@@ -56,26 +56,27 @@ def tiny(copy: Clone) -> Clone:
 
 def test_batches_are_whole_shuffled_and_of_like_length() -> None:
     lengths = np.random.default_rng(0).integers(5, 500, 1003).tolist()
-    sampler = LengthGrouped(lengths, batch_size=16, seed=1)
+    sampler = LengthGroupedSampler(lengths, batch_size=16, seed=1)
     rows = list(sampler)
     assert len(rows) == len(sampler) == len(set(rows)) == 992
     batches = np.array(lengths)[rows].reshape(-1, 16)
     assert (batches.max(1) - batches.min(1)).mean() < 60
     assert not np.all(np.diff(batches[:15].max(1)) <= 0)  # not from long to short
-    assert rows == list(LengthGrouped(lengths, batch_size=16, seed=1))
+    assert rows == list(LengthGroupedSampler(lengths, batch_size=16, seed=1))
     sampler.set_epoch(1)
     assert rows != list(sampler)
 
 
 def test_fewer_reviews_than_a_batch_are_one_batch() -> None:
-    assert sorted(LengthGrouped([3, 1, 2], batch_size=16, seed=0)) == [0, 1, 2]
+    assert sorted(LengthGroupedSampler([3, 1, 2], batch_size=16, seed=0)) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
-    ("share", "most", "expected"), [(16, 4, 4), (16, 9, 8), (6, 4, 3), (7, 4, 1), (16, 32, 16), (16, 0, 1)]
+    ("number", "limit", "expected"),
+    [(16, 4, 4), (16, 9, 8), (6, 4, 3), (7, 4, 1), (16, 32, 16), (16, 0, 1)],
 )
-def test_a_micro_batch_divides_the_batch(share: int, most: int, expected: int) -> None:
-    assert micro_batch_size(share, most) == expected
+def test_micro_batch_size_divides_the_batch(number: int, limit: int, expected: int) -> None:
+    assert largest_divisor(number, limit) == expected
 
 
 def test_micro_batches_give_what_the_whole_batch_gives(

@@ -13,7 +13,7 @@ import pandas as pd
 
 from sentiment.commands.demo.attribution import attribute
 from sentiment.data.text import MOST_CHARACTERS, normalise
-from sentiment.evaluation.mistakes import in_short
+from sentiment.evaluation.mistakes import shortened
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
 from sentiment.model.scoring import TransformerClassifier
@@ -100,7 +100,7 @@ def highlighted(text: str, words: pd.DataFrame) -> gradio.HighlightedText:
         run: list[Any] = list(group)  # one word that was read, or all in a row that were not
         piece, start = text[run[0].start : run[-1].end], run[0].start
         if index is None:
-            pieces += [(text[end:start], None), (in_short(piece), f"not read: {len(run):,} words")]
+            pieces += [(text[end:start], None), (shortened(piece), f"not read: {len(run):,} words")]
         else:
             pieces += [(text[end:start], None), (piece, signed(run[0].effect) if index in marked else None)]
         end = run[-1].end

@@ -22,7 +22,7 @@ from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
 from sentiment.data.text import column_name
 from sentiment.errors import InputError
-from sentiment.params import precision_of_scores
+from sentiment.params import scoring_precision
 from sentiment.progress import Progress
 from sentiment.validation import shortened
 
@@ -35,7 +35,7 @@ def main(  # an option a line
     input: Annotated[
         str,
         typer.Option(
-            parser=project.typed,
+            parser=project.from_top,
             metavar="PATH",
             help="a .csv, .tsv, .json, .jsonl or .parquet file, a folder of such or of .txt files, or a pattern of their names in quotes",
         ),
@@ -81,7 +81,7 @@ def main(  # an option a line
     output: Annotated[
         str,
         typer.Option(
-            parser=project.typed, metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)"
+            parser=project.from_top, metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)"
         ),
     ] = "",
     format: Annotated[Literal["csv", "jsonl"], typer.Option(help="of standard output")] = "csv",
@@ -94,7 +94,7 @@ def main(  # an option a line
     model: Annotated[
         Path,
         typer.Option(
-            parser=project.typed_path,
+            parser=project.path_from_top,
             metavar="PATH",
             help="models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one",
         ),
@@ -130,7 +130,7 @@ def main(  # an option a line
     names = [column_name(name) for name in columns.split(",")] if columns else None
     layout = Layout(delimiter, names, quoting, encoding, lines)
     check_arguments(texts, input, output, resume, ray, workers, layout)
-    precision = precision_of_scores()
+    precision = scoring_precision()
     if ray:
         from sentiment.commands.predict.on_ray import score_on_ray
 
@@ -185,7 +185,7 @@ def check_arguments(
     if texts and input:
         raise InputError("give either texts or --input")
     for text in texts:
-        if text and os.path.exists(project.typed(text)):  # noqa: PTH110 - False for what no path can be
+        if text and os.path.exists(project.from_top(text)):  # noqa: PTH110 - False for what no path can be
             raise InputError(f"{text} is a file or a folder: --input {text}")
     if resume and not (input and output):
         raise InputError("--resume needs --input and --output")
@@ -239,7 +239,7 @@ def score(
                     write(lines(scores, format))
                 if fault:
                     raise fault
-                bar.to(reader.position())
+                bar.advance_to(reader.position())
                 pace.took(len(step), time.perf_counter() - started)
         if file:
             file.finish()

@@ -37,7 +37,9 @@ def main(
     dry_run: Annotated[
         Path | None,
         typer.Option(
-            parser=project.typed_path, metavar="FOLDER", help="only write what would go up, as a new folder"
+            parser=project.path_from_top,
+            metavar="FOLDER",
+            help="only write what would go up, as a new folder",
         ),
     ] = None,
 ) -> None:

@@ -20,7 +20,7 @@ from sentiment.evaluation.mistakes import worst_mistakes
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
 from sentiment.runs.comparison import compare_runs
-from sentiment.runs.run import Run, committed, previous_run, provenance
+from sentiment.runs.run import Run, commit_date, previous_run, provenance
 
 REPORT = "metrics/report.html"
 METRICS = ("test", "challenge", "baseline", "zero_shot", "train")
@@ -43,8 +43,8 @@ def main(
         "source": read_source(run.params["dataset"]),
         **provenance(),
     }
-    content |= {"mistakes": worst_mistakes(run.scored("test")).to_dict("records"), **draw_plots(run)}
-    content |= comparison(run, against) | choosing() | {"record": record(run), "committed": committed()}
+    content |= {"mistakes": worst_mistakes(run.scored_reviews("test")).to_dict("records"), **draw_plots(run)}
+    content |= comparison(run, against) | choosing() | {"record": record(run), "committed": commit_date()}
     pages = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -103,11 +103,11 @@ def record(run: Run) -> dict[str, str]:
         "size of the model": f"{size / 1e6:,.1f} MB" if size else None,
     }
     path = "metrics/speed/train.json"
-    if run.has(path):
+    if run.has_file(path):
         with loading(path):
             speed = json.loads(run.content(path))
         # It is not versioned: after a checkout or a pull it may be that of another run.
-        if speed.get("of") == run.locked_hash("metrics/train.json"):
+        if speed.get("train_json_md5") == run.locked_hash("metrics/train.json"):
             facts["trained"] = speed["finished"].replace("T", " ").replace("+00:00", " UTC")
             facts["duration of the training"] = f"{timedelta(seconds=round(speed['seconds']))} (h:mm:ss)"
     return {name: fact or "not recorded" for name, fact in facts.items()}

@@ -7,7 +7,7 @@ import pandas as pd
 
 from sentiment.commands.report.charts import draw_lines
 from sentiment.errors import InputError
-from sentiment.runs.ranking import differing, rank_runs
+from sentiment.runs.ranking import differing_params, rank_runs
 from sentiment.runs.run import WORKSPACE, Run, experiments
 
 _WIDE = 20  # times the smallest value: from there on, an axis is logarithmic
@@ -22,7 +22,7 @@ def choosing() -> dict[str, Any]:
     rows = ranking["runs"]
     if len(rows) < 2:
         return {}
-    keys = differing(rows)
+    keys = differing_params(rows)
     effects = {f"Validation accuracy by {key}": chart for key in keys if (chart := _effect(rows, key))}
     return {"ranking": ranking, "differing": keys, "effects": effects}
 

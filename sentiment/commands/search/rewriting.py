@@ -11,7 +11,7 @@ from sentiment.runs.run import Run, repository
 
 def without_evaluation(name: str) -> None:
     """Rewrite HEAD's experiment of this name, which ran up to `train`, without the later stages' files in Git: HEAD's."""
-    if not Run(name).outdated("evaluate"):
+    if Run(name).ran_on_current_inputs("evaluate"):
         return
     with repository() as repo:
         (train,) = repo.stage.collect("train")

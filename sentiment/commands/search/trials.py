@@ -84,7 +84,7 @@ class Trials:
         for name in (*self.experiments, "HEAD", WORKSPACE):
             try:
                 run = Run(name)
-                params = run.params if run.has("dvc.lock") and not run.outdated("train") else {}
+                params = run.params if run.has_file("dvc.lock") and run.ran_on_current_inputs("train") else {}
                 same = params and all(params.get(key) == value for key, value in self.fixed.items())
                 if not same or not contains(self.space, params):
                     continue

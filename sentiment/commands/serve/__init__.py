@@ -11,14 +11,14 @@ from sentiment import errors, project
 from sentiment.api import open_classifier
 from sentiment.classifier import TokenClassifier
 from sentiment.listening import listen
-from sentiment.params import precision_of_scores
+from sentiment.params import scoring_precision
 
 
 def main(  # an option a line
     model: Annotated[
         Path,
         typer.Option(
-            parser=project.typed_path,
+            parser=project.path_from_top,
             metavar="PATH",
             help="models/classifier, models/fp32, models/int8, or a copy of one",
         ),
@@ -38,7 +38,7 @@ def main(  # an option a line
         from sentiment.commands.serve.info import describe
         from sentiment.commands.serve.scoring_queue import ScoringQueue
 
-    precision = precision_of_scores()
+    precision = scoring_precision()
     with (
         contextlib.suppress(KeyboardInterrupt),
         listen(host, port, "sentiment serve --port 8001") as listening,
