@@ -14,17 +14,16 @@ from sentiment.progress import Advance
 if TYPE_CHECKING:
     from sentiment.model.encoding import Encoder
 
-MAX_UNKNOWN_SHARE = (
-    0.03  # of the tokens; models for English lack less than 1 % of the tokens of English reviews
-)
+# Of the tokens. Models for English lack only a few tokens per thousand of English reviews.
+MAX_UNKNOWN_SHARE = 0.03
 
 
 class Scores(NamedTuple):
     """Scores of reviews, and how many of their tokens the model's vocabulary lacks.
 
     Attributes:
-        probabilities: probability of POSITIVE, float64 array of shape (reviews,), in the order of the reviews.
-        tokens: tokens of all reviews before truncation, without special tokens; 0 if the classifier counts none.
+        probabilities: of POSITIVE, float64 array of shape (reviews,), in the order of the reviews.
+        tokens: tokens of all reviews before truncation, without special tokens; 0 for the n-gram baseline.
         unknown: those of them that the vocabulary lacks.
     """
 
@@ -60,7 +59,7 @@ class Classifier(ABC):
 
 
 class TokenClassifier(Classifier):
-    """A classifier that reads token ids, and that several threads can share, each scoring one batch at a time.
+    """A classifier that reads token ids; several threads can share it, each scoring one batch at a time.
 
     Attributes:
         encoder: turns reviews into the token ids that the model reads.
