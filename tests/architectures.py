@@ -129,7 +129,7 @@ def row(kind: str, folder: Path) -> str:
     texts[:2] = ["Good.", "I loved it, really"]  # so that lengths differ
 
     def train() -> None:
-        data = fine_tuning.as_dataset(encoder(texts)[0], answers)
+        data = fine_tuning.as_dataset(encoder(texts).ids, answers)
         fine_tuned = fine_tuning.train_within_memory(
             fine_tuning.TrainingJob(folder / "checkpoints", base, encoder, PARAMS, data, data, folder / "curves")
         )

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 from sentiment.errors import InputError, extra, loading
 from sentiment.model.tokens import Tokens, TransformersTokens, WrittenTokens
@@ -14,10 +14,23 @@ if TYPE_CHECKING:
 
 Truncation = Literal["head", "tail", "head_tail"]
 SHORTEST = 8  # tokens of a review: the least that params.yaml allows
-MANY_UNKNOWN = (
-    0.03  # a share of the tokens; of English reviews, models for English know all but some thousandths
-)
 T = TypeVar("T")
+
+
+class Encoded(NamedTuple):
+    """Encoded reviews, and counts of their tokens.
+
+    Attributes:
+        ids: token ids of each review, special tokens included: lists of at most `max_length`.
+        tokens: tokens of all reviews before truncation, without special tokens.
+        unknown: those of them that the vocabulary lacks.
+        truncated: number of reviews that were truncated.
+    """
+
+    ids: list[list[int]]
+    tokens: int
+    unknown: int
+    truncated: int
 
 
 class Encoder:
@@ -31,17 +44,12 @@ class Encoder:
         max_length: the most tokens a review may have, special tokens included.
         truncation: the part of a longer review that is kept.
 
-    Attributes:
-        tokens: tokens of all reviews encoded since the last `forget`, with those that were left out and without special tokens.
-        unknown: those of them that the vocabulary does not have.
-
     Raises:
         InputError: there is no tokenizer in the folder that can be used, or it needs the extra `sentencepiece`.
     """
 
     def __init__(self, folder: str | Path, max_length: int, truncation: Truncation):
         self.folder, self.max_length, self.truncation = Path(folder), max_length, truncation
-        self.tokens = self.unknown = 0
         with loading(f"{folder}: the tokenizer"):
             config = json.loads((self.folder / "config.json").read_text(encoding="utf-8"))
             self._tokens = self._read_tokens(written="review_truncation" in config)
@@ -100,32 +108,17 @@ class Encoder:
         """How many token ids of a longer review stay at its beginning and at its end, special tokens included."""
         return len(self._before) + self._head, self._tail + len(self._after)
 
-    def __call__(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
-        """Token ids of each review (lists of at most max_length), and how many reviews were cut."""
-        reviews = [self._known(ids) for ids in self._tokens(texts)]
-        self.tokens += sum(map(len, reviews))
-        if self._unknown_id is not None:
-            self.unknown += sum(ids.count(self._unknown_id) for ids in reviews)
-        encoded = [[*self._before, *self._cut(ids), *self._after] for ids in reviews]
-        return encoded, sum(len(ids) > self.room for ids in reviews)
-
-    def forget(self) -> None:
-        """Count tokens, and those that are unknown, from now on."""
-        self.tokens = self.unknown = 0
-
-    @property
-    def unknown_share(self) -> float:
-        """Share of the counted tokens that the vocabulary does not have."""
-        return self.unknown / max(self.tokens, 1)
-
-    def warning(self) -> str | None:
-        """A line for people if many of the tokens are unknown, else None."""
-        if self.unknown_share <= MANY_UNKNOWN:
-            return None
-        return (
-            f"warning: the model's vocabulary does not have {self.unknown_share:.0%} of the reviews' tokens, of which it "
-            "knows nothing; is it for this language, and for emoji?"
-        )
+    def __call__(self, texts: Sequence[str]) -> Encoded:
+        """Encode reviews, and count their tokens. Several threads may call it at the same time."""
+        encoded: list[list[int]] = []
+        tokens = unknown = truncated = 0
+        for ids in map(self._known, self._tokens(texts)):
+            tokens += len(ids)
+            if self._unknown_id is not None:
+                unknown += ids.count(self._unknown_id)
+            truncated += len(ids) > self.room
+            encoded.append([*self._before, *self._cut(ids), *self._after])
+        return Encoded(encoded, tokens, unknown, truncated)
 
     def filled(self, length: int) -> list[int]:
         """Token ids of a review of exactly `length` tokens, special tokens included, to try a model with."""

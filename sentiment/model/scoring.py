@@ -11,6 +11,7 @@ from accelerate.utils.memory import clear_device_cache
 from transformers import PreTrainedModel
 
 from sentiment import progress
+from sentiment.classifier import Scores, TokenClassifier
 from sentiment.errors import InputError, memory_ran_out
 from sentiment.model.encoding import SHORTEST, Encoder
 from sentiment.model.probability import positive_probability
@@ -24,7 +25,7 @@ HARMLESS = 1e-3  # of what rounding changes in a logit
 BLOCK = 8192  # reviews whose token ids are in memory at the same time
 
 
-class TransformerClassifier:
+class TransformerClassifier(TokenClassifier):
     """A fine-tuned transformer that gives reviews their probability of POSITIVE.
 
     On a CPU a review's score depends on its own text alone, to the bit where attention is fused: nothing is padded, and each review is the work of
@@ -52,24 +53,24 @@ class TransformerClassifier:
         # Threads, each with a review, or tokens of a batch; fewer once memory runs out.
         self._at_once = torch.get_num_threads() if self._on_cpu else TOKENS_A_BATCH["cuda"]
 
-    def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
-        """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+    def score(self, texts: Sequence[str], advance: Advance = progress.ignore) -> Scores:
+        """Score normalised reviews, at least one.
 
         Args:
-            texts: the reviews.
-            advance: takes how many of them more are scored, in proportion to their tokens.
+            texts: the reviews, as `data.text.normalise` returns them.
+            advance: is called with the number of reviews scored since its last call, in proportion to their tokens.
 
         Raises:
             InputError: there is too little memory for even one review.
         """
-        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-        return np.concatenate(
-            [self.probabilities_of_ids(self.encoder(block)[0], advance) for block in blocks]
-        )
-
-    def warning(self) -> str | None:
-        """A line for people if many tokens of what was scored are unknown, else None."""
-        return self.encoder.warning()
+        probabilities: list[np.ndarray] = []
+        tokens = unknown = 0
+        for start in range(0, len(texts), BLOCK):
+            encoded = self.encoder(texts[start : start + BLOCK])
+            probabilities.append(self.probabilities_of_ids(encoded.ids, advance))
+            tokens += encoded.tokens
+            unknown += encoded.unknown
+        return Scores(np.concatenate(probabilities), tokens, unknown)
 
     def probabilities_of_ids(
         self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore

@@ -16,6 +16,7 @@ from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from sentiment import progress
+from sentiment.classifier import Classifier, Scores
 from sentiment.progress import Advance
 
 # Hashed features need no vocabulary, which would be larger than the model.
@@ -25,7 +26,7 @@ STRENGTHS = (10.0, 100.0, 1000.0, 10_000.0)  # inverse regularisation; the valid
 FIT = 2.4  # times as long as counting the n-grams: one regression, in the mean of STRENGTHS on IMDb
 
 
-class BaselineClassifier:
+class BaselineClassifier(Classifier):
     """The baseline: n-gram counts, their TF-IDF, and logistic regression.
 
     Args:
@@ -38,17 +39,18 @@ class BaselineClassifier:
     def __init__(self, tfidf: TfidfTransformer, regression: LogisticRegression):
         self.tfidf, self.regression = tfidf, regression
 
-    def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
-        """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+    def score(self, texts: Sequence[str], advance: Advance = progress.ignore) -> Scores:
+        """Score normalised reviews, at least one. Hashed n-grams have no unknown tokens, so none are counted.
 
-        `advance` takes how many of them more are scored.
+        Args:
+            texts: the reviews, as `data.text.normalise` returns them.
+            advance: is called with the number of reviews scored since its last call.
         """
-        blocks = [texts[start : start + BLOCK] for start in range(0, len(texts), BLOCK)]
-        features = (self.tfidf.transform(ngram_counts(progress.each(block, advance))) for block in blocks)
-        return np.concatenate([self.regression.predict_proba(block)[:, 1] for block in features])
-
-    def warning(self) -> None:
-        """No line: hashed n-grams know every word."""
+        probabilities: list[np.ndarray] = []
+        for start in range(0, len(texts), BLOCK):
+            counts = ngram_counts(progress.each(texts[start : start + BLOCK], advance))
+            probabilities.append(self.regression.predict_proba(self.tfidf.transform(counts))[:, 1])
+        return Scores(np.concatenate(probabilities))
 
 
 def ngram_counts(texts: Iterable[str]) -> csr_matrix:

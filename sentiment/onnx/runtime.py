@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from sentiment import progress
+from sentiment.classifier import Scores, TokenClassifier
 from sentiment.errors import extra
 from sentiment.model.encoding import Encoder
 from sentiment.model.probability import positive_probability
 from sentiment.progress import Advance
 
 
-class OnnxClassifier:
+class OnnxClassifier(TokenClassifier):
     """A classifier that export wrote.
 
     Args:
@@ -42,15 +43,20 @@ class OnnxClassifier:
             disabled_optimizers=["SkipLayerNormFusion"],  # fused, it takes six times as long as its two parts
         )
 
-    def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
-        """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+    def score(self, texts: Sequence[str], advance: Advance = progress.ignore) -> Scores:
+        """Score normalised reviews, at least one.
 
         Each review is scored by itself, by one thread: there is no padding, and no result depends on other reviews.
-        `advance` takes how many of them more are scored.
+
+        Args:
+            texts: the reviews, as `data.text.normalise` returns them.
+            advance: is called with the number of reviews scored since its last call.
         """
+        encoded = self.encoder(texts)
         with ThreadPoolExecutor(_threads()) as threads:
-            logits = threads.map(self._logits, self.encoder(texts)[0])
-            return positive_probability(np.concatenate(list(progress.each(logits, advance))), self._id2label)
+            results = threads.map(self._logits, encoded.ids)
+            logits = np.concatenate(list(progress.each(results, advance)))
+        return Scores(positive_probability(logits, self._id2label), encoded.tokens, encoded.unknown)
 
     def share_threads(self) -> int:
         """How many threads may each score one batch at a time."""
@@ -63,10 +69,6 @@ class OnnxClassifier:
     def next_batch(self, lengths: Sequence[int]) -> list[int]:
         """Rows of waiting reviews, of so many tokens each, to score in one call: the first alone."""
         return [0] if lengths else []
-
-    def warning(self) -> str | None:
-        """A line for people if many tokens of what was scored are unknown, else None."""
-        return self.encoder.warning()
 
     def _logits(self, ids: Sequence[int]) -> np.ndarray:
         return self._session.run(["logits"], {"input_ids": [ids]})[0]

@@ -167,10 +167,10 @@ def test_a_model_that_is_no_name(model: str) -> None:
 def test_reviews_of_any_size_are_encoded(plain: Path) -> None:
     encoder = Encoder(plain, MAX_LENGTH, "head_tail")
     texts = ["a fine film " * 87_382, "x" * 2**20, "😀" * 2**18, "\0", "", "فيلم رائع", "\u202eabc"]
-    ids, cut = encoder(texts)
-    assert len(ids[0]) == MAX_LENGTH
-    assert all(2 <= len(review) <= MAX_LENGTH for review in ids)
-    assert cut == 1
+    encoded = encoder(texts)
+    assert len(encoded.ids[0]) == MAX_LENGTH
+    assert all(2 <= len(review) <= MAX_LENGTH for review in encoded.ids)
+    assert encoded.truncated == 1
 
 
 @tried(60, 2_000)

@@ -2,11 +2,13 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
 
+from sentiment.classifier import unknown_tokens_warning
 from sentiment.errors import InputError
 from sentiment.model.encoding import Encoder, Truncation
 from sentiment.pretrained import sources
@@ -27,9 +29,9 @@ def folder() -> Path:
 
 def test_short_reviews_are_encoded_as_the_tokenizer_does(folder: Path) -> None:
     encoder = Encoder(folder, 512, "head_tail")
-    ids, cut = encoder(TEXTS)
-    assert ids == encoder.tokenizer(TEXTS)["input_ids"]
-    assert cut == 0
+    encoded = encoder(TEXTS)
+    assert encoded.ids == encoder.tokenizer(TEXTS)["input_ids"]
+    assert encoded.truncated == 0
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "xlnet", "t5", "gpt2", "llama", "gemma", "xlm-roberta"])
@@ -37,9 +39,9 @@ def test_short_reviews_are_encoded_as_the_tokenizer_does(folder: Path) -> None:
 def test_special_tokens_stay_where_each_tokenizer_puts_them(tmp_path: Path, kind: str, length: int) -> None:
     encoder = Encoder(write_pretrained(tmp_path, kind), length, "head")
     texts = reviews()["text"].head(4).tolist()
-    ids, cut = encoder(texts)
-    assert cut == 4
-    for review, text in zip(ids, texts, strict=True):
+    encoded = encoder(texts)
+    assert encoded.truncated == 4
+    for review, text in zip(encoded.ids, texts, strict=True):
         whole = encoder.tokenizer(text, verbose=False)["input_ids"]
         _, after = encoder.ends
         assert review == whole[: length - after] + whole[len(whole) - after :]
@@ -49,10 +51,11 @@ def test_special_tokens_stay_where_each_tokenizer_puts_them(tmp_path: Path, kind
 def test_truncation_keeps_the_part_it_names(folder: Path, truncation: Truncation, head: int) -> None:
     encoder = Encoder(folder, 32, truncation)
     whole = encoder.tokenizer(TEXTS[1], add_special_tokens=False, verbose=False)["input_ids"]
-    (ids,), cut = encoder(TEXTS[1:2])
+    encoded = encoder(TEXTS[1:2])
     tail = whole[len(whole) - (30 - head) :]
-    assert ids == [encoder.tokenizer.cls_token_id, *whole[:head], *tail, encoder.tokenizer.sep_token_id]
-    assert cut == 1
+    first, last = encoder.tokenizer.cls_token_id, encoder.tokenizer.sep_token_id
+    assert encoded.ids == [[first, *whole[:head], *tail, last]]
+    assert encoded.truncated == 1
 
 
 def test_head_tail_is_the_papers_at_512(folder: Path) -> None:
@@ -70,11 +73,21 @@ def test_head_tail_is_the_papers_at_512(folder: Path) -> None:
 )
 def test_unknown_tokens_are_counted(folder: Path, text: str, share: float, warned: str | None) -> None:
     encoder = Encoder(folder, 64, "head")
-    ids, _ = encoder([text])
-    assert encoder.unknown == ids[0].count(encoder.tokenizer.unk_token_id)
-    assert encoder.unknown_share == pytest.approx(share)
-    assert (encoder.warning() is None) == (warned is None)
-    assert warned is None or warned in str(encoder.warning())
+    encoded = encoder([text])
+    assert encoded.unknown == encoded.ids[0].count(encoder.tokenizer.unk_token_id)
+    assert encoded.tokens == len(encoded.ids[0]) - 2
+    assert encoded.unknown / max(encoded.tokens, 1) == pytest.approx(share)
+    warning = unknown_tokens_warning(encoded.tokens, encoded.unknown)
+    assert (warning is None) == (warned is None)
+    assert warned is None or warned in str(warning)
+
+
+def test_tokens_are_counted_before_truncation(folder: Path) -> None:
+    whole, cut = (Encoder(folder, length, "head")(TEXTS) for length in (512, 8))
+    assert cut.truncated == 2
+    assert cut[1:3] == whole[1:3]
+    each = [Encoder(folder, 8, "head")([text]) for text in TEXTS]
+    assert cut[1:] == tuple(sum(counts) for counts in zip(*(one[1:] for one in each), strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -106,15 +119,25 @@ def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(
         "<s> a </s>[CLS] <pad> [MASK].",
     ]
     assert written(texts) == trained(texts)
-    assert (written.unknown, written.tokens, written.padding) == (
-        trained.unknown,
-        trained.tokens,
-        trained.padding,
-    )
+    assert written.padding == trained.padding
     assert [written.located(text) for text in texts] == [trained.located(text) for text in texts]
     assert (written.ends, written.filled(9)) == (trained.ends, trained.filled(9))
     whole = written.tokenizer(texts, verbose=False)["input_ids"]
-    assert [ids for ids in written(texts)[0] if len(ids) < 64] == [ids for ids in whole if len(ids) < 64]
+    assert [ids for ids in written(texts).ids if len(ids) < 64] == [ids for ids in whole if len(ids) < 64]
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta"])  # WordPiece, BPE, Unigram
+def test_threads_may_encode_at_the_same_time(tmp_path: Path, kind: str, written: bool) -> None:
+    encoder = Encoder(write_pretrained(tmp_path, kind), 64, "head_tail")
+    if written:
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"review_truncation": "head_tail"}))
+        encoder = Encoder(tmp_path, 64, "head_tail")
+    texts = [*TEXTS, *reviews()["text"].head(60)]
+    expected = [encoder([text]) for text in texts]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda text: encoder([text]), texts * 5)) == expected * 5
 
 
 def test_settings_of_a_written_tokenizer_hold(tmp_path: Path, folder: Path) -> None:
@@ -128,7 +151,7 @@ def test_settings_of_a_written_tokenizer_hold(tmp_path: Path, folder: Path) -> N
     }.items():
         (tmp_path / name).write_text(json.dumps(json.loads((tmp_path / name).read_text()) | content))
     text = "a </s> film"
-    (ids,) = Encoder(tmp_path, 64, "head")([text])[0]
+    (ids,) = Encoder(tmp_path, 64, "head")([text]).ids
     assert ids == AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"]
     end = AutoTokenizer.from_pretrained(tmp_path).eos_token_id
     assert ids.count(end) == 1
@@ -158,9 +181,9 @@ def test_a_token_that_the_model_does_not_have_is_an_unknown_one(tmp_path: Path, 
     tokenizer.save_pretrained(tmp_path)
     encoder = Encoder(tmp_path, 64, "head")
     assert len(encoder.tokenizer) == len(before.tokenizer) + 1
-    assert encoder(TEXTS)[0] == before(TEXTS)[0]
+    assert encoder(TEXTS) == before(TEXTS)
     other = encoder.tokenizer.unk_token_id if kind == "bert" else encoder.tokenizer.pad_token_id
-    (ids,) = encoder(["a <extra> a"])[0]
+    (ids,) = encoder(["a <extra> a"]).ids
     assert ids.count(other) == 1
     assert max(ids) < len(before.tokenizer)
     assert encoder.located("a <extra> a")[0] == ids
@@ -201,7 +224,7 @@ def write_sentencepiece(folder: Path) -> None:
 def test_a_sentencepiece_model_alone_is_read(tmp_path: Path) -> None:
     write_sentencepiece(tmp_path)
     encoder = Encoder(tmp_path, 64, "head")
-    (ids,) = encoder(["A good film."])[0]
+    (ids,) = encoder(["A good film."]).ids
     tokens = encoder.tokenizer.convert_ids_to_tokens(ids)
     assert tokens == ["[CLS]", "▁A", "▁good", "▁film", ".", "[SEP]"]
 

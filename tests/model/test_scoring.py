@@ -43,7 +43,7 @@ def test_scores_are_those_of_transformers_pipeline() -> None:
     torch.manual_seed(0)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
     encoder = Encoder(folder, 128, "head")
-    logits = scoring.TransformerClassifier(model, encoder, "fp32").logits(encoder(TEXTS)[0])
+    logits = scoring.TransformerClassifier(model, encoder, "fp32").logits(encoder(TEXTS).ids)
     plain: Any = pipeline("text-classification", model=model, tokenizer=encoder.tokenizer, device="cpu")  # type: ignore
     expected = [
         [score["score"] for score in sorted(scores, key=lambda score: score["label"])]
@@ -75,7 +75,7 @@ def test_threads_that_score_one_batch_each_come_to_the_same_bits() -> None:
     classifier, threads = minilm(), torch.get_num_threads()
     texts = TEXTS * 3
     expected = classifier.probabilities(texts)
-    waiting, found = dict(enumerate(classifier.encoder(texts)[0])), np.zeros(len(texts))
+    waiting, found = dict(enumerate(classifier.encoder(texts).ids)), np.zeros(len(texts))
     try:
         assert classifier.share_threads() == threads
         while waiting:

@@ -57,7 +57,7 @@ def test_a_kept_head_gives_the_scores_that_it_gave(
         base.folder, pad_token_id=encoder.tokenizer.pad_token_id
     )
     with torch.no_grad():
-        ids = [torch.tensor([review]) for review in encoder(TEXTS)[0]]
+        ids = [torch.tensor([review]) for review in encoder(TEXTS).ids]
         logits = np.concatenate([original.eval()(input_ids=review).logits[:, kept].numpy() for review in ids])
     classifier = scoring.TransformerClassifier(model, encoder, "fp32")
     np.testing.assert_allclose(classifier.probabilities(TEXTS), softmax(logits, axis=1)[:, 1], atol=1e-6)
