@@ -3,7 +3,7 @@
 import difflib
 import reprlib
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -122,6 +122,11 @@ def allowed(field: FieldInfo) -> str | None:
 def shortened(value: Any) -> str:
     """A value of any size as an error line shows it: its repr, on one line of at most 80 characters."""
     return one_line(_SHORT.repr(value), 80)
+
+
+def listed(values: Iterable[object]) -> str:
+    """Values as an error line lists them, between commas, on one line of at most 200 characters."""
+    return one_line(", ".join(map(str, values)))
 
 
 class _Short(reprlib.Repr):

@@ -7,7 +7,7 @@ which never changes, so that DVC runs this one first.
 from pathlib import Path
 
 from sentiment import atomic, launch, stage_runner
-from sentiment.data import dataset
+from sentiment.data import schema
 from sentiment.errors import InputError, extra, one_line
 from sentiment.labels import LABELS
 from sentiment.params import Params
@@ -20,7 +20,7 @@ CHECKED = Path("models/checked.txt")
 def main() -> None:
     """Check the parameters, the dataset's name and the pretrained model."""
     params = Params.load()
-    source = dataset.read_source(params.dataset)
+    source = schema.read_source(params.dataset)
     if params.teachers and not source.names_unlabelled:
         raise InputError(
             f"params.yaml: teachers: data/{params.dataset}/dataset.yaml names no reviews for them to label; name some there "

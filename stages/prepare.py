@@ -4,6 +4,7 @@ import pandas as pd
 
 from sentiment import atomic, progress, stage_runner
 from sentiment.data import dataset, splits
+from sentiment.data.schema import CHALLENGE
 from sentiment.params import PrepareParams
 
 
@@ -11,7 +12,7 @@ def main() -> None:
     """Prepare the dataset and the challenge set, and write metrics/data.json."""
     prepared, dropped = splits.split_dataset(PrepareParams.load())
     shared = splits.shared_groups(prepared)
-    challenge = dataset.load(dataset.CHALLENGE, needed=["test"]).reviews
+    challenge = dataset.load(CHALLENGE, needed=["test"]).reviews
     with atomic.replacing("data/prepared") as folder:
         folder.mkdir()
         for name, rows in {**prepared, "challenge": challenge}.items():

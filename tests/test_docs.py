@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from sentiment.cli import COMMANDS
-from sentiment.data.dataset import Source, read_source
+from sentiment.data.schema import Source, read_source
 from sentiment.params import Params
 from sentiment.validation import read_yaml
 from tests import picture

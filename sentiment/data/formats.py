@@ -9,12 +9,13 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sentiment.data.files import Opened, ending, signature
+from sentiment.data.layout import Layout
 from sentiment.data.quoting import QUOTINGS, Quoting, csv_reader, detect_quoting
 from sentiment.data.row import Row
 from sentiment.data.text import column_name, readable
@@ -29,24 +30,6 @@ _NO_NAME = re.compile(
 _FIRST_LINE = 1000  # characters of it that tell what a file is
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line of a CSV file for Excel
 Rows = Generator[Row, None, int]  # ends with the number of the last row
-
-
-class Layout(NamedTuple):
-    """How files of text are written, where they do not show it themselves.
-
-    Attributes:
-        delimiter: the character between the fields of CSV; None: found by the first line, in .tsv a tab.
-        columns: names of the columns, of CSV without a header.
-        quoting: what quotes in CSV mean; None: found by the file.
-        encoding: of text; None: UTF-8, or what the byte order mark says.
-        lines: whether each line of a .txt file is a review, or each file; None: files of one line are read.
-    """
-
-    delimiter: str | None = None
-    columns: Sequence[str] | None = None
-    quoting: Quoting | None = None
-    encoding: str | None = None
-    lines: bool | None = None
 
 
 class Table(ABC):

@@ -89,8 +89,8 @@ class Vocabulary:
 
     def __init__(
         self,
-        spellings: Mapping[str, Set[str]],
-        given: Mapping[str, Set[str]],
+        spellings: Mapping[Meaning, Set[str]],
+        given: Mapping[Meaning, Set[str]],
         names: Sequence[str] | None = None,
         where: str = "",
     ):
@@ -198,7 +198,7 @@ class LabelColumn:
         spellings, given: as for Vocabulary.
     """
 
-    def __init__(self, column: str, spellings: Mapping[str, Set[str]], given: Mapping[str, Set[str]]):
+    def __init__(self, column: str, spellings: Mapping[Meaning, Set[str]], given: Mapping[Meaning, Set[str]]):
         self.column, self._spellings, self._given = column, spellings, given
         self._plain = Vocabulary(spellings, given)
         self._of_file: dict[str, Vocabulary] = {}
@@ -309,8 +309,8 @@ def _listed(values: Iterable[object]) -> str:
     return one_line(", ".join(map(str, values)))
 
 
-def _by_value(values: Mapping[str, Iterable[str]]) -> dict[str, Meaning]:
-    return {value: kind for kind, some in values.items() for value in some}  # type: ignore[misc]
+def _by_value(values: Mapping[Meaning, Iterable[str]]) -> dict[str, Meaning]:
+    return {value: kind for kind, some in values.items() for value in some}
 
 
 def _say_nothing(names: Sequence[str]) -> bool:

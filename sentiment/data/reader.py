@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 
 from sentiment.data.files import ending, expand
-from sentiment.data.formats import Csv, Json, Layout, Lines, Parquet, Table, Texts
+from sentiment.data.formats import Csv, Json, Lines, Parquet, Table, Texts
+from sentiment.data.layout import Layout
 from sentiment.data.row import Row
 from sentiment.errors import InputError
 

@@ -11,6 +11,7 @@ from itertools import combinations
 import pandas as pd
 
 from sentiment.data import dataset
+from sentiment.data.schema import SPLITS
 from sentiment.errors import InputError, reason
 from sentiment.labels import LABELS
 from sentiment.params import PrepareParams
@@ -26,9 +27,9 @@ def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[
     Raises:
         InputError: the dataset has a fault, or too few reviews are left for both classes in every split.
     """
-    source, rows, ignored, without_text = dataset.load(params.dataset)
+    source, reviews, unlabelled, ignored, without_text = dataset.load(params.dataset)
     folder = f"data/{params.dataset}"
-    train, validation, test = (rows[rows["split"] == split] for split in dataset.SPLITS)
+    train, validation, test = (reviews[reviews["split"] == split] for split in SPLITS)
     if source.test_size is not None:
         chosen = held_out(train, source.test_size, params.split_seed, f"{folder}/dataset.yaml: test_size")
         train, test = train[~chosen], train[chosen].assign(split="test")
@@ -44,17 +45,16 @@ def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[
     splits = {"train": train, "validation": validation, "test": test}
     for name, kept in splits.items():
         dataset.require_classes(kept["label"], f"{folder}: leaks and duplicates dropped, every {name} review")
-    unlabelled, unlabelled_without_text = dataset.load_unlabelled(params.dataset)
     unlabelled, more = without_known(unlabelled, splits)
     if source.empty_text:
-        more["without_text_dropped"] = without_text + unlabelled_without_text
+        more["without_text_dropped"] = without_text
     splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
     return splits | {"unlabelled": unlabelled}, {**dropped, "ignored_dropped": ignored, **more}
 
 
 def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
     """How many groups two splits share, for each two that share any, such as {"groups_in_train_and_test": 3}."""
-    groups = {name: set(splits[name]["group"]) for name in dataset.SPLITS if "group" in splits[name]}
+    groups = {name: set(splits[name]["group"]) for name in SPLITS if "group" in splits[name]}
     shared = {
         f"groups_in_{one}_and_{other}": len(groups[one] & groups[other])
         for one, other in combinations(groups, 2)

@@ -13,7 +13,7 @@ from huggingface_hub import ModelCard, constants
 from safetensors.torch import save_file
 
 from sentiment.commands import publish
-from sentiment.data.dataset import read_source
+from sentiment.data.schema import read_source
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
 from sentiment.runs.run import Run

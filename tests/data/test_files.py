@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sentiment.data import dataset
-from sentiment.data.formats import Layout
+from sentiment.data import dataset, schema
+from sentiment.data.layout import Layout
 from sentiment.data.reader import Reader
 from sentiment.errors import InputError
 from tests.data.shapes import PACK
@@ -140,7 +140,7 @@ def test_a_folder_that_dvc_has_is_pulled(mine: Path) -> None:
     mine.rmdir()
     Path("data/mine.dvc").write_text("outs: []")
     with pytest.raises(InputError, match=r"no data/mine/dataset.yaml; DVC has it: `dvc pull data/mine.dvc`$"):
-        dataset.read_source("mine")
+        schema.read_source("mine")
 
 
 def test_a_queued_run_asks_for_what_git_does_not_track(
@@ -153,7 +153,7 @@ def test_a_queued_run_asks_for_what_git_does_not_track(
     assert line in fault("files: reviews.csv")
     Path("data/mine/dataset.yaml").unlink()
     with pytest.raises(InputError, match=line):
-        dataset.read_source("mine")
+        schema.read_source("mine")
 
 
 def test_hidden_files_and_those_beside_reviews_are_no_reviews(mine: Path) -> None:

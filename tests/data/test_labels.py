@@ -2,24 +2,26 @@
 
 import pytest
 
-from sentiment.data.labels import LabelColumn, Vocabulary, spelling, unwrapped
+from sentiment.data.labels import LabelColumn, Meaning, Vocabulary, spelling, unwrapped
 from sentiment.data.row import Row
 from sentiment.errors import InputError
 from sentiment.labels import SPELLINGS
 
-USUAL = dict(zip(("negative", "positive"), SPELLINGS, strict=True)) | {
+USUAL: dict[Meaning, set[str]] = {
+    "negative": SPELLINGS[0],
+    "positive": SPELLINGS[1],
     "unlabelled": set(),
     "ignore": {"unsup"},
 }
-THREE = {"negative": {"0"}, "positive": {"2"}, "ignore": {"1"}}
-BY_NAMES = {"negative": {"-1"}, "positive": {"1"}, "ignore": {"0"}}
+THREE: dict[Meaning, set[str]] = {"negative": {"0"}, "positive": {"2"}, "ignore": {"1"}}
+BY_NAMES: dict[Meaning, set[str]] = {"negative": {"-1"}, "positive": {"1"}, "ignore": {"0"}}
 KINDS = {"negative": "-", "positive": "+", "ignore": "i", None: "?"}
 
 
-def vocabulary(names: list[str] | None, given: dict[str, set[str]]) -> Vocabulary:
-    """What labels mean where dataset.yaml lists these values."""
-    usual = {"unlabelled": set(), "ignore": {"unsup"}} if "negative" in given else USUAL
-    return Vocabulary(usual | given, given, names, "reviews.parquet")
+def vocabulary(names: list[str] | None, listed: dict[Meaning, set[str]]) -> Vocabulary:
+    """The meaning of labels if dataset.yaml lists these values."""
+    usual: dict[Meaning, set[str]] = {"unlabelled": set(), "ignore": {"unsup"}}
+    return Vocabulary((usual if "negative" in listed else USUAL) | listed, listed, names, "reviews.parquet")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +50,7 @@ def vocabulary(names: list[str] | None, given: dict[str, set[str]]) -> Vocabular
     ],
 )
 def test_the_names_of_numbers_decide(
-    names: list[str] | None, given: dict[str, set[str]], meanings: str
+    names: list[str] | None, given: dict[Meaning, set[str]], meanings: str
 ) -> None:
     labels = vocabulary(names, given)
     assert "".join(KINDS[labels.meaning(number)] for number in range(3)) == meanings
@@ -63,7 +65,9 @@ def test_the_names_of_numbers_decide(
         (["1", "0"], {"negative": {"0"}, "positive": {"1"}}),
     ],
 )
-def test_names_that_contradict_dataset_yaml_are_refused(names: list[str], given: dict[str, set[str]]) -> None:
+def test_names_that_contradict_dataset_yaml_are_refused(
+    names: list[str], given: dict[Meaning, set[str]]
+) -> None:
     with pytest.raises(InputError, match="reviews.parquet: the data's own names say that label 0 is"):
         vocabulary(names, given)
 
@@ -121,7 +125,7 @@ def test_advice_never_discards_a_class(found: str, advice: str) -> None:
     values = found.split()
     unknown = next(value for value in values if vocabulary(None, {}).meaning(value) is None)
     assert advice in vocabulary(None, {}).advice(unknown, set(values))
-    ones = {"negative": {"0"}, "positive": {"1"}}
+    ones: dict[Meaning, set[str]] = {"negative": {"0"}, "positive": {"1"}}
     if values[0] != "bad" and "positive" not in values:
         assert advice in vocabulary(None, ones).advice(
             unknown, set(values)
@@ -144,7 +148,7 @@ def test_ignoring_a_number_beside_0_and_1_needs_both_classes() -> None:
         InputError, match=r"label -1 is ignored beside 0 and 1, .* `labels: {negative: \[-1\], ignore: "
     ):
         column.meaning(Row(3, {"label": 1}))
-    given = {"negative": {"0"}, "positive": {"1"}, "ignore": {"-1"}}
+    given: dict[Meaning, set[str]] = {"negative": {"0"}, "positive": {"1"}, "ignore": {"-1"}}
     column = LabelColumn("label", given, given)
     assert [column.meaning(Row(1, {"label": value})) for value in (-1, 0, 1)] == [
         "ignore",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sentiment.data import dataset
-from sentiment.data.formats import Layout
+from sentiment.data.layout import Layout
 from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
 from sentiment.data.text import normalise

@@ -10,6 +10,7 @@ import pytest
 from huggingface_hub import constants
 
 from sentiment.data import dataset, splits
+from sentiment.data.schema import SPLITS
 from sentiment.errors import InputError
 from sentiment.params import PrepareParams
 from tests.conftest import ROOT
@@ -68,7 +69,7 @@ def test_a_shape_is_read_or_refused_as_the_page_says(
     ]
     assert read.ignored == shape.get("ignored", 0)
     assert read.without_text == shape.get("without_text", 0)
-    assert dataset.load_unlabelled("mine")[0]["text"].tolist() == shape.get("unlabelled", [])
+    assert read.unlabelled["text"].tolist() == shape.get("unlabelled", [])
     if "prepared" in shape:
         check_prepared(shape)
 
@@ -77,7 +78,7 @@ def check_prepared(shape: dict[str, Any]) -> None:
     shutil.copy(ROOT / "params.yaml", ".")
     params = PrepareParams.load().model_copy(update={"dataset": "mine", "validation_size": 0.34})
     prepared, dropped = splits.split_dataset(params)
-    assert [len(prepared[split]) for split in dataset.SPLITS] == shape["prepared"]
+    assert [len(prepared[split]) for split in SPLITS] == shape["prepared"]
     assert sum(shape["prepared"]) + sum(dropped.values()) - dropped["test_duplicates_kept"] == len(
         shape["rows"]
     )

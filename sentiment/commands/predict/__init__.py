@@ -17,7 +17,7 @@ from sentiment.commands.predict.scorer import Scorer
 from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_output, header, lines
 from sentiment.commands.predict.steps import FIXED, MOST, Pace, Stream, steps
 from sentiment.data.files import check_encoding
-from sentiment.data.formats import Layout
+from sentiment.data.layout import Layout
 from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
 from sentiment.data.text import column_name

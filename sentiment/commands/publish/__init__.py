@@ -16,7 +16,7 @@ from scmrepo.exceptions import SCMError
 
 from sentiment import hub, project
 from sentiment.atomic import replacing
-from sentiment.data.dataset import CHALLENGE, Source, read_source
+from sentiment.data.schema import CHALLENGE, Source, read_source
 from sentiment.errors import InputError, one_line
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import with_interval

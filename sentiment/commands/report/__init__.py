@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sentiment import atomic
 from sentiment.commands.report.charts import draw_plots
 from sentiment.commands.report.choosing import choosing
-from sentiment.data.dataset import read_source
+from sentiment.data.schema import read_source
 from sentiment.errors import InputError, loading
 from sentiment.evaluation.mistakes import worst_mistakes
 from sentiment.labels import LABELS
