@@ -28,7 +28,7 @@ PAGES = [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
         ROOT / "CHANGELOG.md",
-        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
     )
 ]
 TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
@@ -132,8 +132,8 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    linked = set(re.findall(r"\]\(([\w-]+\.md)", TEXTS["docs/README.md"]))
-    assert linked | {"README.md"} == {Path(page).name for page in PAGES if page.startswith("docs/")}
+    linked = {f"docs/{link}" for link in re.findall(r"\]\(([\w/-]+\.md)", TEXTS["docs/README.md"])}
+    assert linked | {"docs/README.md"} == {page for page in PAGES if page.startswith("docs/")}
 
 
 @pytest.mark.parametrize("page", PAGES)
