@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from sentiment.cli import main
+from sentiment.commands.predict.output import ScoreFile
 from sentiment.commands.predict.scorer import Score
-from sentiment.commands.predict.scores import ScoreFile
-from sentiment.commands.predict.steps import FIRST, MOST, Pace, Stream, steps
+from sentiment.commands.predict.steps import FIRST_ROWS, MAX_ROWS, LineStream, Pace, steps
 from sentiment.data.reader import Reader
 from tests.conftest import Clone
 from tests.helpers.terminal import Terminal
@@ -105,13 +105,13 @@ def test_lines_go_to_a_file_whole_or_are_kept_beside_it(call, tmp_path: Path) ->
     scores, parts = tmp_path / "scores.csv", tmp_path / "scores.csv.parts"
     line = call("--output", scores, stdin=b"good\n\n", fails=True)
     assert "row 2: the text is empty" in line
-    assert line.endswith(f"; 1 rows are kept in {parts}/, in files without a header")
+    assert line.endswith(f"; 1 row is saved in {parts}/, in files without a header")
     assert not scores.exists()
     (part,) = parts.glob("*.csv")
     assert part.read_text() == call("good").splitlines(keepends=True)[1]
     for retry in ([], ["--input", write(tmp_path, ".csv", pd.DataFrame({"text": TEXTS})), "--resume"]):
         refused = call("--output", scores, *retry, stdin=b"other\n", fails=True)
-        assert "holds an unfinished run on standard input, which this one cannot resume" in refused
+        assert "contains an unfinished run on standard input, which this one cannot resume" in refused
     assert part.exists()
     shutil.rmtree(parts)
     (tmp_path / "reviews.csv").unlink()
@@ -188,7 +188,7 @@ def test_a_row_with_a_fault_is_named_and_skipped_or_ends_it(  # type: ignore[no-
     monkeypatch.setattr(sys, "stderr", errs)
     assert len(call(*source, "--on-error", "skip", stdin=content).splitlines()) == 3
     told = errs.getvalue().splitlines()
-    assert told.pop() == f"{len(faults)} of the rows skipped"
+    assert told.pop() == f"rows skipped: {len(faults)}"
     for told_line, (number, what) in zip(told, faults.items(), strict=True):
         assert f": row {number}: " in told_line
         assert what in told_line
@@ -215,7 +215,7 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         ),
         (["--input", "stages"], "stages: there are no files of reviews in it"),
         (["text", "--model", "models"], "models: no classifier there"),
-        (["text", "--workers", 2], "--workers is for --ray"),
+        (["text", "--workers", 2], "--workers needs --ray"),
         (
             ["--input", "data/sample/reviews.csv", "--delimiter", ";;"],
             "--delimiter ';;': allowed: one character",
@@ -228,7 +228,7 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
             ["--input", "data/sample/reviews.csv", "--no-lines"],
             "data/sample/reviews.csv: `lines` is for .txt files",
         ),
-        (["text", "--quoting", "none"], "--quoting is for --input"),
+        (["text", "--quoting", "none"], "--quoting needs --input"),
         (
             ["--input", "data/sample/*.csv", "--text", "title", "--text", "text"],
             "no column 'title'; it has: ",
@@ -242,7 +242,7 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         ([""], "the arguments: row 1: the text is empty"),
         (["good", " <br /> "], "the arguments: row 2: the text is empty"),
         (["data"], "data is a file or a folder: --input data"),
-        (["text", "--output", "/dev/null"], "--output /dev/null: is no regular file; without --output"),
+        (["text", "--output", "/dev/null"], "--output /dev/null: is not a regular file; without --output"),
         (["text", "--output", "data"], "--output data: is a folder"),
         (["--input", "data/sample", "--output", "data/sample/s.csv"], "is in the folder that --input reads"),
         (
@@ -272,14 +272,14 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path
         output = running.communicate()[0]
         assert not scores.exists()
         if how != signal.SIGKILL:
-            assert "rows are kept, and the same command with --resume goes on" in output
+            assert "rows are saved; to continue, add --resume to the same command" in output
             assert output.count("\n") == 1
     kept = {path: path.stat().st_mtime_ns for path in parts.glob("*.csv")}
-    assert "holds an unfinished run: --resume goes on, or remove it" in call(*arguments, scores, fails=True)
+    assert "contains an unfinished run; add --resume, or remove it" in call(*arguments, scores, fails=True)
     shutil.copytree(ran.folder / "models/classifier", tmp_path / "elsewhere")
     (tmp_path / "elsewhere/config.json").open("a").write(" ")
     other = [*arguments, scores, "--resume", "--model", tmp_path / "elsewhere"]
-    assert "is of a run with another model; remove it" in call(*other, fails=True)
+    assert "belongs to a run with another model; remove it" in call(*other, fails=True)
     assert {path: path.stat().st_mtime_ns for path in parts.glob("*.csv")} == kept
     assert re.fullmatch(r"(scoring: .* left\n)*", ran.run(command))  # and no progress bar in a pipe
     call(*arguments, tmp_path / "whole.csv")
@@ -291,13 +291,16 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path
 def test_a_run_that_died_while_it_cleaned_up_leaves_nothing_to_resume(tmp_path: Path, suffix: str) -> None:
     path, run = tmp_path / f"scores{suffix}", {"model": "1"}
     first = ScoreFile(path, run)
+    first.start()
     for last in (3, 5):
         first.add(last, [Score(str(last), "POSITIVE", 0.5)])
     resumed = ScoreFile(path, run, resume=True)
+    resumed.start()
     assert resumed.scored == 5
     resumed.add(9, [Score("9", "NEGATIVE", 0.25)])
     (first.parts / "run.json").unlink()  # as finish does before it removes the parts
     again = ScoreFile(path, run, resume=True)
+    again.start()
     assert again.scored == 0
     again.add(9, [Score("1", "POSITIVE", 0.5)])
     again.finish()
@@ -314,6 +317,7 @@ def test_a_file_does_not_depend_on_the_parts_it_was_kept_in(tmp_path: Path, suff
     written = []
     for rows in (20_000, 999, 8192, 12_000):
         file = ScoreFile(tmp_path / f"{rows}{suffix}", {})
+        file.start()
         for start in range(0, len(scores), rows):
             part = scores[start : start + rows]
             file.add(start + len(part), part)
@@ -351,22 +355,22 @@ def test_a_slow_producer_is_answered_line_by_line(ran: Clone) -> None:
     "content", [b"", b"a", b"a\n", b"\n\na", b"\xef\xbb\xbfa\nb", b"x" * 200_000 + b"\ny\n"]
 )
 def test_a_stream_has_the_lines_of_the_file(content: bytes) -> None:
-    stream = Stream(io.BytesIO(content))
+    stream = LineStream(io.BytesIO(content))
     assert list(stream) == content.removeprefix(b"\xef\xbb\xbf").splitlines()
     assert stream.ready()  # for the end
 
 
 def test_steps_take_about_as_long_whatever_the_speed() -> None:
     pace = Pace()
-    for seconds_a_row, rows in ((1e-4, MOST), (0.5, 4), (10, 1), (0.01, 200)):
+    for seconds_a_row, rows in ((1e-4, MAX_ROWS), (0.5, 4), (10, 1), (0.01, 200)):
         for _ in range(10):
-            pace.took(pace.rows, pace.rows * seconds_a_row)
+            pace.record(pace.rows, pace.rows * seconds_a_row)
         assert pace.rows == rows
     pace = Pace()
-    pace.took(FIRST, 1e-9)
-    assert pace.rows == 4 * FIRST
+    pace.record(FIRST_ROWS, 1e-9)
+    assert pace.rows == 4 * FIRST_ROWS
     fixed = Pace(3)
-    fixed.took(3, 1e-9)
+    fixed.record(3, 1e-9)
     assert fixed.rows == 3
 
 
@@ -378,7 +382,9 @@ def test_a_file_that_is_cut_off_costs_none_of_the_rows_before(call, printed, tmp
     scored = printed().splitlines()
     assert len(scored) > 100
     line = call(*source, "--output", tmp_path / "scores.csv", fails=True)
-    assert line.endswith(f"; {len(scored) - 1:,} rows are kept, and the same command with --resume goes on")
+    assert line.endswith(
+        f"; {len(scored) - 1:,} rows are saved; to continue, add --resume to the same command"
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
@@ -421,7 +427,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
         tracemalloc.start()
         scored = tmp_path / f"scores{kind.removesuffix('.gz')}"
         file = ScoreFile(scored, {})
-        for step in steps(Reader(path), Pace(MOST), lambda: True):
+        file.start()
+        for step in steps(Reader(path), Pace(MAX_ROWS), lambda: True):
             file.add(step[-1].number, [Score(str(row.number), "POSITIVE", 0.5) for row in step])
         file.finish()
         peaks.append(tracemalloc.get_traced_memory()[1])

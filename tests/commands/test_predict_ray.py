@@ -60,7 +60,7 @@ def test_a_row_with_a_fault_is_named_or_skipped(ran: Clone, tmp_path: Path) -> N
         f"sentiment predict --ray --input {tmp_path}/reviews.parquet --workers 1 --output {tmp_path}/scores"
     )
     output = ran.run(command, fails=True).splitlines()
-    fault = "id b: the text is missing; every review needs some (--on-error skip leaves such rows out)"
+    fault = "id b: the text is missing; every review needs some (to skip such rows: --on-error skip)"
     assert output[-1] == f"error: {tmp_path}/reviews.parquet: {fault}"
     assert "Traceback" not in output
     ran.run(f"{command}-2 --on-error skip")
