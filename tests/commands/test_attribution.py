@@ -127,7 +127,7 @@ def test_what_truncation_cut_has_no_effect(taught: TransformerClassifier) -> Non
 
 def test_of_many_words_those_that_matter_are_tried(taught: TransformerClassifier) -> None:
     text = "the old dog and the man by the sea meet some wonderful people in a house"
-    words = attribute(taught, text, budget=75)  # the review has 18 tokens
+    words = attribute(taught, text, max_tokens=75)  # the review has 18 tokens
     assert words["read"].all()
     tried = words[words["effect"].notna()]
     assert len(tried) == 4

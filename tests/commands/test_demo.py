@@ -61,7 +61,7 @@ def served(ran: Clone, home: Path) -> Iterator[str]:
     server = mine.start(f"python -m sentiment demo --port {free_port()}")
     assert server.stdout
     line = server.stdout.readline()
-    assert line.endswith("(Ctrl-C ends it)\n"), line + server.stdout.read()
+    assert line.endswith("(Ctrl-C stops the server)\n"), line + server.stdout.read()
     yield line.split()[0]
     server.send_signal(signal.SIGINT)
     rest, _ = server.communicate(timeout=60)
@@ -139,10 +139,8 @@ def test_a_review_gets_the_probability_that_evaluate_gives_it(
     assert probability == pytest.approx(classifier.probabilities([normalise(text)])[0], rel=1e-6)
     label = LABELS[probability >= 0.5]
     status = page.get_by_role("status", name="Answer").inner_text()
-    assert (
-        status
-        == f"{label}: the probability of POSITIVE is {probability:.4f}; from 0.5 on, that is the label."
-    )
+    number = f"{probability:.4f}"
+    assert status == f"{label}: the probability of POSITIVE is {number}; from 0.5, the label is POSITIVE."
     assert page.get_by_role("heading", name=label, exact=True).is_visible()
     assert not re.search(r"\d ?%", page.inner_text("main"))  # which 0.9971 would come to 100 of
 
@@ -181,7 +179,7 @@ def test_an_example_is_one_click(page: "Page", classifier: TransformerClassifier
         assert probability == pytest.approx(classifier.probabilities([text])[0], rel=1e-6)
         right = "right" if LABELS[probability >= 0.5] == meant else "wrong"
         status = page.get_by_role("status", name="Answer").inner_text()
-        assert f"Readers take it as {meant}: the model is {right}." in status
+        assert f"Readers say {meant}: the model is {right}." in status
 
 
 def test_what_it_gets_wrong_is_told(page: "Page", ran: Clone, classifier: TransformerClassifier) -> None:
@@ -272,10 +270,10 @@ def test_markup_is_text(page: "Page") -> None:
 
 def test_what_cannot_be_classified_is_refused(page: "Page") -> None:
     for text, reason in {
-        "": "There is no text yet: type or paste a review.",
-        "a fine film " * 90_000: "This text has 1,080,000 characters; at most 50,000 are taken",
-        " \t\n <br /> \u3000": "There is no text yet: type or paste a review.",
-        "<b>" * 350_000: "This text has 1,050,000 characters; at most 50,000 are taken",
+        "": "There is no text: type or paste a review.",
+        "a fine film " * 90_000: "This text has 1,080,000 characters; allowed: 50,000.",
+        " \t\n <br /> \u3000": "There is no text: type or paste a review.",
+        "<b>" * 350_000: "This text has 1,050,000 characters; allowed: 50,000.",
     }.items():
         page.get_by_label("Review", exact=True).fill(text)
         page.get_by_role("button", name="Classify").click()
@@ -307,7 +305,7 @@ def test_any_characters_are_answered(page: "Page") -> None:
 def test_text_of_control_characters_alone_has_no_words(page: "Page") -> None:
     page.get_by_label("Review", exact=True).fill("\x07\x07")
     page.get_by_role("button", name="Classify").click()
-    page.get_by_text("It has no word that the model can read.").wait_for()
+    page.get_by_text("The review has no word that the model can read.").wait_for()
 
 
 def test_no_other_site_can_ask_and_there_is_no_api(page: "Page", served: str) -> None:

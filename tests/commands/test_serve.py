@@ -57,7 +57,7 @@ class Server:
         self.process = clone.start(f"python {program} serve {options}")
         assert self.process.stdout
         line = self.process.stdout.readline()
-        assert line.endswith("(Ctrl-C ends it)\n"), line + self.process.stdout.read()
+        assert line.endswith("(Ctrl-C stops the server)\n"), line + self.process.stdout.read()
         self.address = line.split()[0]
 
     def connect(self) -> socket.socket:
@@ -326,8 +326,8 @@ ALLOWED = "allowed: a text, or a list of texts"
     [
         (b"x" * 100_000_000, 413, LIMITS),
         (b'{"inputs": "' + b"x" * 2**21 + b'"}', 413, LIMITS),
-        ({"inputs": "x" * 50_001}, 413, "inputs.0: 50,001 characters; at most 50,000 are taken"),
-        ({"inputs": ["x"] * 33}, 413, "inputs: 33 texts; at most 32 are taken in a request"),
+        ({"inputs": "x" * 50_001}, 413, "inputs.0: 50,001 characters; allowed: 50,000"),
+        ({"inputs": ["x"] * 33}, 413, "inputs: 33 texts; allowed: 32 per request"),
         (b"", 422, "Invalid JSON: EOF"),
         (b"inputs=x", 422, "Invalid JSON: expected value"),
         ('{"inputs": "x"}'.encode("utf-16"), 422, "Invalid JSON: expected value"),
@@ -499,7 +499,7 @@ def test_a_full_queue_refuses_and_clients_that_go_away_empty_it(served: Server) 
     refused = served.post({"inputs": LONG})
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) >= 1
-    assert refused.json() == {"error": "1024 texts are waiting already; try again later"}
+    assert refused.json() == {"error": "1024 texts are already waiting; try again later"}
     for client in clients:
         client.close()
     while served.metric("sentiment_queue_texts"):

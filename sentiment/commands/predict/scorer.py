@@ -36,8 +36,8 @@ class Scorer:
         skip: report and skip rows that cannot be scored, instead of stopping at the first.
 
     Attributes:
-        skipped: number of rows skipped so far.
-        independent: whether a score depends on its text alone, not on the rows scored with it.
+        skipped: rows left out so far.
+        independent: whether a score depends on the text alone, not on the rows scored with it.
 
     Raises:
         InputError: there is no classifier at the path, or it cannot be loaded.
