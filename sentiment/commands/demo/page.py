@@ -98,7 +98,7 @@ def build(classifier: TransformerClassifier) -> gradio.Blocks:
 
 
 def limits(examples: pd.DataFrame) -> str:
-    """What the model gets wrong, as Markdown: the accuracy that evaluate measured, and wrong examples.
+    """List the model's errors as Markdown: the accuracy that evaluate measured, and wrong examples.
 
     Args:
         examples: with the columns `name`, `text`, `label` (a name) and `probability` (of POSITIVE).
