@@ -15,7 +15,7 @@ from sentiment.validation import shortened
 
 @dataclass(frozen=True)
 class Settings:
-    """What to score, with which model, and where the scores go.
+    """The input to score, the model, and the place for the scores.
 
     Attributes:
         texts: reviews given as arguments.
