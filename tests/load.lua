@@ -1,5 +1,6 @@
--- Load for `sentiment serve`: wrk -s tests/load.lua URL -- FILE [TEXTS] posts the reviews of a file, one a line, TEXTS to a request.
-local bodies, at, step = {}, 0, 1
+-- Load for `sentiment serve`: wrk -s tests/load.lua URL -- FILE [TEXTS]
+-- Posts the reviews of FILE, which has one review per line; TEXTS is the number of reviews per request (1).
+local bodies, position, step = {}, 0, 1
 local threads = {}
 
 function setup(thread)
@@ -9,21 +10,22 @@ function setup(thread)
 end
 
 function init(args)
-  local several, texts = tonumber(args[2] or 1), {}
+  local texts_per_request, texts = tonumber(args[2] or 1), {}
   local escaped = { ['"'] = '\\"', ["\\"] = "\\\\" }
   for line in io.lines(args[1]) do
-    local text = line:gsub('["\\]', escaped):gsub("%c", function(byte) return ("\\u%04x"):format(byte:byte()) end)
+    local text = line:gsub('["\\]', escaped)
+    text = text:gsub("%c", function(byte) return ("\\u%04x"):format(byte:byte()) end)
     table.insert(texts, '"' .. text .. '"')
-    if #texts == several then
+    if #texts == texts_per_request then
       table.insert(bodies, '{"inputs": [' .. table.concat(texts, ", ") .. "]}")
       texts = {}
     end
   end
-  at = first -- so that no two threads post the same review at the same time
+  position = first -- so that no two threads post the same review at the same time
 end
 
 function request()
-  local body = bodies[at % #bodies + 1]
-  at = at + step
+  local body = bodies[position % #bodies + 1]
+  position = position + step
   return wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, body)
 end

@@ -1,4 +1,4 @@
-"""Which words an answer rests on: where it is known, and what becomes of the answer without them."""
+"""Word attribution: for a model whose important words are known, and by deleting words from reviews."""
 
 import random
 
@@ -23,7 +23,7 @@ PLAIN = "the film has a man and his dog in an old house by the sea where they me
 
 @pytest.fixture(scope="module")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
-    """A tiny model that was taught six words and nothing else, and reads 32 tokens; its first label is POSITIVE."""
+    """A tiny model that knows only six words and reads 32 tokens; its first label is POSITIVE."""
     folder = tmp_path_factory.mktemp("taught")
     AutoTokenizer.from_pretrained(sources.fetch(sources.PACKAGED).folder).save_pretrained(folder)
     config = DistilBertConfig(
@@ -40,12 +40,12 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
     config.save_pretrained(folder)
     encoder = Encoder(folder, 32, "head_tail")
     draw = random.Random(0)
-    labels = [number % 3 for number in range(512)]  # the third: neither
+    labels = [number % 3 for number in range(512)]  # 2: neither label
     kinds = [*WORDS, ["and"]]
-    meant = torch.tensor([[0, 1], [1, 0], [0.5, 0.5]])[labels]
+    targets = torch.tensor([[0, 1], [1, 0], [0.5, 0.5]])[labels]
     texts = [
         " ".join(draw.sample([draw.choice(kinds[label]), *draw.sample(PLAIN.split(), 12)], 13))
-        for label in labels  # in any place
+        for label in labels
     ]
     torch.manual_seed(0)
     model = DistilBertForSequenceClassification(config)
@@ -53,7 +53,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
     ids = torch.tensor(encoder(texts)[0])  # each word is one token
     for _ in range(5):
         for rows in torch.randperm(len(texts)).split(32):
-            loss = cross_entropy(model(input_ids=ids[rows]).logits, meant[rows])
+            loss = cross_entropy(model(input_ids=ids[rows]).logits, targets[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -61,7 +61,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
 
 
 def attribute(classifier: TransformerClassifier, text: str, **options: int) -> pd.DataFrame:
-    """The table of the words, after reports of how much is done that grow from 0 to below 1."""
+    """The table of the words; the reported progress must grow from 0 and stay below 1."""
     parts, reports = attribution.attribute(classifier, text, **options), []
     while True:
         try:
@@ -82,7 +82,7 @@ def without(text: str, words: pd.DataFrame) -> str:
 
 @pytest.mark.parametrize("label", [0, 1])
 @pytest.mark.parametrize("number", range(3))
-def test_a_word_that_was_taught_has_its_sign_and_the_most_effect(
+def test_a_known_word_has_the_expected_sign_and_the_largest_effect(
     taught: TransformerClassifier, label: int, number: int
 ) -> None:
     words = attribute(taught, f"a house by the sea and some {WORDS[label][number]} people in the old film")
@@ -92,7 +92,7 @@ def test_a_word_that_was_taught_has_its_sign_and_the_most_effect(
     assert abs(strongest["effect"]) > 10 * words["effect"].abs().median()
 
 
-def test_the_effect_of_a_word_is_what_comes_of_deleting_it(taught: TransformerClassifier) -> None:
+def test_the_effect_of_a_word_equals_that_of_deleting_it(taught: TransformerClassifier) -> None:
     text = "the dog is wonderful, but the dreadful house isn't"
     words = attribute(taught, text)
     assert list(words["word"]) == [
@@ -116,18 +116,20 @@ def test_the_effect_of_a_word_is_what_comes_of_deleting_it(taught: TransformerCl
     assert list(words["effect"]) == pytest.approx(list(logit(whole) - logit(expected)), abs=1e-3)
 
 
-def test_what_truncation_cut_has_no_effect(taught: TransformerClassifier) -> None:
+def test_truncated_words_have_no_effect(taught: TransformerClassifier) -> None:
     texts = [" ".join([*["dog"] * 30, word, *["house"] * 30]) for word in ("wonderful", "dreadful")]
     for text in texts:
         words = attribute(taught, text)
-        assert list(words["read"]) == [True] * 8 + [False] * 31 + [True] * 22  # a quarter, and the rest
+        assert (
+            list(words["read"]) == [True] * 8 + [False] * 31 + [True] * 22
+        )  # a quarter at the beginning, the rest at the end
         assert (words["effect"].notna() == words["read"]).all()
     assert taught.probabilities(texts[:1]) == taught.probabilities(texts[1:])
 
 
-def test_of_many_words_those_that_matter_are_tried(taught: TransformerClassifier) -> None:
+def test_in_long_reviews_the_important_words_are_tried(taught: TransformerClassifier) -> None:
     text = "the old dog and the man by the sea meet some wonderful people in a house"
-    words = attribute(taught, text, budget=75)  # the review has 18 tokens
+    words = attribute(taught, text, max_tokens=75)  # the review has 18 tokens
     assert words["read"].all()
     tried = words[words["effect"].notna()]
     assert len(tried) == 4
@@ -135,16 +137,16 @@ def test_of_many_words_those_that_matter_are_tried(taught: TransformerClassifier
 
 
 @pytest.mark.parametrize("text", ["\x00", "😀", "!!!", "\u202e", "𝔣𝔦𝔩𝔪", "\u0301", "映画"])
-def test_text_without_words_is_answered(taught: TransformerClassifier, text: str) -> None:
+def test_text_without_words_is_accepted(taught: TransformerClassifier, text: str) -> None:
     words = attribute(taught, text)
     assert words["word"].str.len().all()
     assert (words["read"] | words["effect"].isna()).all()
 
 
-def test_deleting_the_strongest_words_costs_more_than_deleting_others(ran: Clone) -> None:
+def test_deleting_the_strongest_words_changes_the_score_more_than_deleting_others(ran: Clone) -> None:
     classifier = load_transformer(ran.folder / "models/classifier")
     draw = random.Random(0)
-    lost = []
+    losses = []
     for text in pd.read_parquet(ran.folder / "data/prepared/test.parquet")["text"].head(12):
         words = attribute(classifier, text)
         words = words[words["read"]]
@@ -156,6 +158,6 @@ def test_deleting_the_strongest_words_costs_more_than_deleting_others(ran: Clone
                 [text, *(without(text, words.loc[rows]) for rows in [strongest, *others])]
             )
         )
-        lost.append((odds[0] - odds[1], odds[0] - odds[2:].mean()))
-    # Hardly ever not: what words do together is not what each does alone.
-    assert sum(top > others for top, others in lost) >= 10
+        losses.append((odds[0] - odds[1], odds[0] - odds[2:].mean()))
+    # Exceptions are rare: the joint effect of words differs from the sum of their effects.
+    assert sum(top > others for top, others in losses) >= 10

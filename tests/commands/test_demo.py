@@ -1,4 +1,4 @@
-"""The demo page as people use it: started from the command line, in a real browser."""
+"""The demo page as users see it: started from the command line, in a real browser."""
 
 import re
 import shutil
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 EXAMPLES = pd.read_csv(Path(demo.__file__).with_name("examples.csv"))
 REVIEW = "A warm and funny film &amp; a <br /> wonderful cast, but far too long."
-MARKER = "quincunx"  # a word that nothing else holds
+MARKER = "quincunx"  # a word that occurs nowhere else
 HOSTILE = [
     "<script>window.pwned = 1</script> a fine film",
     "<img src=x onerror='window.pwned = 1'> a fine film",
     "</p></div><svg onload='window.pwned = 1'> <a href='javascript:window.pwned = 1'>film</a>",
     "${window.pwned = 1} {{window.pwned = 1}} `${alert(1)}` a fine film",
-    "&lt;img src=x onerror='window.pwned = 1'&gt; a fine film",  # markup once normalise has decoded it
+    "&lt;img src=x onerror='window.pwned = 1'&gt; a fine film",  # markup after normalise has decoded it
     "<mark title='x' onmouseover='window.pwned = 1'>'\"film",
     "![x](http://192.0.2.1/x) <link rel=stylesheet href=http://192.0.2.1/x.css> film",
 ]
@@ -46,13 +46,13 @@ HOSTILE = [
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home and temporary folder of whoever started the page."""
+    """The home and temporary folder of the user who starts the page."""
     return tmp_path_factory.mktemp("home")
 
 
 @pytest.fixture(scope="module")
 def served(ran: Clone, home: Path) -> Iterator[str]:
-    """The address of the page, served for a classifier that was trained shortly; Ctrl-C ends it without a word wrong."""
+    """The address of the page with a classifier of little training; Ctrl-C stops it without errors."""
     mine = Clone(ran.folder)
     mine.environment = ran.environment | {
         "HOME": str(home),
@@ -62,7 +62,7 @@ def served(ran: Clone, home: Path) -> Iterator[str]:
     server = mine.start(f"python -m sentiment demo --port {free_port()}")
     assert server.stdout
     line = server.stdout.readline()
-    assert line.endswith("(Ctrl-C ends it)\n"), line + server.stdout.read()
+    assert line.endswith("(Ctrl-C stops the server)\n"), line + server.stdout.read()
     yield line.split()[0]
     server.send_signal(signal.SIGINT)
     rest, _ = server.communicate(timeout=60)
@@ -73,13 +73,13 @@ def served(ran: Clone, home: Path) -> Iterator[str]:
 
 @pytest.fixture
 def requests() -> list["Request"]:
-    """What the browser asked for."""
+    """The requests of the browser."""
     return []
 
 
 @pytest.fixture
 def page(browser: "Browser", served: str, requests: list["Request"]) -> Iterator["Page"]:
-    """The page in a browser of its own; no error, no dialog, no script of the text's, and no request to elsewhere."""
+    """The page in a new browser; no errors, dialogs, injected scripts, or requests to other hosts."""
     faults: list[str] = []
 
     def refused(dialog: "Dialog") -> None:
@@ -108,31 +108,32 @@ def classifier(ran: Clone) -> TransformerClassifier:
 
 
 def classified(page: "Page", text: str | None = None) -> float:
-    """Type (or leave what is typed) and click; return the probability of POSITIVE once the words are there."""
+    """Type a text, unless None, and click; return the probability of POSITIVE when the words appear."""
     if text is not None:
         page.get_by_label("Review", exact=True).fill(text)
-    page.evaluate("document.querySelector('#table table')?.remove()")  # the last answer's, or it would do
+    page.evaluate("document.querySelector('#table table')?.remove()")  # that of the previous answer
     page.get_by_role("button", name="Classify").click()
     return answered(page)
 
 
 def answered(page: "Page") -> float:
-    """The probability of POSITIVE once the words are there."""
+    """The probability of POSITIVE, when the words have appeared."""
     page.get_by_role("table").wait_for()
     return float(str(page.get_by_role("status", name="Answer").locator("data").get_attribute("value")))
 
 
 def highlighted(page: "Page") -> list[tuple[str, str]]:
-    """The pieces of the review as shown, each with what is written beside it."""
+    """The pieces of the review as shown, each with its label."""
     tokens = page.locator("#words .token")
-    tokens.first.wait_for()  # they may be drawn a little after the table
+    tokens.first.wait_for()  # they may appear shortly after the table
     pieces: list[list[str]] = tokens.evaluate_all(
-        "tokens => tokens.map(token => ['.text', '.label'].map(part => token.querySelector(part)?.textContent ?? ''))"
+        "tokens => tokens.map(token =>"
+        "  ['.text', '.label'].map(part => token.querySelector(part)?.textContent ?? ''))"
     )
     return [(text, label) for text, label in pieces]
 
 
-@pytest.mark.parametrize("text", [REVIEW, " ".join([REVIEW] * 20)])  # the second is cut
+@pytest.mark.parametrize("text", [REVIEW, " ".join([REVIEW] * 20)])  # the second is truncated
 def test_a_review_gets_the_probability_that_evaluate_gives_it(
     page: "Page", classifier: TransformerClassifier, text: str
 ) -> None:
@@ -140,16 +141,14 @@ def test_a_review_gets_the_probability_that_evaluate_gives_it(
     assert probability == pytest.approx(classifier.probabilities([normalise(text)])[0], rel=1e-6)
     label = LABELS[probability >= 0.5]
     status = page.get_by_role("status", name="Answer").inner_text()
-    assert (
-        status
-        == f"{label}: the probability of POSITIVE is {probability:.4f}; from 0.5 on, that is the label."
-    )
+    number = f"{probability:.4f}"
+    assert status == f"{label}: the probability of POSITIVE is {number}; from 0.5, the label is POSITIVE."
     assert page.get_by_role("heading", name=label, exact=True).is_visible()
-    assert not re.search(r"\d ?%", page.inner_text("main"))  # which 0.9971 would come to 100 of
+    assert not re.search(r"\d ?%", page.inner_text("main"))  # 0.9971 would be rounded to 100 %
 
 
-def test_what_was_not_read_is_shown_as_such(page: "Page") -> None:
-    read = ["film"] * 8, ["film"] * 22  # max_length is 32 here, two of which are special
+def test_passages_that_were_not_read_are_marked(page: "Page") -> None:
+    read = ["film"] * 8, ["film"] * 22  # max_length is 32, with two special tokens
     classified(page, " ".join([*read[0], *["boat"] * 138, *read[1]]))
     pieces = highlighted(page)
     (cut,) = (number for number, (_, label) in enumerate(pieces) if label.startswith("not read"))
@@ -158,7 +157,7 @@ def test_what_was_not_read_is_shown_as_such(page: "Page") -> None:
         assert "".join(text for text, _ in part).split() == words
 
 
-def test_marks_and_the_table_say_the_same(page: "Page") -> None:
+def test_highlighted_words_and_the_table_agree(page: "Page") -> None:
     probability = classified(page, REVIEW)
     marked = {text: label for text, label in highlighted(page) if label}
     rows = [row.inner_text().split("\t") for row in page.get_by_role("table").locator("tr:has(td)").all()]
@@ -175,27 +174,29 @@ def test_marks_and_the_table_say_the_same(page: "Page") -> None:
 def test_an_example_is_one_click(page: "Page", classifier: TransformerClassifier) -> None:
     for name, meant, text in EXAMPLES.itertuples(index=False):
         page.get_by_role("button", name=name).click()
-        shown = "text => [...document.querySelectorAll('#words .text')].map(each => each.textContent).join('') === text"
-        page.wait_for_function(shown, arg=text)
+        words = "[...document.querySelectorAll('#words .text')].map(each => each.textContent).join('')"
+        page.wait_for_function(f"text => {words} === text", arg=text)
         probability = answered(page)
         assert page.get_by_label("Review", exact=True).input_value() == text
         assert probability == pytest.approx(classifier.probabilities([text])[0], rel=1e-6)
         right = "right" if LABELS[probability >= 0.5] == meant else "wrong"
         status = page.get_by_role("status", name="Answer").inner_text()
-        assert f"Readers take it as {meant}: the model is {right}." in status
+        assert f"Readers say {meant}: the model is {right}." in status
 
 
-def test_what_it_gets_wrong_is_told(page: "Page", ran: Clone, classifier: TransformerClassifier) -> None:
-    told = page.get_by_role("listitem").all_inner_texts()
-    for name, line in zip(("test", "challenge"), told, strict=False):
+def test_the_page_lists_what_the_model_gets_wrong(
+    page: "Page", ran: Clone, classifier: TransformerClassifier
+) -> None:
+    listed = page.get_by_role("listitem").all_inner_texts()
+    for name, line in zip(("test", "challenge"), listed, strict=False):
         assert line.endswith(with_interval(ran.details(name)))
     wrong = EXAMPLES[(classifier.probabilities(EXAMPLES["text"]) >= 0.5) != (EXAMPLES["label"] == "POSITIVE")]
-    assert len(told) == 2 + len(wrong)
-    for line, text in zip(told[2:], wrong["text"], strict=True):
+    assert len(listed) == 2 + len(wrong)
+    for line, text in zip(listed[2:], wrong["text"], strict=True):
         assert text in line
 
 
-def test_the_last_review_asked_for_is_answered_last(page: "Page") -> None:
+def test_the_last_submitted_review_is_answered_last(page: "Page") -> None:
     box, button = page.get_by_label("Review", exact=True), page.get_by_role("button", name="Classify")
     for text in (" ".join([REVIEW] * 20), "A second film.", "A third film."):
         box.fill(text)
@@ -203,11 +204,11 @@ def test_the_last_review_asked_for_is_answered_last(page: "Page") -> None:
     page.locator("#words", has_text="third").wait_for()
 
 
-def test_no_answer_stands_below_another_review(page: "Page") -> None:
+def test_no_answer_is_shown_for_another_review(page: "Page") -> None:
     box, button = page.get_by_label("Review", exact=True), page.get_by_role("button", name="Classify")
     status = page.get_by_role("status", name="Answer")
     for change in (
-        lambda: box.fill("Another film."),  # as pasting does
+        lambda: box.fill("Another film."),  # like pasting
         lambda: box.press_sequentially("x"),
         lambda: box.fill(""),
         lambda: page.get_by_role("button", name="Plain praise").click(),
@@ -217,12 +218,12 @@ def test_no_answer_stands_below_another_review(page: "Page") -> None:
         page.wait_for_function("!document.querySelector('#words')?.innerText.includes('wonderful cast')")
         page.wait_for_function("!document.querySelector('#table').innerText.includes('wonderful cast')")
         if box.input_value() != EXAMPLES["text"][0]:
-            page.wait_for_timeout(500)  # for an answer that would come late
+            page.wait_for_timeout(500)  # for a late answer
             assert not status.inner_text()
     box.fill(" ".join([REVIEW] * 20))
     button.click()
     status.get_by_text("the probability of POSITIVE is").wait_for()
-    box.fill("A film that nobody has asked about yet.")  # while the words are left out
+    box.fill("A film that nobody has asked about yet.")  # while words are being left out
     status.get_by_text("the probability of POSITIVE is").wait_for(state="hidden")
     page.wait_for_timeout(2000)
     assert not status.inner_text()
@@ -231,7 +232,7 @@ def test_no_answer_stands_below_another_review(page: "Page") -> None:
     assert "".join(text for text, _ in highlighted(page)) == box.input_value()
 
 
-def test_a_language_that_the_model_does_not_know_is_warned_of(
+def test_a_language_unknown_to_the_model_gives_a_warning(
     page: "Page", classifier: TransformerClassifier
 ) -> None:
     foreign, status = "这部电影非常好看", page.get_by_role("status", name="Answer")
@@ -244,7 +245,7 @@ def test_a_language_that_the_model_does_not_know_is_warned_of(
             assert (warning in status.inner_text()) == warned
 
 
-def test_the_keyboard_is_enough(page: "Page") -> None:
+def test_the_page_works_with_the_keyboard_alone(page: "Page") -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.tagName") == "TEXTAREA"
     page.keyboard.type(f"One {MARKER} of a film.")
@@ -261,7 +262,7 @@ def test_the_keyboard_is_enough(page: "Page") -> None:
     page.locator("#words", has_text="beautifully").wait_for()
 
 
-def test_markup_is_text(page: "Page") -> None:
+def test_markup_is_shown_as_text(page: "Page") -> None:
     for text in HOSTILE:
         classified(page, text)
         assert "".join(piece for piece, _ in highlighted(page)) == normalise(text)
@@ -270,22 +271,22 @@ def test_markup_is_text(page: "Page") -> None:
         assert page.locator("#table td *").count() == 0
 
 
-def test_what_cannot_be_classified_is_refused(page: "Page") -> None:
+def test_invalid_texts_are_refused(page: "Page") -> None:
     for text, reason in {
-        "": "There is no text yet: type or paste a review.",
-        "a fine film " * 90_000: "This text has 1,080,000 characters; at most 50,000 are taken",
-        " \t\n <br /> \u3000": "There is no text yet: type or paste a review.",
-        "<b>" * 350_000: "This text has 1,050,000 characters; at most 50,000 are taken",
+        "": "There is no text: type or paste a review.",
+        "a fine film " * 90_000: "This text has 1,080,000 characters; allowed: 50,000.",
+        " \t\n <br /> \u3000": "There is no text: type or paste a review.",
+        "<b>" * 350_000: "This text has 1,050,000 characters; allowed: 50,000.",
     }.items():
         page.get_by_label("Review", exact=True).fill(text)
         page.get_by_role("button", name="Classify").click()
         page.get_by_role("status", name="Answer").get_by_text(reason).wait_for()
         page.locator("#words").wait_for(state="hidden")
         assert not page.inner_text("#table")
-    classified(page, REVIEW)  # and it goes on
+    classified(page, REVIEW)  # the next review is answered
 
 
-def test_any_characters_are_answered(page: "Page") -> None:
+def test_unusual_characters_are_accepted(page: "Page") -> None:
     for text in (
         "😀👩‍👩‍👧 😡😡😡",
         "a\x00b\x07\x1b[31m film \u202e txet",
@@ -295,7 +296,8 @@ def test_any_characters_are_answered(page: "Page") -> None:
     ):
         codes = list(memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H"))
         page.get_by_label("Review", exact=True).evaluate(
-            "(box, codes) => { box.value = String.fromCharCode(...codes); box.dispatchEvent(new Event('input')) }",
+            "(box, codes) => {"
+            "  box.value = String.fromCharCode(...codes); box.dispatchEvent(new Event('input')) }",
             codes,
         )
         classified(page)
@@ -304,13 +306,13 @@ def test_any_characters_are_answered(page: "Page") -> None:
         )
 
 
-def test_text_of_control_characters_alone_has_no_words(page: "Page") -> None:
+def test_control_characters_alone_are_no_words(page: "Page") -> None:
     page.get_by_label("Review", exact=True).fill("\x07\x07")
     page.get_by_role("button", name="Classify").click()
-    page.get_by_text("It has no word that the model can read.").wait_for()
+    page.get_by_text("The review has no word that the model can read.").wait_for()
 
 
-def test_no_other_site_can_ask_and_there_is_no_api(page: "Page", served: str) -> None:
+def test_other_sites_cannot_send_requests_and_there_is_no_api(page: "Page", served: str) -> None:
     assert page.request.get(served, headers={"Host": "example.org"}).status == 400
     assert page.request.get(f"{served}/gradio_api/info").json() == {
         "named_endpoints": {},
@@ -320,7 +322,7 @@ def test_no_other_site_can_ask_and_there_is_no_api(page: "Page", served: str) ->
         assert page.request.get(f"{served}/{path}").status == 404
 
 
-def test_no_file_can_be_left_there(page: "Page", served: str) -> None:
+def test_files_cannot_be_uploaded(page: "Page", served: str) -> None:
     body: Any = {"files": {"name": "x.txt", "mimeType": "text/plain", "buffer": MARKER.encode()}}
     assert page.request.post(f"{served}/gradio_api/upload", multipart=body).status == 413
 
@@ -337,7 +339,7 @@ def test_a_port_that_is_taken_is_one_line(ran: Clone, served: str) -> None:
     ("port", "allowed"),
     [(65536, "less than or equal to 65535"), (-1, "greater than or equal to 0"), (10**20, "equal to 65535")],
 )
-def test_a_port_that_cannot_be_is_named(port: int, allowed: str) -> None:
+def test_an_invalid_port_is_named(port: int, allowed: str) -> None:
     result = CliRunner().invoke(cli.app, ["demo", "--port", str(port)])
     assert result.exit_code == 2
     printed = " ".join(result.output.replace("│", " ").split())
@@ -345,15 +347,14 @@ def test_a_port_that_cannot_be_is_named(port: int, allowed: str) -> None:
     assert allowed in printed
 
 
-def test_it_listens_on_this_machine_alone(served: str) -> None:
+def test_it_listens_only_on_this_machine(served: str) -> None:
     port = int(served.rsplit(":", 1)[1])
-    with (
-        socket.socket() as probe
-    ):  # 127.0.0.2 is this machine too, and what listens on every address answers there
+    # 127.0.0.2 is this machine too; a server that listens on all addresses would answer there.
+    with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.2", port)) != 0
 
 
-def test_no_classifier_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_classifier_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="^models/classifier: no classifier there; `dvc repro` trains one"):

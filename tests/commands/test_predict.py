@@ -1,4 +1,4 @@
-"""Prediction as people type it: the scores of evaluate, from and to every format, rows with faults, and interruptions."""
+"""`sentiment predict` as users call it: every input and output format, invalid rows, and interruptions."""
 
 import gzip
 import io
@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from sentiment.cli import main
+from sentiment.commands.predict.output import ScoreFile
 from sentiment.commands.predict.scorer import Score
-from sentiment.commands.predict.scores import ScoreFile
-from sentiment.commands.predict.steps import FIRST, MOST, Pace, Stream, steps
+from sentiment.commands.predict.steps import FIRST_ROWS, MAX_ROWS, LineStream, Pace, steps
 from sentiment.data.reader import Reader
 from tests.conftest import Clone
 from tests.helpers.terminal import Terminal
@@ -30,7 +30,7 @@ TEXTS = ["Great fun, and moving.", 'Dull, "so" dull.', "Naïve — but\twarm<br 
 
 @pytest.fixture
 def call(ran: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
-    """The command, run in the clone: its standard output, or the line that it ends with."""
+    """Run the command in the clone; return its standard output, or the error that ends it."""
     monkeypatch.chdir(ran.folder)
 
     def call(*arguments: object, stdin: bytes = b"", fails: bool = False) -> str:
@@ -51,7 +51,7 @@ def call(ran: Clone, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
 
 @pytest.fixture
 def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """What a call that failed had printed."""
+    """The standard output of a call that failed."""
     return lambda: capsys.readouterr().out
 
 
@@ -79,17 +79,17 @@ def write(folder: Path, kind: str, frame: pd.DataFrame) -> Path:
 
 
 @pytest.mark.parametrize("kind", [".csv", ".jsonl", ".parquet"])
-def test_the_scores_are_those_of_evaluate_to_the_bit(ran: Clone, call, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
+def test_scores_equal_those_of_evaluate_to_the_bit(ran: Clone, call, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
     call("--input", "data/prepared/test.parquet", "--output", tmp_path / f"scores{kind}")
-    found = read(tmp_path / f"scores{kind}")
+    scores = read(tmp_path / f"scores{kind}")
     expected = pd.read_parquet(ran.folder / "metrics/predictions/test.parquet")
-    assert found["id"].tolist() == expected["id"].tolist()
-    assert found["probability"].tolist() == expected["probability"].tolist()
-    assert ((found["label"] == "POSITIVE") == (expected["probability"] >= 0.5)).all()
+    assert scores["id"].tolist() == expected["id"].tolist()
+    assert scores["probability"].tolist() == expected["probability"].tolist()
+    assert ((scores["label"] == "POSITIVE") == (expected["probability"] >= 0.5)).all()
     assert not list(tmp_path.glob("*.parts"))
 
 
-def test_every_input_comes_to_the_same(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_every_input_format_gives_the_same_scores(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     given = call(*TEXTS)
     assert [row.split(",")[0] for row in given.splitlines()] == ["id", "1", "2", "3"]
     assert call(stdin="\n".join(TEXTS).encode()) == given
@@ -101,17 +101,17 @@ def test_every_input_comes_to_the_same(call, tmp_path: Path) -> None:  # type: i
     assert pd.DataFrame(rows).equals(pd.read_csv(io.StringIO(given), dtype={"id": str}))
 
 
-def test_lines_go_to_a_file_whole_or_are_kept_beside_it(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_standard_input_gives_a_complete_file_or_saved_parts(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     scores, parts = tmp_path / "scores.csv", tmp_path / "scores.csv.parts"
     line = call("--output", scores, stdin=b"good\n\n", fails=True)
     assert "row 2: the text is empty" in line
-    assert line.endswith(f"; 1 rows are kept in {parts}/, in files without a header")
+    assert line.endswith(f"; 1 row is saved in {parts}/, in files without a header")
     assert not scores.exists()
     (part,) = parts.glob("*.csv")
     assert part.read_text() == call("good").splitlines(keepends=True)[1]
     for retry in ([], ["--input", write(tmp_path, ".csv", pd.DataFrame({"text": TEXTS})), "--resume"]):
         refused = call("--output", scores, *retry, stdin=b"other\n", fails=True)
-        assert "holds an unfinished run on standard input, which this one cannot resume" in refused
+        assert "contains an unfinished run on standard input, which this one cannot resume" in refused
     assert part.exists()
     shutil.rmtree(parts)
     (tmp_path / "reviews.csv").unlink()
@@ -122,7 +122,7 @@ def test_lines_go_to_a_file_whole_or_are_kept_beside_it(call, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [scores]
 
 
-def test_columns_may_have_other_names(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_columns_can_have_other_names(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     frame = pd.DataFrame({"review": TEXTS, "film": [7, 8, 9]})
     for kind in (".csv", ".jsonl", ".parquet"):
         path = write(tmp_path, kind, frame)
@@ -132,7 +132,7 @@ def test_columns_may_have_other_names(call, tmp_path: Path) -> None:  # type: ig
             assert "no column 'text'; it has: review, film" in call("--input", path, fails=True)
 
 
-def test_shards_packed_files_and_several_columns_come_to_the_same(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_shards_compressed_files_and_joined_columns_give_the_same_scores(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     given = call("Great fun, and moving.", "Dull.")
     (tmp_path / "a.csv").write_text("title;content\nGreat fun,;and moving.\n")
     (tmp_path / "b.csv").write_text("content,title\nDull.,\n")
@@ -165,7 +165,8 @@ FAULTS = {
         },
     ),
     ".jsonl": (
-        b'{"id": "a", "text": "good"}\n{"id": 1}\n{\n[]\n{"text": "\xff"}\n{"text": null}\n{"id": "g", "text": "fine"}\n',
+        b'{"id": "a", "text": "good"}\n{"id": 1}\n{\n[]\n{"text": "\xff"}\n{"text": null}\n'
+        b'{"id": "g", "text": "fine"}\n',
         {2: "has no text", 3: "not JSON", 4: "list", 5: "is not UTF-8", 6: "is missing"},
     ),
     "": (b"good\n\n \n\xff\nfine\n", {2: "is empty", 3: "is empty", 4: "is not UTF-8"}),
@@ -173,7 +174,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-def test_a_row_with_a_fault_is_named_and_skipped_or_ends_it(  # type: ignore[no-untyped-def]
+def test_an_invalid_row_is_named_and_ends_the_run_or_is_skipped(  # type: ignore[no-untyped-def]
     call, printed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     content, faults = FAULTS[kind]
@@ -183,18 +184,18 @@ def test_a_row_with_a_fault_is_named_and_skipped_or_ends_it(  # type: ignore[no-
     line = call(*source, stdin=content, fails=True)
     assert f": row {first}: " in line
     assert what in line
-    assert len(printed().splitlines()) == first  # the header, and the rows before the fault
-    errs = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", errs)
+    assert len(printed().splitlines()) == first  # the header, and the rows before the invalid one
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
     assert len(call(*source, "--on-error", "skip", stdin=content).splitlines()) == 3
-    told = errs.getvalue().splitlines()
-    assert told.pop() == f"{len(faults)} of the rows skipped"
-    for told_line, (number, what) in zip(told, faults.items(), strict=True):
-        assert f": row {number}: " in told_line
-        assert what in told_line
+    reported = errors.getvalue().splitlines()
+    assert reported.pop() == f"rows skipped: {len(faults)}"
+    for reported_line, (number, what) in zip(reported, faults.items(), strict=True):
+        assert f": row {number}: " in reported_line
+        assert what in reported_line
 
 
-def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_parquet_row_that_is_not_utf8_affects_no_other_row(call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -211,11 +212,11 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         (["--input", "nothing.csv"], "nothing.csv: no such file"),
         (
             ["--input", "params.yaml"],
-            "params.yaml: unknown format '.yaml'; allowed: .csv, .tsv, .json, .jsonl, .ndjson, .parquet, all but Parquet",
+            "params.yaml: unknown format '.yaml'; allowed: .csv, .tsv, .json, .jsonl, .ndjson, .parquet, ",
         ),
         (["--input", "stages"], "stages: there are no files of reviews in it"),
         (["text", "--model", "models"], "models: no classifier there"),
-        (["text", "--workers", 2], "--workers is for --ray"),
+        (["text", "--workers", 2], "--workers needs --ray"),
         (
             ["--input", "data/sample/reviews.csv", "--delimiter", ";;"],
             "--delimiter ';;': allowed: one character",
@@ -228,7 +229,7 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
             ["--input", "data/sample/reviews.csv", "--no-lines"],
             "data/sample/reviews.csv: `lines` is for .txt files",
         ),
-        (["text", "--quoting", "none"], "--quoting is for --input"),
+        (["text", "--quoting", "none"], "--quoting needs --input"),
         (
             ["--input", "data/sample/*.csv", "--text", "title", "--text", "text"],
             "no column 'title'; it has: ",
@@ -242,7 +243,7 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         ([""], "the arguments: row 1: the text is empty"),
         (["good", " <br /> "], "the arguments: row 2: the text is empty"),
         (["data"], "data is a file or a folder: --input data"),
-        (["text", "--output", "/dev/null"], "--output /dev/null: is no regular file; without --output"),
+        (["text", "--output", "/dev/null"], "--output /dev/null: is not a regular file; without --output"),
         (["text", "--output", "data"], "--output data: is a folder"),
         (["--input", "data/sample", "--output", "data/sample/s.csv"], "is in the folder that --input reads"),
         (
@@ -255,11 +256,11 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
         ),
     ],
 )
-def test_what_cannot_be_is_one_line(call, arguments: list[str], line: str) -> None:  # type: ignore[no-untyped-def]
+def test_invalid_arguments_are_one_line(call, arguments: list[str], line: str) -> None:  # type: ignore[no-untyped-def]
     assert line in call(*arguments, fails=True)
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_killed_run_resumes_to_the_same_bytes(ran: Clone, call, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     arguments = ["--input", "data/prepared/test.parquet", "--window", 1, "--output"]
     scores, parts = tmp_path / "scores.csv", tmp_path / "scores.csv.parts"
     command = f"sentiment predict {' '.join(map(str, arguments))} {scores} --resume"
@@ -272,32 +273,35 @@ def test_a_killed_run_goes_on_to_the_same_bytes(ran: Clone, call, tmp_path: Path
         output = running.communicate()[0]
         assert not scores.exists()
         if how != signal.SIGKILL:
-            assert "rows are kept, and the same command with --resume goes on" in output
+            assert "rows are saved; to continue, add --resume to the same command" in output
             assert output.count("\n") == 1
-    kept = {path: path.stat().st_mtime_ns for path in parts.glob("*.csv")}
-    assert "holds an unfinished run: --resume goes on, or remove it" in call(*arguments, scores, fails=True)
+    saved = {path: path.stat().st_mtime_ns for path in parts.glob("*.csv")}
+    assert "contains an unfinished run; add --resume, or remove it" in call(*arguments, scores, fails=True)
     shutil.copytree(ran.folder / "models/classifier", tmp_path / "elsewhere")
     (tmp_path / "elsewhere/config.json").open("a").write(" ")
     other = [*arguments, scores, "--resume", "--model", tmp_path / "elsewhere"]
-    assert "is of a run with another model; remove it" in call(*other, fails=True)
-    assert {path: path.stat().st_mtime_ns for path in parts.glob("*.csv")} == kept
-    assert re.fullmatch(r"(scoring: .* left\n)*", ran.run(command))  # and no progress bar in a pipe
+    assert "belongs to a run with another model; remove it" in call(*other, fails=True)
+    assert {path: path.stat().st_mtime_ns for path in parts.glob("*.csv")} == saved
+    assert re.fullmatch(r"(scoring: .* left\n)*", ran.run(command))  # no progress bar in a pipe
     call(*arguments, tmp_path / "whole.csv")
     assert scores.read_bytes() == (tmp_path / "whole.csv").read_bytes()
     assert not parts.exists()
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_a_run_that_died_while_it_cleaned_up_leaves_nothing_to_resume(tmp_path: Path, suffix: str) -> None:
+def test_a_run_killed_during_cleanup_leaves_nothing_to_resume(tmp_path: Path, suffix: str) -> None:
     path, run = tmp_path / f"scores{suffix}", {"model": "1"}
     first = ScoreFile(path, run)
+    first.start()
     for last in (3, 5):
         first.add(last, [Score(str(last), "POSITIVE", 0.5)])
     resumed = ScoreFile(path, run, resume=True)
+    resumed.start()
     assert resumed.scored == 5
     resumed.add(9, [Score("9", "NEGATIVE", 0.25)])
-    (first.parts / "run.json").unlink()  # as finish does before it removes the parts
+    (first.parts / "run.json").unlink()  # as finish does before it deletes the parts
     again = ScoreFile(path, run, resume=True)
+    again.start()
     assert again.scored == 0
     again.add(9, [Score("1", "POSITIVE", 0.5)])
     again.finish()
@@ -306,7 +310,7 @@ def test_a_run_that_died_while_it_cleaned_up_leaves_nothing_to_resume(tmp_path: 
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_a_file_does_not_depend_on_the_parts_it_was_kept_in(tmp_path: Path, suffix: str) -> None:
+def test_the_file_does_not_depend_on_the_sizes_of_its_parts(tmp_path: Path, suffix: str) -> None:
     scores = [
         Score(str(number), "POSITIVE" if number % 3 else "NEGATIVE", number / 20_000)
         for number in range(20_000)
@@ -314,6 +318,7 @@ def test_a_file_does_not_depend_on_the_parts_it_was_kept_in(tmp_path: Path, suff
     written = []
     for rows in (20_000, 999, 8192, 12_000):
         file = ScoreFile(tmp_path / f"{rows}{suffix}", {})
+        file.start()
         for start in range(0, len(scores), rows):
             part = scores[start : start + rows]
             file.add(start + len(part), part)
@@ -337,11 +342,11 @@ def test_a_slow_producer_is_answered_line_by_line(ran: Clone) -> None:
     assert running.stdout
     assert running.stdout.readline() == b"id,label,probability\n"
     for number, text in enumerate([b"good\n", b"bad\r\n", "na\u00efve\n".encode()], start=1):
-        running.stdin.write(text[:2])  # a line whose end has not arrived is none yet
+        running.stdin.write(text[:2])  # an incomplete line is not scored yet
         running.stdin.flush()
         running.stdin.write(text[2:])
         running.stdin.flush()
-        assert running.stdout.readline().startswith(f"{number},".encode())  # else it hangs here
+        assert running.stdout.readline().startswith(f"{number},".encode())  # otherwise it hangs here
     rest, _ = running.communicate(b"the last, without a line feed")
     assert [line[:2] for line in rest.splitlines()] == [b"4,"]
     assert running.returncode == 0
@@ -350,27 +355,27 @@ def test_a_slow_producer_is_answered_line_by_line(ran: Clone) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"a", b"a\n", b"\n\na", b"\xef\xbb\xbfa\nb", b"x" * 200_000 + b"\ny\n"]
 )
-def test_a_stream_has_the_lines_of_the_file(content: bytes) -> None:
-    stream = Stream(io.BytesIO(content))
+def test_a_stream_has_the_lines_of_its_content(content: bytes) -> None:
+    stream = LineStream(io.BytesIO(content))
     assert list(stream) == content.removeprefix(b"\xef\xbb\xbf").splitlines()
     assert stream.ready()  # for the end
 
 
-def test_steps_take_about_as_long_whatever_the_speed() -> None:
+def test_steps_adapt_to_the_speed() -> None:
     pace = Pace()
-    for seconds_a_row, rows in ((1e-4, MOST), (0.5, 4), (10, 1), (0.01, 200)):
+    for seconds_a_row, rows in ((1e-4, MAX_ROWS), (0.5, 4), (10, 1), (0.01, 200)):
         for _ in range(10):
-            pace.took(pace.rows, pace.rows * seconds_a_row)
+            pace.record(pace.rows, pace.rows * seconds_a_row)
         assert pace.rows == rows
     pace = Pace()
-    pace.took(FIRST, 1e-9)
-    assert pace.rows == 4 * FIRST
+    pace.record(FIRST_ROWS, 1e-9)
+    assert pace.rows == 4 * FIRST_ROWS
     fixed = Pace(3)
-    fixed.took(3, 1e-9)
+    fixed.record(3, 1e-9)
     assert fixed.rows == 3
 
 
-def test_a_file_that_is_cut_off_costs_none_of_the_rows_before(call, printed, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_rows_before_the_end_of_a_truncated_file_are_scored(call, printed, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     rows = "".join(f"{number},a film about {number * number}\n" for number in range(5000))
     (tmp_path / "reviews.csv.gz").write_bytes(gzip.compress(f"id,text\n{rows}".encode())[:-2000])
     source = ["--model", "models/baseline.npz", "--input", tmp_path / "reviews.csv.gz"]
@@ -378,11 +383,13 @@ def test_a_file_that_is_cut_off_costs_none_of_the_rows_before(call, printed, tmp
     scored = printed().splitlines()
     assert len(scored) > 100
     line = call(*source, "--output", tmp_path / "scores.csv", fails=True)
-    assert line.endswith(f"; {len(scored) - 1:,} rows are kept, and the same command with --resume goes on")
+    assert line.endswith(
+        f"; {len(scored) - 1:,} rows are saved; to continue, add --resume to the same command"
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-def test_a_full_disk_and_a_closed_output_are_one_line(ran: Clone) -> None:
+def test_a_full_disk_and_closed_streams_are_one_line(ran: Clone) -> None:
     command = "sentiment predict --model models/baseline.npz good"
     full = "error: standard output: No space left on device\n"
     assert ran.run(f"{command} 2>&1 > /dev/full", fails=True) == full
@@ -391,7 +398,7 @@ def test_a_full_disk_and_a_closed_output_are_one_line(ran: Clone) -> None:
     assert ran.run(f"{command.removesuffix(' good')} <&-", fails=True) == closed
 
 
-def test_a_terminal_shows_progress_and_head_may_go(ran: Clone, tmp_path: Path) -> None:
+def test_a_terminal_shows_progress_and_head_ends_the_run(ran: Clone, tmp_path: Path) -> None:
     command = "sentiment predict --input data/prepared/test.parquet --window 16"
     assert len(ran.run(f"{command} | head -n 3").splitlines()) == 3
     at_once = "from sentiment import cli, progress; progress.QUICK = 1e-9; cli.main()"
@@ -421,7 +428,8 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
         tracemalloc.start()
         scored = tmp_path / f"scores{kind.removesuffix('.gz')}"
         file = ScoreFile(scored, {})
-        for step in steps(Reader(path), Pace(MOST), lambda: True):
+        file.start()
+        for step in steps(Reader(path), Pace(MAX_ROWS), lambda: True):
             file.add(step[-1].number, [Score(str(row.number), "POSITIVE", 0.5) for row in step])
         file.finish()
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -430,7 +438,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path, kind: str) -> None:
     assert peaks[1] < 1.3 * peaks[0]
 
 
-def test_the_baseline_answers_too(ran: Clone, call) -> None:  # type: ignore[no-untyped-def]
+def test_the_baseline_can_predict(ran: Clone, call) -> None:  # type: ignore[no-untyped-def]
     rows = call("--input", "data/prepared/test.parquet", "--model", "models/baseline.npz")
     scores = pd.read_csv(io.StringIO(rows))
     right = (

@@ -1,4 +1,4 @@
-"""The server as programs use it: started from the command line, asked by the real client, and by hostile ones."""
+"""The server as programs use it: started from the command line, with a real client and hostile ones."""
 
 import contextlib
 import gzip
@@ -45,39 +45,39 @@ REVIEWS = [
     "A warm and funny film &amp; a <br /> wonderful cast, but far too long.",
     "Dull.",
     "  Zwei\tStunden 😀 NUL\x00 e\u0301 ",
-    " ".join(f"word{number}" for number in range(300)),  # is cut
+    " ".join(f"word{number}" for number in range(300)),  # is truncated
 ]
 LONG = [" ".join(["boat"] * (60 + number)) for number in range(32)]
 
 
 class Server:
-    """A server that a command started, at its address."""
+    """A server started from the command line."""
 
     def __init__(self, clone: Clone, options: str, program: str = "-m sentiment"):
         self.process = clone.start(f"python {program} serve {options}")
         assert self.process.stdout
         line = self.process.stdout.readline()
-        assert line.endswith("(Ctrl-C ends it)\n"), line + self.process.stdout.read()
+        assert line.endswith("(Ctrl-C stops the server)\n"), line + self.process.stdout.read()
         self.address = line.split()[0]
 
     def connect(self) -> socket.socket:
-        """A connection, which waits for answers for a minute at most."""
+        """A connection that waits for answers for at most a minute."""
         host, port = self.address.removeprefix("http://").split(":")
         return socket.create_connection((host, int(port)), timeout=60)
 
     def raw(self, request: bytes) -> bytes:
-        """All that the server sends for these bytes until it closes the connection, or has been idle for long."""
+        """Everything that the server sends for these bytes until it closes the connection."""
         with self.connect() as client:
             client.sendall(request)
             return b"".join(iter(lambda: client.recv(2**16), b""))
 
     def post(self, body: Any, path: str = "/") -> httpx2.Response:
-        """The answer to a body: bytes as they are, anything else as JSON."""
+        """The answer to a body; anything but bytes is sent as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return httpx2.post(self.address + path, content=content, timeout=60)
 
     def metric(self, name: str, **labels: str) -> float:
-        """A metric, summed over the labels that are not given."""
+        """The value of a metric, summed over the labels that are not given."""
         text = httpx2.get(f"{self.address}/metrics", timeout=60).text
         samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         return sum(
@@ -85,7 +85,7 @@ class Server:
         )
 
     def stop(self) -> str:
-        """SIGTERM; what it printed since it began."""
+        """Send SIGTERM; return what the server printed."""
         self.process.send_signal(signal.SIGTERM)
         printed, _ = self.process.communicate(timeout=60)
         assert self.process.returncode == 0, printed
@@ -94,7 +94,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def served(ran: Clone) -> Iterator[Server]:
-    """A server of a classifier that was trained shortly."""
+    """A server of a classifier with little training."""
     server = Server(ran, f"--port {free_port()}")
     yield server
     assert server.stop() == "stopped\n"
@@ -102,7 +102,7 @@ def served(ran: Clone) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random int8 model of one layer."""
+    """An int8 model of one layer with random weights."""
     folder = tmp_path_factory.mktemp("models")
     sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 96}
     write_random(folder / "classifier", "bert", **sizes)
@@ -132,7 +132,7 @@ def predicted(clone: Clone, model: str | Path, texts: list[str]) -> list[tuple[s
 
 
 def answered(ranking: list[dict[str, Any]]) -> tuple[str, float]:
-    """The likelier label of a text, and the score of POSITIVE."""
+    """The more probable label of a text, and the score of POSITIVE."""
     scores = {each["label"]: each["score"] for each in ranking}
     assert sum(scores.values()) == 1
     assert list(scores.values()) == sorted(scores.values(), reverse=True)
@@ -167,7 +167,7 @@ def test_many_clients_at_once_get_the_same_scores(served: Server) -> None:
         assert list(clients.map(lambda text: served.post({"inputs": text}).json(), LONG)) == alone
 
 
-def test_a_text_and_several_are_answered_in_the_shapes_of_both_apis(served: Server) -> None:
+def test_answers_have_the_formats_of_both_apis(served: Server) -> None:
     one, two = (served.post({"inputs": text}, "/predict").json() for text in REVIEWS[:2])
     assert [set(each) for each in one] == [{"label", "score"}] * 2
     assert served.post({"inputs": REVIEWS[0]}).json() == [one]  # Hugging Face's inference API
@@ -183,7 +183,7 @@ def test_a_text_and_several_are_answered_in_the_shapes_of_both_apis(served: Serv
     assert served.post({"inputs": REVIEWS[0], **plain}, "/predict").json() == one
 
 
-def test_parameters_are_answered_or_refused(served: Server) -> None:
+def test_parameters_are_applied_or_refused(served: Server) -> None:
     client = InferenceClient(served.address)
     both = client.text_classification("Dull.")
     assert client.text_classification("Dull.", top_k=1) == both[:1]
@@ -201,7 +201,7 @@ def test_the_program_and_the_request_of_the_page_are_answered(served: Server) ->
     assert len(served.post(curl[3].encode(), "/predict").json()) == 2
 
 
-def test_info_says_what_the_run_says(ran: Clone, served: Server, served_int8: Server, int8: Path) -> None:
+def test_info_matches_the_run(ran: Clone, served: Server, served_int8: Server, int8: Path) -> None:
     info = httpx2.get(f"{served.address}/info").json()
     assert info["commit"] == ran.run("git rev-parse --short HEAD").strip()
     assert info["stale"] == []
@@ -219,7 +219,7 @@ def test_info_says_what_the_run_says(ran: Clone, served: Server, served_int8: Se
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/health", "/info", "/metrics", "/openapi.json"])
-def test_head_is_answered_as_get_without_the_body(served_int8: Server, path: str) -> None:
+def test_head_is_answered_like_get_without_the_body(served_int8: Server, path: str) -> None:
     get, head = (httpx2.request(method, served_int8.address + path) for method in ("GET", "HEAD"))
     assert (get.status_code, head.status_code) == (200, 200)
     assert get.headers["content-type"] == head.headers["content-type"]
@@ -227,7 +227,7 @@ def test_head_is_answered_as_get_without_the_body(served_int8: Server, path: str
     assert not head.content
 
 
-def test_the_printed_address_is_a_page_that_says_what_to_ask(served_int8: Server) -> None:
+def test_the_printed_address_is_a_page_with_an_example_request(served_int8: Server) -> None:
     page = httpx2.get(served_int8.address, headers={"Host": 'x"><script>'}).text
     assert "<script>" not in page
     page = httpx2.get(served_int8.address).text
@@ -240,7 +240,7 @@ def test_the_printed_address_is_a_page_that_says_what_to_ask(served_int8: Server
     assert served_int8.post(curl[3].encode(), "/predict").status_code == 200
 
 
-def test_the_document_for_programs_describes_every_answer(served_int8: Server) -> None:
+def test_openapi_json_describes_every_answer(served_int8: Server) -> None:
     jsonschema = pytest.importorskip("jsonschema", reason="make extras")
     document = httpx2.get(f"{served_int8.address}/openapi.json").json()
     operations = {
@@ -326,8 +326,8 @@ ALLOWED = "allowed: a text, or a list of texts"
     [
         (b"x" * 100_000_000, 413, LIMITS),
         (b'{"inputs": "' + b"x" * 2**21 + b'"}', 413, LIMITS),
-        ({"inputs": "x" * 50_001}, 413, "inputs.0: 50,001 characters; at most 50,000 are taken"),
-        ({"inputs": ["x"] * 33}, 413, "inputs: 33 texts; at most 32 are taken in a request"),
+        ({"inputs": "x" * 50_001}, 413, "inputs.0: 50,001 characters; allowed: 50,000"),
+        ({"inputs": ["x"] * 33}, 413, "inputs: 33 texts; allowed: 32 per request"),
         (b"", 422, "Invalid JSON: EOF"),
         (b"inputs=x", 422, "Invalid JSON: expected value"),
         ('{"inputs": "x"}'.encode("utf-16"), 422, "Invalid JSON: expected value"),
@@ -364,7 +364,9 @@ ALLOWED = "allowed: a text, or a list of texts"
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_hostile_body_is_answered_in_a_line(served_int8: Server, body: Any, status: int, line: str) -> None:
+def test_a_hostile_body_gets_an_error_of_one_line(
+    served_int8: Server, body: Any, status: int, line: str
+) -> None:
     answer = served_int8.post(body)
     assert answer.status_code == status
     error = answer.json()["error"]
@@ -374,7 +376,7 @@ def test_a_hostile_body_is_answered_in_a_line(served_int8: Server, body: Any, st
     assert served_int8.post({"inputs": "still \x00 up"}).status_code == 200
 
 
-def test_json_is_taken_whatever_its_type_says_and_nothing_compressed(served_int8: Server) -> None:
+def test_json_of_any_content_type_is_accepted_and_compression_refused(served_int8: Server) -> None:
     def status(body: bytes, **headers: str) -> int:
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         return httpx2.post(f"{served_int8.address}/predict", content=body, headers=names).status_code
@@ -402,8 +404,8 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
 @pytest.mark.parametrize(
     ("headers", "body", "statuses"),
     [
-        (LENGTH, BODY, [200, 200]),  # two requests at once, each of them clear
-        (CHUNKED, CHUNKS, [200]),  # what follows chunks is never read
+        (LENGTH, BODY, [200, 200]),  # two unambiguous requests at once
+        (CHUNKED, CHUNKS, [200]),  # nothing after chunks is read
         (CHUNKED, CHUNKS.replace(b"\r\n", b";a=b\r\n", 1), [200]),
         (CHUNKED, CHUNKS[:-2] + b"\n", [200]),
         (CHUNKED, CHUNKS[:-2] + LENGTH + b"\r\n", [200]),
@@ -437,7 +439,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n"
         (b"X: %s\r\n" % (b"a" * 20_000), b"", [431]),
     ],
 )
-def test_a_request_that_reads_in_two_ways_is_refused(
+def test_an_ambiguous_request_is_refused(
     served_int8: Server, headers: bytes, body: bytes, statuses: list[int]
 ) -> None:
     answer = served_int8.raw(b"POST /predict HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n" + body + NEXT)
@@ -465,7 +467,7 @@ def test_an_unusual_request_line_is_answered(served_int8: Server, request_line: 
     assert answer.startswith(b"HTTP/1.1 %d " % status)
 
 
-def test_a_body_that_is_too_large_is_not_asked_for(served_int8: Server) -> None:
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(served_int8: Server) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     with served_int8.connect() as client:
         client.sendall(head % 3_000_000)
@@ -491,20 +493,20 @@ def ask(server: Server, texts: list[str]) -> socket.socket:
     return client
 
 
-def test_a_full_queue_refuses_and_clients_that_go_away_empty_it(served: Server) -> None:
+def test_a_full_queue_refuses_texts_and_drops_those_of_disconnected_clients(served: Server) -> None:
     before = served.metric("sentiment_texts_total")
-    clients = [ask(served, LONG) for _ in range(60)]  # 1,920 texts, of which 1,024 may wait
+    clients = [ask(served, LONG) for _ in range(60)]  # 1,920 texts; 1,024 may wait
     while not served.metric("http_requests_total", status="503"):
         pass
     refused = served.post({"inputs": LONG})
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) >= 1
-    assert refused.json() == {"error": "1024 texts are waiting already; try again later"}
+    assert refused.json() == {"error": "1024 texts are already waiting; try again later"}
     for client in clients:
         client.close()
     while served.metric("sentiment_queue_texts"):
         pass
-    assert served.metric("sentiment_texts_total") - before < 60 * len(LONG)  # most were never begun
+    assert served.metric("sentiment_texts_total") - before < 60 * len(LONG)  # most were never scored
     assert served.metric("http_requests_total", status="499") >= 1
     assert served.post({"inputs": LONG}).status_code == 200
 
@@ -528,7 +530,7 @@ HALVES = [
 ]
 
 
-def test_half_a_request_takes_nothing_along(served_int8: Server) -> None:
+def test_an_incomplete_request_does_not_stop_the_server(served_int8: Server) -> None:
     for piece in (*HALVES, b"\x16\x03\x01\x00"):
         with served_int8.connect() as client:
             client.sendall(piece)
@@ -536,7 +538,7 @@ def test_half_a_request_takes_nothing_along(served_int8: Server) -> None:
 
 
 def ask_and_never_read(client: socket.socket) -> None:
-    """Send requests until the server breaks off the connection, for a minute at most."""
+    """Send requests until the server closes the connection, for at most a minute."""
     client.setblocking(False)
     for _ in range(600):
         with contextlib.suppress(BlockingIOError):
@@ -544,9 +546,7 @@ def ask_and_never_read(client: socket.socket) -> None:
         time.sleep(0.1)
 
 
-def test_a_request_that_does_not_arrive_and_an_answer_that_is_not_read_are_ended(
-    ran: Clone, int8: Path
-) -> None:
+def test_incomplete_requests_and_unread_answers_time_out(ran: Clone, int8: Path) -> None:
     (ran.folder.parent / "hurried.py").write_text(
         "from sentiment import cli\nfrom sentiment.commands.serve import server\n"
         "server.TRANSFER_SECONDS = 1\ncli.main()\n"
@@ -557,7 +557,7 @@ def test_a_request_that_does_not_arrive_and_an_answer_that_is_not_read_are_ended
             answers = list(clients.map(server.raw, HALVES))
         statuses = [re.findall(rb"HTTP/1.1 (\d+)", answer) for answer in answers]
         assert statuses == [[], [b"408"], [b"408"], [b"408"], [b"404"]]
-        with server.connect() as client:  # a byte now and then does not help
+        with server.connect() as client:  # sending a byte from time to time does not help
             for _ in range(600):
                 client.sendall(b"X")
                 if select.select([client], [], [], 0.1)[0]:
@@ -570,7 +570,7 @@ def test_a_request_that_does_not_arrive_and_an_answer_that_is_not_read_are_ended
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only on Linux")
-def test_half_open_connections_lock_nobody_out(ran: Clone, int8: Path) -> None:
+def test_half_open_connections_do_not_lock_others_out(ran: Clone, int8: Path) -> None:
     server = Server(ran, f"--model {int8} --port {free_port()}")
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (64, 64))
     halves = []
@@ -585,7 +585,7 @@ def test_half_open_connections_lock_nobody_out(ran: Clone, int8: Path) -> None:
         client.close()
 
 
-def test_it_is_killed_under_load_and_comes_back_and_ends_as_asked(ran: Clone, int8: Path) -> None:
+def test_it_restarts_after_a_kill_under_load_and_stops_on_sigterm(ran: Clone, int8: Path) -> None:
     options = f"--model {int8} --port {free_port()}"
     server = Server(ran, options)
     expected = server.post({"inputs": REVIEWS}).json()
@@ -607,13 +607,13 @@ def test_it_is_killed_under_load_and_comes_back_and_ends_as_asked(ran: Clone, in
     assert all(isinstance(end, httpx2.TransportError) or end in (200, 503) for end in ended), ended
 
 
-def test_what_is_under_way_is_finished_and_the_rest_refused(ran: Clone, int8: Path) -> None:
+def test_requests_received_before_sigterm_are_answered(ran: Clone, int8: Path) -> None:
     server = Server(ran, f"--model {int8} --port {free_port()}")
-    with ask(server, LONG) as begun, ask(server, LONG) as waiting:
+    with ask(server, LONG) as first, ask(server, LONG) as second:
         while server.metric("sentiment_queue_texts") + server.metric("sentiment_texts_total") < 2 * len(LONG):
-            pass  # until both are there
+            pass  # until both have arrived
         assert server.stop() == "stopped\n"
-        for client in (begun, waiting):
+        for client in (first, second):
             assert client.recv(100).startswith(b"HTTP/1.1 200 OK")
     with pytest.raises(ConnectionRefusedError):
         ask(server, LONG)
@@ -645,34 +645,35 @@ def test_a_port_that_is_taken_is_one_line(ran: Clone, served: Server) -> None:
         ("a\nb\0", ""),
     ],
 )
-def test_a_host_that_is_not_this_machine_is_one_line(host: str, reason: str) -> None:
+def test_an_invalid_host_is_one_line(host: str, reason: str) -> None:
     with pytest.raises(InputError, match=f"^--host.*: {reason}") as error:
         listen(host, 0, "")
     assert str(error.value).endswith("; allowed: an address of this machine, 0.0.0.0 for all of them")
     assert str(error.value).isprintable()
 
 
-def test_a_port_of_the_system_is_one_line() -> None:
+def test_a_privileged_port_is_one_line() -> None:
     first = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
     if not first.exists() or int(first.read_text()) <= 80:
         pytest.skip("every user may listen on every port")
-    program = "import encodings.idna, os; from sentiment.listening import listen; os.geteuid() or os.setuid(65534); listen('127.0.0.1', 80, 'x')"
+    program = (
+        "import encodings.idna, os; from sentiment.listening import listen; "
+        "os.geteuid() or os.setuid(65534); listen('127.0.0.1', 80, 'x')"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False
     )
     assert re.search("InputError: --port 80: Permission denied .*; another one: x\n$", done.stderr)
 
 
-def test_it_listens_on_this_machine_alone(served: Server) -> None:
+def test_it_listens_only_on_this_machine(served: Server) -> None:
     port = int(served.address.rsplit(":", 1)[1])
-    with (
-        socket.socket() as probe
-    ):  # 127.0.0.2 is this machine too, and what listens on every address answers there
+    # 127.0.0.2 is this machine too; a server that listens on all addresses would answer there.
+    with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.2", port)) != 0
 
 
 def test_a_model_that_cannot_be_served_is_one_line(ran: Clone) -> None:
     printed = ran.run("python -m sentiment serve --port 0 --model models/baseline.npz", fails=True)
-    assert printed == (
-        "error: models/baseline.npz: cannot be served; allowed: models/classifier, models/fp32, models/int8, or a copy of one\n"
-    )
+    allowed = "models/classifier, models/fp32, models/int8, or a copy of one"
+    assert printed == f"error: models/baseline.npz: cannot be served; allowed: {allowed}\n"

@@ -188,7 +188,7 @@ def test_a_fault_is_refused_in_the_same_words(name: str, model: Path) -> None:
     assert str(training.value) == f"{path}: {fault}{ignoring}"
     with pytest.raises(InputError) as prediction:
         predict.main(input=path, model=model)
-    advice = " (--on-error skip leaves such rows out)" if fault.startswith("row") else ""
+    advice = " (to skip such rows: --on-error skip)" if fault.startswith("row") else ""
     assert str(prediction.value) == f"{path}: {fault}{advice}"
 
 

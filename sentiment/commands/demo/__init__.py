@@ -1,4 +1,4 @@
-"""Serves a page on this machine alone: type a review and see its label, the probability, and the words that speak for it."""
+"""Serves a demo page on this machine: a review's label, its probability, and the words that matter most."""
 
 import os
 from typing import Annotated
@@ -13,10 +13,10 @@ from sentiment.params import EvaluateParams
 
 def main(
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="a port of 127.0.0.1; 0: any that is free")
+        int, typer.Option(min=0, max=65535, help="port of 127.0.0.1 to listen on; 0: any free port")
     ] = 7860,
 ) -> None:
-    """Try the model in the browser: a review, its label, and the words that speak for it. Ctrl-C ends it."""
+    """Try the model in the browser: a review, its label, and the words that matter. Ctrl-C stops it."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with errors.extra("demo"):
         from sentiment.commands.demo import page, web

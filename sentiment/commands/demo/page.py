@@ -1,4 +1,4 @@
-"""The page of the demo: where a review is typed, examples to try, the answer, and what the model gets wrong."""
+"""The demo page: a box for the review, examples, the answer, and what the model gets wrong."""
 
 from functools import partial
 from pathlib import Path
@@ -14,9 +14,10 @@ from sentiment.model.scoring import TransformerClassifier
 from sentiment.runs.run import Run
 
 MODEL = "models/classifier"
-# All in the browser, so that no answer stands below a review that it is not about. First, a live region, which tells
-# screen readers of an answer (none of Gradio's other components can be one). It triggers `input` when the review is typed,
-# pasted, or about to be replaced by an example; Gradio's own `input` event is not triggered by pasting.
+# The browser clears the answer as soon as the review changes, so that no answer is shown for another review.
+# STATUS makes an element a live region, whose changes screen readers announce; no other component of Gradio
+# can be one. It triggers `input` when the review is typed, pasted, or about to be replaced by an example.
+# Gradio's own `input` event is not triggered by pasting.
 STATUS = """
 element.setAttribute('role', 'status');
 element.setAttribute('aria-label', 'Answer');
@@ -31,25 +32,26 @@ CLEAR = """() => {
 }"""
 MEASURED = {
     "test": "the test reviews",
-    "challenge": "irony, understatement and backhanded praise (data/challenge), all of which readers get right",
+    "challenge": "irony, understatement and backhanded praise (data/challenge)",
 }
 
 
 def build(classifier: TransformerClassifier) -> gradio.Blocks:
-    """The page; its functions are not offered as an API, for which models/classifier itself is the better one."""
-    # Examples: their name, what readers take them for (label), and the review (text).
+    """Build the page. It offers no API; `sentiment serve` does."""
+    # Columns: the example's name, the label that readers give it, and the review (text).
     examples = pd.read_csv(Path(__file__).with_name("examples.csv"))
     with gradio.Blocks(title="Sentiment of a film review", analytics_enabled=False) as page:
         gradio.Markdown(
-            f"# Is this film review positive?\n{MODEL}, fine-tuned from {classifier.model.config.base_model}. "
-            "It runs on this machine, and nothing you type is kept. Type or paste a review in English."
+            f"# Is this film review positive?\nThe model is {MODEL}, fine-tuned from "
+            f"{classifier.model.config.base_model}. It runs on this machine, and nothing you type is stored. "
+            "Type or paste a review in English."
         )
         review = gradio.Textbox(label="Review", lines=5, max_lines=15, elem_id="review")
         button = gradio.Button("Classify (Shift+Enter)", variant="primary")
         tries = gradio.Examples(
             examples[["text"]].values.tolist(),
             review,
-            label="Or try one of these; the last six are hard",
+            label="Or try an example; the last six are hard",
             example_labels=examples["name"].tolist(),
             api_visibility="private",
             elem_id="examples",
@@ -59,7 +61,7 @@ def build(classifier: TransformerClassifier) -> gradio.Blocks:
             gradio.Label(label="Answer", visible=False),
             status.render(),
             gradio.HighlightedText(
-                label="The words it rests on, and the log-odds of POSITIVE that each adds",
+                label="The most important words, and what each adds to the log-odds of POSITIVE",
                 elem_id="words",
                 visible=False,
             ),
@@ -79,28 +81,27 @@ def build(classifier: TransformerClassifier) -> gradio.Blocks:
         )
         respond = partial(answer, classifier, dict(zip(examples["text"], examples["label"], strict=True)))
         answers = [
-            event(
+            submit(
                 respond,
                 review,
                 outputs,
                 api_visibility="private",
                 show_progress="hidden",
-                trigger_mode="always_last",  # what is asked for while an answer is under way is answered next
+                trigger_mode="always_last",  # a review submitted during an answer is answered next
             )
-            for event in (button.click, review.submit, tries.load_input_event.then)
+            for submit in (button.click, review.submit, tries.load_input_event.then)
         ]
-        for (
-            given
-        ) in answers:  # one by one: in a list, the second would wait until the server has ended the first
-            status.input(None, cancels=given, api_visibility="private")
+        # One by one: in a list, the second would wait until the server has ended the first.
+        for event in answers:
+            status.input(None, cancels=event, api_visibility="private")
     return page
 
 
 def limits(examples: pd.DataFrame) -> str:
-    """Markdown that says what the model gets wrong: the accuracy that evaluate measured, and the examples it is wrong about.
+    """List the model's errors as Markdown: the accuracy that evaluate measured, and wrong examples.
 
     Args:
-        examples: `name`, `text`, `label` (name) and `probability` (of POSITIVE).
+        examples: with the columns `name`, `text`, `label` (a name) and `probability` (of POSITIVE).
     """
     lines = ["## What it gets wrong"]
     for name, reviews in MEASURED.items():
@@ -111,8 +112,9 @@ def limits(examples: pd.DataFrame) -> str:
     for example in examples.itertuples():
         label = LABELS[example.probability >= 0.5]
         if label != example.label:
+            probability = four_digits(max(example.probability, 1 - example.probability))
             lines.append(
-                f"- Example **{example.name}**: “{example.text}” Readers take it as {example.label}; the model says {label}, with "
-                f"probability {four_digits(max(example.probability, 1 - example.probability))}."
+                f"- Example **{example.name}**: “{example.text}” Readers say {example.label}; the model says "
+                f"{label}, with probability {probability}."
             )
     return "\n".join(lines)

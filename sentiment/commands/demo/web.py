@@ -1,4 +1,4 @@
-"""The web server of the demo: it listens on this machine alone, and answers nothing but the page."""
+"""The web server of the demo: it listens only on this machine, and serves only the page."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 ADDRESS = "127.0.0.1"
 CSS = """
 .gradio-container { max-width: 56rem !important; margin: auto; }
-[data-testid=status-tracker] { display: none !important; } /* which calls an answer that nobody wants any more an error */
+[data-testid=status-tracker] { display: none !important; } /* it shows cancelled answers as errors */
 #words .textfield, #table td { unicode-bidi: plaintext; overflow-wrap: anywhere; word-break: normal; }
 #words .label { font-size: 0.8rem; text-transform: none; }
 #table :is(table, tr, th, td) { padding: 0.2rem 0.8rem; border-color: var(--border-color-primary); }
@@ -20,11 +20,11 @@ CSS = """
 
 
 def serve(page: gradio.Blocks, listening: socket.socket) -> None:
-    """Answer requests for the page until Ctrl-C; only those that name this machine, so that no other site can ask."""
+    """Serve the page until Ctrl-C. Requests must name this machine as host, so that no other site can ask."""
     app = FastAPI(openapi_url=None, middleware=[Middleware(TrustedHostMiddleware, [ADDRESS, "localhost"])])
-    # No fonts from Google.
+    # Fonts of the system: Gradio's own theme loads them from Google.
     theme = gradio.themes.Base(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
-    theme.set(button_primary_background_fill="*primary_600")  # whose contrast is enough
+    theme.set(button_primary_background_fill="*primary_600")  # with enough contrast
     gradio.mount_gradio_app(
         app,
         page,
@@ -33,14 +33,14 @@ def serve(page: gradio.Blocks, listening: socket.socket) -> None:
         footer_links=[],
         max_file_size=0,
         enable_monitoring=False,
-        run_history=False,  # or the browser would keep every review
+        run_history=False,  # otherwise the browser would store every review
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
         theme=theme,
         css=CSS,
     )
-    print(f"http://{ADDRESS}:{listening.getsockname()[1]} (Ctrl-C ends it)", flush=True)
+    print(f"http://{ADDRESS}:{listening.getsockname()[1]} (Ctrl-C stops the server)", flush=True)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(settings).run(sockets=[listening])

@@ -1,33 +1,33 @@
-"""Says of reviews whether they are positive: given as arguments, on standard input, or in a file of any size."""
+"""Classifies reviews from arguments, standard input, or files of any size as positive or negative."""
 
 import hashlib
-import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from sentiment import project
-from sentiment.classifier import check_exists, unknown_tokens_warning
+from sentiment.classifier import unknown_tokens_warning
+from sentiment.commands.predict.output import SUFFIXES, ScoreFile, StandardOutput, silence_standard_output
 from sentiment.commands.predict.scorer import Scorer
-from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_output, header, lines
-from sentiment.commands.predict.steps import FIXED, MOST, Pace, Stream, steps
-from sentiment.data.files import check_encoding
+from sentiment.commands.predict.settings import Settings, check
+from sentiment.commands.predict.steps import FIXED_ROWS, LineStream, Pace, steps
 from sentiment.data.layout import Layout
 from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
+from sentiment.data.row import Row
 from sentiment.data.text import column_name
 from sentiment.errors import InputError
 from sentiment.params import scoring_precision
 from sentiment.progress import Progress
-from sentiment.validation import shortened
 
 
-def main(  # an option a line
+def main(
     text: Annotated[
         list[str] | None,
         typer.Argument(help="reviews; without any, and without --input, standard input is read"),
@@ -37,7 +37,8 @@ def main(  # an option a line
         typer.Option(
             parser=project.from_top,
             metavar="PATH",
-            help="a .csv, .tsv, .json, .jsonl or .parquet file, a folder of such or of .txt files, or a pattern of their names in quotes",
+            help="a .csv, .tsv, .json, .jsonl or .parquet file, a folder of such files or of .txt files, "
+            "or a pattern of file names in quotes",
         ),
     ] = "",
     column: Annotated[
@@ -45,51 +46,58 @@ def main(  # an option a line
         typer.Option(
             "--text",
             metavar="COLUMN",
-            help="column with the review (text); once more for each that is joined to it",
+            help="column with the review (default: text); repeat the option to join several columns",
         ),
     ] = None,
     id: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="column with its id (id; without one, the number of the row)"),
+        typer.Option(metavar="COLUMN", help="column with the review's id (default: id, or the row number)"),
     ] = None,
     columns: Annotated[
         str,
-        typer.Option(
-            metavar="NAMES", help="names of the columns, with commas between, of a CSV file without a header"
-        ),
+        typer.Option(metavar="NAMES", help="comma-separated column names of a CSV file without a header"),
     ] = "",
     delimiter: Annotated[
         str | None,
-        typer.Option(metavar="CHARACTER", help="between the fields of CSV (found by its first line)"),
+        typer.Option(
+            metavar="CHARACTER", help="between the fields of CSV (default: detected from the first line)"
+        ),
     ] = None,
     quoting: Annotated[
         Quoting | None,
         typer.Option(
-            help="what quotes in CSV mean: a quote within quotes is doubled, or follows a backslash; none: they are ordinary characters (found by the file)"
+            help="how CSV escapes a quote within quotes: double: by a second one; backslash: by a backslash; "
+            "none: quotes are ordinary characters (default: detected from the file)"
         ),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(metavar="NAME", help="of text, such as latin-1, cp1252 or utf-16 (utf-8)")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="of text files, such as latin-1, cp1252 or utf-16 (default: utf-8)"
+        ),
     ] = None,
     lines: Annotated[
         bool | None,
         typer.Option(
             "--lines/--no-lines",
-            help="whether each line of a .txt file is a review, or each file (refused if a file has several lines)",
+            help="whether each line of a .txt file is a review, or each file "
+            "(default: files of several lines are refused)",
         ),
     ] = None,
     output: Annotated[
         str,
         typer.Option(
-            parser=project.from_top, metavar="PATH", help=f"a file: {', '.join(FORMATS)} (standard output)"
+            parser=project.from_top,
+            metavar="PATH",
+            help=f"the file to write: {', '.join(SUFFIXES)} (default: standard output)",
         ),
     ] = "",
     format: Annotated[Literal["csv", "jsonl"], typer.Option(help="of standard output")] = "csv",
     on_error: Annotated[
-        Literal["stop", "skip"], typer.Option(help="what to do at a row with a fault")
+        Literal["stop", "skip"], typer.Option(help="what to do with a row that cannot be scored")
     ] = "stop",
     resume: Annotated[
-        bool, typer.Option("--resume", help="go on with what an interrupted run has kept of --output")
+        bool, typer.Option("--resume", help="continue from the scores that an interrupted run saved")
     ] = False,
     model: Annotated[
         Path,
@@ -104,177 +112,118 @@ def main(  # an option a line
         typer.Option(
             metavar="ROWS",
             min=1,
-            help="rows read, scored and written at a time (as many as take two seconds)",
+            help="rows to read, score and write at a time (default: as many as take two seconds)",
         ),
     ] = None,
     ray: Annotated[
         bool,
         typer.Option(
             "--ray",
-            help="score Parquet files, local or s3://, into a new folder, on every core or a Ray cluster",
+            help="score Parquet files, local or s3://, into a new folder, on all cores or a Ray cluster",
         ),
     ] = False,
     workers: Annotated[
         int | None,
         typer.Option(
-            metavar="N", min=1, help="with --ray: processes that score (the cores, or GPUs, there are)"
+            metavar="N", min=1, help="with --ray: processes that score (default: one per core or GPU)"
         ),
     ] = None,
 ) -> None:
-    """Say of reviews whether they are positive: id, label and probability of POSITIVE.
+    """Classify reviews as positive or negative: id, label and probability of POSITIVE.
 
     The scores are those of evaluate: on a CPU, each depends on its own text alone.
     """
-    texts, column = text or [], [column_name(name) for name in column or ["text"]]
-    id = id and column_name(id)
     names = [column_name(name) for name in columns.split(",")] if columns else None
-    layout = Layout(delimiter, names, quoting, encoding, lines)
-    check_arguments(texts, input, output, resume, ray, workers, layout)
-    precision = scoring_precision()
-    if ray:
-        from sentiment.commands.predict.on_ray import score_on_ray
+    settings = Settings(
+        texts=text or [],
+        input=input,
+        columns=[column_name(name) for name in column or ["text"]],
+        id=column_name(id) if id else None,
+        layout=Layout(delimiter, names, quoting, encoding, lines),
+        output=output,
+        format=format,
+        skip_faults=on_error == "skip",
+        resume=resume,
+        model=model,
+        window=window,
+        ray=ray,
+        workers=workers,
+    )
+    check(settings)
+    if settings.ray:
+        from sentiment.commands.predict.on_ray import predict_on_ray
 
-        check_exists(model)
-        settings = {"model": str(model.resolve()), "precision": precision, "text": column, "id": id or "id"}
-        where = settings | {"where": input, "skip": on_error == "skip"}
-        score_on_ray(input, output, where, workers, window or MOST)
-        return
-    given, called, ready = given_lines(texts, input)
-    reader = Reader(Path(input) if input else None, given, [*column, id or "id"], layout, called=called)
-    if input:
-        reader.require(*column, *([id] if id else []))
+        predict_on_ray(settings)
     else:
-        column, id = ["text"], None  # of a line there is nothing else
-    scorer = Scorer(model, precision, column, id, on_error == "skip")
-    pace = Pace(window or (None if scorer.independent else FIXED))
-    file = None
-    if output:
-        run: dict[str, object] = {"text": column, "id": id, **layout._asdict()}
-        run |= {"precision": precision}
-        file = ScoreFile(
-            Path(output), run | fingerprint(input, reader.paths, model) if input else None, resume
-        )
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # which keeps what Ctrl-C keeps
-    score(reader, scorer, pace, ready, file, f".{format}")
+        predict(settings)
+
+
+def predict(settings: Settings) -> None:
+    """Score the input in this process."""
+    if not settings.input:
+        settings = replace(settings, columns=["text"], id=None)  # a line has no other columns
+    precision = scoring_precision()
+    reader, ready = open_input(settings)
+    scorer = Scorer(settings.model, precision, settings.columns, settings.id, settings.skip_faults)
+    pace = Pace(settings.window or (None if scorer.independent else FIXED_ROWS))
+    output = open_output(settings, reader, precision)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM saves what Ctrl-C saves
+    try:
+        output.start()
+        score(reader, ready, scorer, pace, output)
+    except BrokenPipeError:  # the program that reads the scores has ended, as `head` does
+        silence_standard_output()
     if scorer.skipped:
-        print(f"{scorer.skipped:,} of the rows skipped", file=sys.stderr)
+        print(f"rows skipped: {scorer.skipped:,}", file=sys.stderr)
     if warning := unknown_tokens_warning(scorer.tokens, scorer.unknown):
         print(warning, file=sys.stderr)
 
 
-def given_lines(texts: list[str], input: str) -> tuple[Iterable[bytes], str, Callable[[], bool]]:
-    """The lines to score where there is no --input: the texts, or standard input; what errors call them; and `ready`.
+def open_input(settings: Settings) -> tuple[Reader, Callable[[], bool]]:
+    """The rows to score, and a function that says whether the next row can be read without waiting.
 
     Raises:
-        InputError: standard input is needed, and closed.
+        InputError: a file, a column or standard input is missing.
     """
-    if input or texts:
-        return [text.encode("utf-8", "surrogateescape") for text in texts], "the arguments", lambda: True
+    if settings.input:
+        columns = [*settings.columns, settings.id or "id"]
+        reader = Reader(Path(settings.input), only=columns, layout=settings.layout)
+        reader.require(*settings.columns, *([settings.id] if settings.id else []))
+        return reader, always_ready
+    if settings.texts:
+        texts = [text.encode("utf-8", "surrogateescape") for text in settings.texts]
+        return Reader(None, texts, called="the arguments"), always_ready
     if sys.stdin is None:
         raise InputError("standard input is closed; give texts or --input")
     if sys.stdin.isatty():
-        print("a review a line; Ctrl-D ends", file=sys.stderr)
-    stream = Stream(sys.stdin.buffer)
-    return stream, "standard input", stream.ready
+        print("enter one review per line; Ctrl-D ends the input", file=sys.stderr)
+    stream = LineStream(sys.stdin.buffer)
+    return Reader(None, stream, called="standard input"), stream.ready
 
 
-def check_arguments(
-    texts: list[str], input: str, output: str, resume: bool, ray: bool, workers: int | None, layout: Layout
-) -> None:
-    """Raise InputError for options that do not go together."""
-    if texts and input:
-        raise InputError("give either texts or --input")
-    for text in texts:
-        if text and os.path.exists(project.from_top(text)):  # noqa: PTH110 - False for what no path can be
-            raise InputError(f"{text} is a file or a folder: --input {text}")
-    if resume and not (input and output):
-        raise InputError("--resume needs --input and --output")
-    if ray and not (input and output and not resume):
-        raise InputError("--ray needs --input and --output, and knows no --resume")
-    delimiter = layout.delimiter
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise InputError(f"--delimiter {shortened(delimiter)}: allowed: one character, such as ';'")
-    for key, value in layout._asdict().items():
-        if value is not None and not input:
-            raise InputError(f"--{key} is for --input")
-    if layout.encoding is not None:
-        try:
-            check_encoding(layout.encoding)
-        except ValueError:
-            allowed = "the encoding of text files, such as latin-1, cp1252 or utf-16"
-            raise InputError(f"--encoding {shortened(layout.encoding)}: allowed: {allowed}") from None
-    if workers and not ray:
-        raise InputError("--workers is for --ray")
-    if output and not ray:
-        check_output(Path(output), input)
-    if not output and sys.stdout is None:
-        raise InputError("standard output is closed; give --output")
+def always_ready() -> bool:
+    """True: files and arguments never keep a reader waiting."""
+    return True
 
 
-def score(
-    reader: Reader, scorer: Scorer, pace: Pace, ready: Callable[[], bool], file: ScoreFile | None, format: str
-) -> None:
-    """Score the rows of a reader, step by step, into a file or standard output, and show the progress.
-
-    Raises:
-        InputError: a row has a fault, the input is damaged, the disk is full, or Ctrl-C or SIGTERM ended it; what was
-            scored before is kept.
-    """
-    shown = file is not None or not sys.stdout.isatty()  # scores on the screen are progress enough
-    unit = "B" if reader.counts_bytes else " reviews"
-    scored = file.scored if file else 0
-    rows = (row for row in reader if row.number > scored)
-    try:
-        if not file:
-            write([header(format)])
-        with Progress("scoring", reader.total, unit, shown) as bar:
-            for step in steps(rows, pace, ready):
-                started = time.perf_counter()
-                each = (reader.position() - bar.n) / len(step)
-                scores, fault = scorer(step, lambda reviews, each=each: bar.update(reviews * each))  # type: ignore[misc]
-                if file and scores:
-                    last = step[len(scores) - 1] if fault else step[-1]
-                    file.add(last.number, scores)
-                elif scores:
-                    write(lines(scores, format))
-                if fault:
-                    raise fault
-                bar.advance_to(reader.position())
-                pace.took(len(step), time.perf_counter() - started)
-        if file:
-            file.finish()
-    except InputError as error:
-        raise InputError(f"{error}{file.kept() if file else ''}") from error
-    except KeyboardInterrupt:
-        raise InputError(f"interrupted{file.kept() if file else ''}") from None
-    except BrokenPipeError:  # whoever read has seen enough, as `head` has
-        drop_output()
-
-
-def write(lines: Iterable[str]) -> None:
-    """Write lines to standard output, at once.
-
-    Raises:
-        InputError: they cannot be written, as on a full disk.
-        BrokenPipeError: nobody reads them.
-    """
-    try:
-        sys.stdout.writelines(lines)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        drop_output()
-        raise InputError(f"standard output: {error.strerror}") from None
-
-
-def drop_output() -> None:
-    """Let standard output lead nowhere, so that what is still in its buffer makes no error when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def open_output(settings: Settings, reader: Reader, precision: str) -> ScoreFile | StandardOutput:
+    """The place for the scores; a file can be resumed by a run with the same input, model and options."""
+    if not settings.output:
+        return StandardOutput(f".{settings.format}")
+    run: dict[str, object] | None = None
+    if settings.input:
+        run = {
+            "text": settings.columns,
+            "id": settings.id,
+            **settings.layout._asdict(),
+            "precision": precision,
+        }
+        run |= fingerprint(settings.input, reader.paths, settings.model)
+    return ScoreFile(Path(settings.output), run, settings.resume)
 
 
 def fingerprint(input: str, paths: Sequence[Path], model: Path) -> dict[str, object]:
-    """Values that tell this input, of these files, and this model from others."""
+    """Values that identify this input with these files, and this model."""
     digest = hashlib.sha256()
     for path in sorted(model.iterdir()) if model.is_dir() else [model]:
         digest.update(path.name.encode() + path.read_bytes())
@@ -285,3 +234,56 @@ def fingerprint(input: str, paths: Sequence[Path], model: Path) -> dict[str, obj
         "input_modified": max(state.st_mtime_ns for state in states),
         "model": digest.hexdigest(),
     }
+
+
+def score(
+    reader: Reader,
+    ready: Callable[[], bool],
+    scorer: Scorer,
+    pace: Pace,
+    output: ScoreFile | StandardOutput,
+) -> None:
+    """Score the rows of a reader, step by step, and show the progress.
+
+    Raises:
+        InputError: a row cannot be scored, the input is damaged, the disk is full, or Ctrl-C or SIGTERM
+            interrupted the run. The scores of the rows before are saved.
+    """
+    first = output.scored + 1
+    rows = (row for row in reader if row.number >= first)
+    unit = "B" if reader.counts_bytes else " reviews"
+    try:
+        with Progress("scoring", reader.total, unit, shown=not output.shows_scores) as bar:
+            for step in steps(rows, pace, ready):
+                started = time.perf_counter()
+                score_step(step, reader, scorer, output, bar)
+                pace.record(len(step), time.perf_counter() - started)
+        output.finish()
+    except InputError as error:
+        output.delete_empty_parts()
+        raise InputError(f"{error}{output.saved()}") from error
+    except KeyboardInterrupt:
+        output.delete_empty_parts()
+        raise InputError(f"interrupted{output.saved()}") from None
+
+
+def score_step(
+    step: Sequence[Row], reader: Reader, scorer: Scorer, output: ScoreFile | StandardOutput, bar: Progress
+) -> None:
+    """Score the rows of one step and write their scores; the progress bar advances with each batch.
+
+    Raises:
+        InputError: a row cannot be scored; the scores of the rows before it are written.
+    """
+    bar_units_per_row = (reader.position() - bar.n) / len(step)
+
+    def advance(rows: float) -> None:
+        bar.update(rows * bar_units_per_row)
+
+    scores, fault = scorer(step, advance)
+    if scores:
+        last = step[len(scores) - 1] if fault else step[-1]
+        output.add(last.number, scores)
+    if fault:
+        raise fault
+    bar.to(reader.position())

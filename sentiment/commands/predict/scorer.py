@@ -1,4 +1,4 @@
-"""Scores rows of reviews with a classifier, and says which rows cannot be scored."""
+"""Scores rows of reviews with a classifier, and reports the rows that cannot be scored."""
 
 import sys
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from sentiment.errors import InputError
 from sentiment.labels import LABELS
 from sentiment.progress import Advance
 
-_NAMED = 20  # faulty rows that are named; the rest are counted
+_MAX_REPORTED = 20  # skipped rows that are named; the others are only counted
 
 
 class Score(NamedTuple):
@@ -26,14 +26,14 @@ class Score(NamedTuple):
 
 
 class Scorer:
-    """Rows in, a Score of each out. Workers of a cluster run it too.
+    """Turns rows into scores; the workers of a cluster use it too.
 
     Args:
         model: models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one.
         precision: `auto`, `bf16` or `fp32`.
-        text: columns with the review.
-        id: column with its id; None is `id`, or the row's number where there is no such column.
-        skip: leave rows with a fault out, and tell; else the first ends it.
+        text: columns that make up the review.
+        id: column with its id; None: `id`, or the row number if there is no such column.
+        skip: report and skip rows that cannot be scored, instead of stopping at the first.
 
     Attributes:
         skipped: rows left out so far.
@@ -42,7 +42,7 @@ class Scorer:
         independent: whether a score depends on the text alone, not on the rows scored with it.
 
     Raises:
-        InputError: there is no such model.
+        InputError: there is no classifier at the path, or it cannot be loaded.
     """
 
     def __init__(
@@ -61,9 +61,14 @@ class Scorer:
     def __call__(
         self, rows: Iterable[Row], advance: Advance = progress.ignore
     ) -> tuple[list[Score], InputError | None]:
-        """Score rows up to the first with a fault, unless these are skipped; return the scores, and the fault if any.
+        """Score rows until the first that cannot be scored, or all others if such rows are skipped.
 
-        `advance` takes how many more rows are scored.
+        Args:
+            rows: the rows.
+            advance: called with the number of rows that were scored since the last call.
+
+        Returns:
+            The scores, and the error of the row that ended them, if any.
         """
         ids, texts, fault = [], [], None
         for row in rows:
@@ -72,9 +77,9 @@ class Scorer:
             except InputError as error:
                 line = f"{row.place}: {error}"
                 if not self._skip:
-                    fault = InputError(f"{line} (--on-error skip leaves such rows out)")
+                    fault = InputError(f"{line} (to skip such rows: --on-error skip)")
                     break
-                self._tell(line)
+                self._report_skipped(line)
             else:
                 ids.append(id)
                 texts.append(text)
@@ -96,7 +101,7 @@ class Scorer:
             raise InputError(f"has no {self._id}")
         return str(id)
 
-    def _tell(self, line: str) -> None:
+    def _report_skipped(self, line: str) -> None:
         self.skipped += 1
-        if self.skipped <= _NAMED:
+        if self.skipped <= _MAX_REPORTED:
             progress.say(f"skipped: {line}", sys.stderr)

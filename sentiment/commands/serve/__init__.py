@@ -1,4 +1,4 @@
-"""Serves a classifier over HTTP to other programs, as the Hugging Face inference API does for text classification."""
+"""Serves a classifier over HTTP, like the Hugging Face inference API and text-embeddings-inference."""
 
 import contextlib
 import signal
@@ -14,7 +14,7 @@ from sentiment.listening import listen
 from sentiment.params import scoring_precision
 
 
-def main(  # an option a line
+def main(
     model: Annotated[
         Path,
         typer.Option(
@@ -25,17 +25,18 @@ def main(  # an option a line
     ] = Path("models/classifier"),
     host: Annotated[
         str,
-        typer.Option(help="the address to listen on; 0.0.0.0: all of this machine, for whoever reaches it"),
+        typer.Option(
+            help="address to listen on; 0.0.0.0: all addresses of this machine, open to the network"
+        ),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="its port; 0: any that is free")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port; 0: any free port")] = 8000,
 ) -> None:
-    """Serve the model over HTTP, as the Hugging Face inference API does. Ctrl-C ends it.
+    """Serve a model over HTTP, in the format of the Hugging Face inference API. Ctrl-C stops the server.
 
-    The scores are those of predict. /docs describes the requests, /metrics is for Prometheus.
+    The scores are those of predict. /docs describes the requests; /metrics is for Prometheus.
     """
     with errors.extra("serve"):
         from sentiment.commands.serve import app, server
-        from sentiment.commands.serve.info import describe
         from sentiment.commands.serve.scoring_queue import ScoringQueue
 
     precision = scoring_precision()
@@ -43,14 +44,11 @@ def main(  # an option a line
         contextlib.suppress(KeyboardInterrupt),
         listen(host, port, "sentiment serve --port 8001") as listening,
     ):
-        signal.signal(
-            signal.SIGTERM, signal.default_int_handler
-        )  # an end as good as Ctrl-C, with exit status 0
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops it like Ctrl-C
         classifier = open_classifier(model, precision)
         if not isinstance(classifier, TokenClassifier):
-            raise errors.InputError(
-                f"{model}: cannot be served; allowed: models/classifier, models/fp32, models/int8, or a copy of one"
-            )
+            allowed = "models/classifier, models/fp32, models/int8, or a copy of one"
+            raise errors.InputError(f"{model}: cannot be served; allowed: {allowed}")
         with ScoringQueue(classifier) as queue:
-            server.serve(app.build(queue, describe(model)), queue, listening)
+            server.serve(app.build(queue, app.describe(model)), queue, listening)
     print("stopped")

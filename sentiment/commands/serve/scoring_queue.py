@@ -1,4 +1,4 @@
-"""The queue of texts that wait to be scored, the threads that score them, and their Prometheus metrics."""
+"""The queue of waiting texts, the threads that score them, and their Prometheus metrics."""
 
 import asyncio
 import math
@@ -19,23 +19,23 @@ from sentiment.labels import LABELS
 
 CAPACITY = 1024  # texts that may wait
 
-# The instrumentator counts requests and their latency.
-WAITING = Gauge("sentiment_queue_texts", "Texts that wait to be scored")
-WAITED = Histogram("sentiment_queue_seconds", "Time that a text waited before it was scored")
-SCORED = Counter("sentiment_texts", "Texts scored, by their label", ["label"])
+# The instrumentator has the metrics of requests.
+WAITING = Gauge("sentiment_queue_texts", "Texts waiting to be scored")
+WAITED = Histogram("sentiment_queue_seconds", "Time that a text waited to be scored")
+SCORED = Counter("sentiment_texts", "Texts scored, by label", ["label"])
 LENGTH = Histogram(
     "sentiment_text_tokens",
-    "Tokens of a text, before it is cut",
+    "Tokens of a text before truncation",
     buckets=[2**power for power in range(2, 15)],
 )
 UNKNOWN = Counter(
-    "sentiment_unknown_tokens", "Tokens that the vocabulary does not have; sentiment_text_tokens_sum are all"
+    "sentiment_unknown_tokens", "Tokens that the vocabulary lacks, out of sentiment_text_tokens_sum"
 )
 
 
 @dataclass(eq=False)
 class _Text:
-    """A text that waits, and once it is encoded its token ids, its length before it was cut, and its unknown tokens."""
+    """A waiting text; once encoded, also its token ids, length before truncation, and unknown tokens."""
 
     place: str
     text: str
@@ -47,43 +47,43 @@ class _Text:
 
 
 class ScoringQueue:
-    """Scores the texts of many requests on all cores, in the order in which they came.
+    """Scores the texts of many requests on all cores, first come, first served.
 
-    A thread that is free takes the text that has waited longest, and those that cost no more along with it: no request
-    waits for a batch to fill, nor for the batch of another thread.
+    A free thread takes the text that has waited longest, and the waiting texts that cost no more with it. No
+    request waits for a batch to fill, or for the batch of another thread.
 
     Args:
-        classifier: what scores them; nobody else may use it.
+        classifier: scores the texts; nothing else may use it.
 
     Attributes:
-        closed: new texts are refused.
+        closed: whether new texts are refused.
     """
 
     def __init__(self, classifier: TokenClassifier):
         self._classifier, self.closed = classifier, False
-        self._waiting: dict[_Text, None] = {}  # in their order; an emptied place is found at once
+        self._waiting: dict[_Text, None] = {}  # an ordered set: texts are removed from anywhere in it
         self._lock = threading.Lock()
         self._threads = classifier.share_threads()
         self._encoders = ThreadPoolExecutor(self._threads)
         self._scorers = ThreadPoolExecutor(self._threads)
-        self._seconds, self._tokens = 0.0, 0  # that all threads together have taken, and for how many tokens
+        self._seconds, self._tokens = 0.0, 0  # scoring time of all threads, and the tokens that they scored
         self._warm_up()
         WAITING.set_function(lambda: len(self._waiting))
 
     def __enter__(self) -> Self:
-        """The queue; when the block ends, its threads do."""
+        """The queue; its threads end with the block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the threads once they have scored what they have in hand."""
+        """End the threads when they have scored their current batches."""
         self._encoders.shutdown(cancel_futures=True)
         self._scorers.shutdown(cancel_futures=True)
 
     async def probabilities(self, texts: Sequence[str]) -> list[float]:
-        """Probability of POSITIVE for each text; whoever is cancelled while waiting takes what has not begun along.
+        """Probability of POSITIVE for each text; when cancelled, texts that still wait leave the queue.
 
         Raises:
-            HTTPException: there is no room, the server is stopping, or a text cannot be scored.
+            HTTPException: the queue is full, the server is stopping, or a text cannot be scored.
         """
         if self.closed:
             raise _stopping()
@@ -102,26 +102,26 @@ class ScoringQueue:
                     self._waiting.pop(text, None)
 
     def refuse_waiting(self) -> None:
-        """Refuse all texts that nobody has begun to score."""
+        """Refuse all texts that still wait."""
         with self._lock:
             waiting, self._waiting = list(self._waiting), {}
         for text in waiting:
             _fail(text, _stopping())
 
     def _full(self) -> HTTPException:
-        """The answer while there is no room, with the seconds in which the texts that wait will have been scored."""
+        """The error when the queue is full; Retry-After is the time that the waiting texts will take."""
         tokens = sum(self._most_tokens if text.ids is None else len(text.ids) for text in self._waiting)
         seconds = tokens * self._seconds / self._tokens / self._threads
-        return _unavailable(f"{CAPACITY} texts are waiting already; try again later", math.ceil(seconds))
+        return _unavailable(f"{CAPACITY} texts are already waiting; try again later", math.ceil(seconds))
 
     def _warm_up(self) -> None:
-        """Score a text of the most tokens, so that the time that texts take is known before the first has come."""
+        """Score a text of maximum length, so that the speed is known before the first request."""
         (ids,) = self._classifier.encoder(["film " * self._classifier.encoder.max_length]).ids
         self._most_tokens = len(ids)
         self._scorers.submit(self._timed, [ids]).result()
 
     def _timed(self, batch: list[Sequence[int]]) -> list[float]:
-        """Probabilities of a batch of token ids, with a record of the time that they took."""
+        """Score a batch of token ids, and record the time."""
         started = time.perf_counter()
         probabilities: list[float] = self._classifier.probabilities_of_batch(batch).tolist()
         with self._lock:
@@ -141,7 +141,7 @@ class ScoringQueue:
         else:
             text.length, text.unknown = encoded.tokens, encoded.unknown
             (text.ids,) = encoded.ids
-            self._scorers.submit(self._score)  # for each text, of which some will have gone along with others
+            self._scorers.submit(self._score)  # once per text; a no-op if all were scored in earlier batches
 
     def _score(self) -> None:
         with self._lock:
@@ -169,7 +169,7 @@ class ScoringQueue:
 
 
 def _fail(text: _Text, error: Exception) -> None:
-    """End a text that nobody has begun to score."""
+    """Answer a text that still waits with an error."""
     if not text.probability.done() and text.probability.set_running_or_notify_cancel():
         text.probability.set_exception(error)
 

@@ -1,4 +1,4 @@
-"""The web server: uvicorn, with limits on time and connections, and without ambiguous requests."""
+"""The web server: uvicorn with limits on time and connections, which refuses ambiguous requests."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any
 
 try:
     import resource
-except ImportError:  # Windows, which has no such limit
+except ImportError:  # Windows has no such limit
     resource = None  # type: ignore[assignment]
 
 import h11
@@ -23,10 +23,10 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 from sentiment.commands.serve.scoring_queue import ScoringQueue
 from sentiment.errors import one_line
 
-GRACE = 5  # seconds after which the texts that still wait are refused: supervisors kill after 10 s or more
-TRANSFER_SECONDS = 30  # in which a whole request must arrive, and in which a client must read what it is sent
-MOST_CONNECTIONS = 2048
-MOST_HEADERS = 16 * 2**10  # bytes, with the request line
+GRACE_SECONDS = 5  # until texts that still wait are refused; supervisors kill after 10 s or more
+TRANSFER_SECONDS = 30  # in which a request must arrive, and a client must read its answer
+MAX_CONNECTIONS = 2048
+MAX_HEADER_BYTES = 16 * 2**10  # with the request line
 ACCEPTED_AT_ONCE = 4
 
 _METHODS = {method.encode() for method in http.HTTPMethod}
@@ -50,7 +50,7 @@ class Connection(h11.Connection):
         """
         if self.their_state is h11.IDLE:
             head = self.trailing_data[0].partition(b"\r\n\r\n")[0]
-            if len(head) > MOST_HEADERS:
+            if len(head) > MAX_HEADER_BYTES:
                 raise h11.RemoteProtocolError("the headers are too large", error_status_hint=431)
             if _AMBIGUOUS_LINE.search(head):
                 raise h11.RemoteProtocolError("a header line ends without CRLF, or is continued on the next")
@@ -62,7 +62,7 @@ class Connection(h11.Connection):
             return event
         if event.http_version not in (b"1.0", b"1.1"):
             raise h11.RemoteProtocolError("not HTTP/1.1", error_status_hint=505)
-        if event.method not in _METHODS:  # each would become a label in the metrics
+        if event.method not in _METHODS:  # each method becomes a label of the metrics
             method = one_line(event.method.decode("ascii"), 20)
             raise h11.RemoteProtocolError(f"unknown method {method}", error_status_hint=501)
         if b"transfer-encoding" not in dict(event.headers):
@@ -76,52 +76,51 @@ class Connection(h11.Connection):
 
 
 class Protocol(H11Protocol):
-    """A connection of uvicorn's, with a time limit for each request to arrive.
+    """A connection with time limits for receiving a request and for sending an answer.
 
     When connections run out, a new one replaces the connection that has been idle, or sending its request,
-    for the longest time. So clients that send half a request cannot keep others out.
+    for the longest time. So clients that send half a request cannot lock others out.
     """
 
     def __init__(self, *arguments: Any, **settings: Any):
         super().__init__(*arguments, **settings)
-        self.conn = Connection(h11.SERVER, max_incomplete_event_size=2 * MOST_HEADERS)
+        self.conn = Connection(h11.SERVER, max_incomplete_event_size=2 * MAX_HEADER_BYTES)
         self._deadline: asyncio.TimerHandle | None = None  # set while a request is expected or incomplete
         self._reading_deadline: asyncio.TimerHandle | None = None  # set while the client does not read
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a request, and make room for it."""
+        """Wait for a request; close the oldest waiting connection if there are too many."""
         super().connection_made(transport)
-        self._watch()
-        # As between two requests; the first byte stops this clock.
-        idle = self.timeout_keep_alive, self.timeout_keep_alive_handler
-        self.timeout_keep_alive_task = self.loop.call_later(*idle)
-        if len(self.connections) > most_connections():
-            waiting = [each for each in self.connections if isinstance(each, Protocol) and each._deadline]
-            oldest = min(waiting, key=lambda each: each._deadline.when() if each._deadline else 0)
-            oldest._give_up(503, "too many connections are open; try again")
+        self._update_deadline()
+        # uvicorn's limit for the time between two requests applies to the first one too.
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+        if len(self.connections) > max_connections():
+            self._close_oldest()
 
     def data_received(self, data: bytes) -> None:
         """Handle a part of a request."""
         super().data_received(data)
-        self._watch()
+        self._update_deadline()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
-        self._watch()
+        self._update_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clocks."""
+        """Cancel the deadlines."""
         super().connection_lost(exc)
-        self._stop_clocks()
+        self._cancel_deadlines()
 
     def pause_writing(self) -> None:
-        """Start the clock of a client that does not read its answers."""
+        """Set a deadline for a client that does not read its answers."""
         super().pause_writing()
         self._reading_deadline = self.loop.call_later(TRANSFER_SECONDS, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Stop that clock."""
+        """Cancel that deadline."""
         super().resume_writing()
         if self._reading_deadline:
             self._reading_deadline.cancel()
@@ -129,7 +128,7 @@ class Protocol(H11Protocol):
     def shutdown(self) -> None:
         """Refuse a request that has not arrived completely; uvicorn answers the others before it closes."""
         if self._deadline:
-            self._give_up(503, "the server is stopping")
+            self._end(503, "the server is stopping")
         elif not self.transport.is_closing():
             super().shutdown()
 
@@ -139,27 +138,33 @@ class Protocol(H11Protocol):
         status = getattr(error, "error_status_hint", 400)
         self._refuse(status, f"request: {one_line(str(error or msg))}")
 
-    def _watch(self) -> None:
-        """Run the clock while a request is expected or incomplete."""
+    def _close_oldest(self) -> None:
+        """Close the connection that has been idle, or sending its request, for the longest time."""
+        waiting = [each for each in self.connections if isinstance(each, Protocol) and each._deadline]
+        oldest = min(waiting, key=lambda each: each._deadline.when() if each._deadline else 0)
+        oldest._end(503, "too many connections are open; try again")
+
+    def _update_deadline(self) -> None:
+        """Set a deadline while a request is expected or incomplete; otherwise cancel it."""
         arriving = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and not self.transport.is_closing()
         if arriving and not self._deadline:
-            late = f"request: did not arrive within {TRANSFER_SECONDS} seconds"
-            self._deadline = self.loop.call_later(TRANSFER_SECONDS, self._give_up, 408, late)
+            line = f"request: did not arrive within {TRANSFER_SECONDS} seconds"
+            self._deadline = self.loop.call_later(TRANSFER_SECONDS, self._end, 408, line)
         elif not arriving and self._deadline:
             self._deadline.cancel()
             self._deadline = None
 
-    def _give_up(self, status: int, line: str) -> None:
-        """Close the connection, with an answer if a part of a request has arrived."""
+    def _end(self, status: int, line: str) -> None:
+        """Close the connection, with an error if a part of a request has arrived."""
         if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
-            self._stop_clocks()
+            self._cancel_deadlines()
             self.transport.close()
         else:
             self._refuse(status, line)
 
     def _refuse(self, status: int, line: str) -> None:
-        """Answer with an error unless an answer has begun, and close the connection."""
-        self._stop_clocks()
+        """Answer with an error unless an answer has started, and close the connection."""
+        self._cancel_deadlines()
         if self.cycle is not None:  # the application must not answer as well
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -170,23 +175,23 @@ class Protocol(H11Protocol):
             (b"connection", b"close"),
         ]
         response = h11.Response(status_code=status, headers=headers, reason=STATUS_PHRASES[status])
-        with contextlib.suppress(h11.LocalProtocolError):  # an answer has begun, or HEAD takes no body
+        with contextlib.suppress(h11.LocalProtocolError):  # an answer has started, or HEAD allows no body
             for event in (response, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
-    def _stop_clocks(self) -> None:
-        for clock in (self._deadline, self._reading_deadline):
-            if clock:
-                clock.cancel()
+    def _cancel_deadlines(self) -> None:
+        for deadline in (self._deadline, self._reading_deadline):
+            if deadline:
+                deadline.cancel()
         self._deadline = None
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which at Ctrl-C or SIGTERM takes no new requests and finishes those that it has.
+    """uvicorn, which on Ctrl-C or SIGTERM refuses new requests and answers the others before it stops.
 
     Args:
-        config: of uvicorn.
+        config: uvicorn's settings.
         queue: the queue to close.
     """
 
@@ -195,27 +200,27 @@ class Server(uvicorn.Server):
         self._queue = queue
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Let connections queue while others are being accepted."""
+        """Start with a long queue of connections that the system holds until they are accepted."""
         await super().startup(sockets)
         for listening in sockets or ():
-            listening.listen(MOST_CONNECTIONS)
+            listening.listen(MAX_CONNECTIONS)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Close the queue, and empty it if that takes too long."""
+        """Close the queue; after GRACE_SECONDS, refuse the texts that still wait."""
         self._queue.closed = True
         loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(loop.call_later, GRACE, self._queue.refuse_waiting)
+        loop.call_soon_threadsafe(loop.call_later, GRACE_SECONDS, self._queue.refuse_waiting)
         super().handle_exit(sig, frame)
 
 
-def settings(app: FastAPI) -> uvicorn.Config:
+def configure(app: FastAPI) -> uvicorn.Config:
     """The settings of uvicorn."""
     return uvicorn.Config(
         app,
         http=Protocol,
         ws="none",
-        # asyncio accepts `backlog` connections at a time, and can make room in between. uvloop accepts all that
-        # wait, and drops those that it has no files for.
+        # asyncio accepts `backlog` connections at a time, and the server can close others in between. uvloop
+        # accepts all at once, and drops those for which it has no file descriptors.
         loop="asyncio",
         backlog=ACCEPTED_AT_ONCE,
         log_level="error",
@@ -223,18 +228,20 @@ def settings(app: FastAPI) -> uvicorn.Config:
     )
 
 
-def most_connections() -> int:
-    """The number of connections that may be open at once; some of the process's files stay free."""
+def max_connections() -> int:
+    """The number of connections that may be open at once, with some file descriptors to spare."""
     if resource is None:
-        return MOST_CONNECTIONS
+        return MAX_CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return min(MOST_CONNECTIONS, files - max(32, files // 4))
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, files - max(32, files // 4))
 
 
 def serve(app: FastAPI, queue: ScoringQueue, listening: socket.socket) -> None:
-    """Answer requests until Ctrl-C or SIGTERM, which come again as KeyboardInterrupt once all is answered."""
+    """Answer requests until Ctrl-C or SIGTERM; then all is answered and KeyboardInterrupt is raised."""
     host, port = listening.getsockname()[:2]
-    print(f"http://{f'[{host}]' if ':' in host else host}:{port} (Ctrl-C ends it)", flush=True)
-    Server(settings(app), queue).run(sockets=[listening])
+    if ":" in host:  # IPv6
+        host = f"[{host}]"
+    print(f"http://{host}:{port} (Ctrl-C stops the server)", flush=True)
+    Server(configure(app), queue).run(sockets=[listening])
