@@ -121,7 +121,7 @@ def main(  # an option a line
         ),
     ] = None,
 ) -> None:
-    """Say of reviews whether they are positive: id, label and probability of POSITIVE.
+    """Classify reviews as positive or negative: id, label and probability of POSITIVE.
 
     The scores are those of evaluate: on a CPU, each depends on its own text alone.
     """
