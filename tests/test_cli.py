@@ -1,4 +1,4 @@
-"""The command `sentiment`: what it lists, completes and refuses, and that both ways to call it are the same."""
+"""The command `sentiment`: listing, completion, wrong arguments, and both ways to call it."""
 
 import os
 import subprocess
@@ -20,14 +20,14 @@ def run(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", ["sentiment", "python -m sentiment"])
-def test_help_lists_every_command_with_its_line(command: str) -> None:
+def test_help_lists_every_command_with_its_description(command: str) -> None:
     listed = " ".join(run(f"{command} --help").stdout.split())
     for name, line in COMMANDS.items():
         assert f"{name} {line}" in listed
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_of_a_command_begins_with_its_line(name: str) -> None:
+def test_the_help_of_a_command_begins_with_its_description(name: str) -> None:
     shown = " ".join(run(f"sentiment {name} --help").stdout.split())
     assert COMMANDS[name].rstrip(".") in shown
     assert "--help" in shown
@@ -56,7 +56,7 @@ def test_shells_complete_commands_and_their_options() -> None:
         ("search lr=1e-4,2e-4 --trials 0", "'--trials': Input should be greater than or equal to 1"),
     ],
 )
-def test_a_slip_is_named(arguments: str, line: str) -> None:
+def test_a_wrong_argument_is_named(arguments: str, line: str) -> None:
     ended = run(f"sentiment {arguments}")
     assert ended.returncode == 2
     assert line in ended.stderr

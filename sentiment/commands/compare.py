@@ -1,4 +1,4 @@
-"""Says whether one run is better than another, worse, or within noise."""
+"""Tests whether one run is better than another, worse, or within noise."""
 
 import json
 import sys
@@ -46,7 +46,7 @@ def main(
             metavar="[SEEDS]",
             min=2,
             max=_MOST_SEEDS,
-            help="with --seeds: queue the runs that are missing to so many seeds of each",
+            help="with --seeds: queue the missing runs, up to this number of seeds per run",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
@@ -54,21 +54,22 @@ def main(
         bool,
         typer.Option(
             "--fail-if-worse",
-            help="exit with status 1 if NEW is worse, on the test split or on the challenge set, or if OLD or NEW is "
-            "out of date",
+            help="exit with status 1 if NEW is worse on the test split or on the challenge set, "
+            "or if OLD or NEW is out of date",
         ),
     ] = False,
     seeds: Annotated[
         bool,
         typer.Option(
             "--seeds",
-            help="compare the parameters of OLD and NEW over all seeds that were run; without OLD: mean and spread over experiments that differ in the seed alone",
+            help="compare the parameters of OLD and NEW over all their seeds; "
+            "without OLD: mean and spread of experiments that differ only in the seed",
         ),
     ] = False,
 ) -> None:
-    """Say whether one run is better than another, worse, or within noise."""
+    """Test whether one run is better than another, worse, or within noise."""
     if number and not seeds:
-        raise InputError(f"{number}: a number of seeds is for --seeds")
+        raise InputError(f"{number}: a number of seeds requires --seeds")
     if seeds and number is None and _is_number(new):  # OLD --seeds 5
         number, new = int(new), WORKSPACE
         if number < 2:
@@ -80,58 +81,53 @@ def main(
     if seeds and old is None:
         show_seeds(as_json)
         return
+
     before, after = Run(old or "HEAD"), Run(new)
     stale = out_of_date_runs((before, after), "evaluate")
     if seeds:
-        commits = [name for name in (before.name, new) if name != WORKSPACE]
-        others = [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
-        scored, left_out = load_scored_runs(before, after, others)
-        if number and (waiting := queue_missing(before, after, scored, number)):
-            if as_json:
-                print(json.dumps({"queued": waiting, "left_out": left_out}, indent=2))
-                return
-            print(
-                *(f"left out: {why}" for why in left_out.values()),
-                *(f"in the queue: {each}" for each in waiting),
-                sep="\n",
-            )
-            print(f"`dvc queue start` runs them, then `sentiment compare {before.name} {new} --seeds`")
+        scored, left_out = load_scored_runs(before, after, candidates(before, after))
+        if number and (queued := queue_missing(before, after, scored, number)):
+            show_queued(before, after, queued, left_out, as_json)
             return
         comparison = compare_recipes(before, after, scored, left_out)
+        in_text = seeds_in_words
     else:
-        comparison = compare_runs(before, after) | {"challenge": challenge(before, after, fail_if_worse)}
+        comparison = compare_runs(before, after)
+        comparison["challenge"] = challenge(before, after, fail_if_worse)
+        in_text = in_words
     if fail_if_worse and stale:
         raise InputError("; ".join(out_of_date_warnings(stale)))
     comparison["out_of_date"] = stale
-    words = seeds_in_words if seeds else in_words
-    print(json.dumps(comparison, indent=2) if as_json else words(comparison))
+    print(json.dumps(comparison, indent=2) if as_json else in_text(comparison))
     if fail_if_worse and "worse" in (comparison["verdict"], comparison.get("challenge", {}).get("verdict")):
         sys.exit(1)
 
 
 def _is_number(argument: str) -> bool:
-    """Whether an argument is a number of seeds and not a run: Git takes four digits of a commit, or more."""
+    """Whether an argument is a number of seeds; Git's abbreviated hashes have at least four digits."""
     return argument.isdecimal() and int(argument) <= _MOST_SEEDS
 
 
 def show_seeds(as_json: bool) -> None:
-    """Print the mean and spread of metrics over the runs of HEAD that differ in the seed alone."""
+    """Print mean and spread of the metrics over HEAD's experiments that differ only in the seed."""
     table = pd.DataFrame(exp_show())
-    # An experiment ran with the parameters that it has; the workspace and HEAD may have been edited since.
+    # Experiments are immutable, but the parameters of the workspace and HEAD may have changed since their
+    # run.
     stale = out_of_date_runs([Run(name) for name in table.loc[table["typ"] == "baseline", "rev"]], "evaluate")
     summary = summarise_seeds(table[~table["rev"].isin(stale)])
     if as_json:
         print(summary.to_json(orient="records", indent=2))
         return
     print(summary.to_string(index=False))
-    print(*(f"left out: {why}" for why in out_of_date_warnings(stale)), sep="\n", end="\n" if stale else "")
+    for why in out_of_date_warnings(stale):
+        print(f"left out: {why}")
 
 
 def challenge(old: Run, new: Run, required: bool) -> dict[str, Any]:
-    """The comparison of two runs on the challenge set, or `not_compared`: why there is none.
+    """The comparison of two runs on the challenge set, or `not_compared` with the reason.
 
     Raises:
-        InputError: it is required, and they cannot be compared.
+        InputError: the comparison is required but impossible.
     """
     try:
         comparison = compare_runs(old, new, "challenge")
@@ -142,13 +138,24 @@ def challenge(old: Run, new: Run, required: bool) -> dict[str, Any]:
     return {key: comparison[key] for key in ("reviews", "groups", "verdict", "metrics", "mcnemar", "flips")}
 
 
-def queue_missing(old: Run, new: Run, usable: Iterable[Run], number: int) -> list[str]:
-    """Queue runs with the parameters of `old` and `new` until each has so many seeds.
+def candidates(old: Run, new: Run) -> list[Run]:
+    """Runs that may have the parameters of `old` or `new` with other seeds.
 
-    What is `usable`, queued or running already counts. Seeds that the other side has come first.
+    These are HEAD, the workspace, and all experiments that started from HEAD or from where `old` and `new`
+    did.
+    """
+    commits = [run.name for run in (old, new) if run.name != WORKSPACE]
+    return [Run(name) for name in (*experiments(*commits), "HEAD", WORKSPACE)]
+
+
+def queue_missing(old: Run, new: Run, usable: Iterable[Run], number: int) -> list[str]:
+    """Queue runs with the parameters of `old` and `new` until each set of parameters has `number` seeds.
+
+    Runs that are usable, queued or running already count. Seeds that the other side already has are queued
+    first.
 
     Returns:
-        What was missing, as `-S` would have it, whether it is queued now or was before.
+        The missing runs as `-S` overrides, including those that were in the queue before.
 
     Raises:
         InputError: a run has parameters that params.yaml no longer has, or DVC cannot queue.
@@ -158,82 +165,96 @@ def queue_missing(old: Run, new: Run, usable: Iterable[Run], number: int) -> lis
     for run, wanted in zip((old, new), recipes, strict=True):
         if unknown := set(wanted) - set(Params.model_fields):
             raise InputError(
-                f"{run.name} ran with {', '.join(sorted(unknown))}, which {FILE} no longer has; it cannot run again"
+                f"{run.name} ran with {', '.join(sorted(unknown))}, which {FILE} no longer has; "
+                "it cannot run again"
             )
     seeds = [set(runs_by_seed(usable, wanted)) for wanted in recipes]
-    waiting = []
+    queued = []
     with repository() as repo:
         queue = repo.experiments.celery_queue
         for entry in (*queue.iter_queued(), *queue.iter_active()):
             params = Run(entry.stash_rev).yaml(FILE)
-            for wanted, there in zip(recipes, seeds, strict=True):
-                if recipe(params) == wanted and params["seed"] not in there:
-                    there.add(params["seed"])
-                    waiting.append(" ".join(_overrides(params, current)))
-        for wanted, there, elsewhere in zip(recipes, seeds, reversed(seeds), strict=True):
-            candidates = dict.fromkeys((*sorted(elsewhere), *range(1, 2 * number + 1)))
-            for seed in [seed for seed in candidates if seed not in there][: max(0, number - len(there))]:
-                there.add(seed)
+            for wanted, present in zip(recipes, seeds, strict=True):
+                if recipe(params) == wanted and params["seed"] not in present:
+                    present.add(params["seed"])
+                    queued.append(" ".join(_overrides(params, current)))
+        for wanted, present, of_other_side in zip(recipes, seeds, reversed(seeds), strict=True):
+            preferred = dict.fromkeys((*sorted(of_other_side), *range(1, 2 * number + 1)))
+            missing = [seed for seed in preferred if seed not in present]
+            for seed in missing[: max(0, number - len(present))]:
+                present.add(seed)
                 overrides = _overrides(wanted | {"seed": seed}, current)
                 repo.experiments.run(queue=True, params=overrides)
-                waiting.append(" ".join(overrides))
-    return waiting
+                queued.append(" ".join(overrides))
+    return queued
 
 
 def _overrides(params: dict[str, Any], current: dict[str, Any]) -> list[str]:
-    """The seed, and each parameter that is not as params.yaml has it now, as `dvc exp run -S` takes them."""
+    """The seed and each parameter that differs from params.yaml, as arguments of `dvc exp run -S`."""
     return [
         override(key, value) for key, value in params.items() if key == "seed" or current.get(key) != value
     ]
 
 
+def show_queued(old: Run, new: Run, queued: list[str], left_out: dict[str, str], as_json: bool) -> None:
+    """Print the runs that wait in the queue, and the command that starts them."""
+    if as_json:
+        print(json.dumps({"queued": queued, "left_out": left_out}, indent=2))
+        return
+    for why in left_out.values():
+        print(f"left out: {why}")
+    for overrides in queued:
+        print(f"queued: {overrides}")
+    print(f"`dvc queue start` runs them; then run `sentiment compare {old.name} {new.name} --seeds`")
+
+
 def seeds_in_words(comparison: dict[str, Any]) -> str:
-    """A comparison over seeds as lines for people."""
+    """A comparison over seeds as a table and sentences."""
     old, new = comparison["old"], comparison["new"]
-    drawn = f" of {comparison['groups']} groups" if comparison["groups"] else ""
-    lines = [f"{old['run']} -> {new['run']}, {comparison['reviews']:,} test reviews{drawn}", ""]
-    lines[1:1] = out_of_date_warnings(comparison["out_of_date"])
-    wide = max(len(side["run"]) for side in (old, new))
-    lines.append(f"{'':<4}{'':<{wide}}  accuracy  sd of seeds  seeds")
+    lines = [f"{old['run']} -> {new['run']}, {_reviews_in_words(comparison)}"]
+    lines += [*out_of_date_warnings(comparison["out_of_date"]), ""]
+    width = max(len(side["run"]) for side in (old, new))
+    lines.append(f"{'':<4}{'':<{width}}  accuracy  sd of seeds  seeds")
     for name, side in (("old", old), ("new", new)):
-        seeds = ", ".join(side["seeds"])
         lines.append(
-            f"{name} {side['run']:<{wide}}  {side['accuracy']:8.4f}  {side['accuracy_sd']:11.4f}  {seeds}"
+            f"{name} {side['run']:<{width}}  {side['accuracy']:8.4f}  {side['accuracy_sd']:11.4f}  "
+            f"{', '.join(side['seeds'])}"
         )
     lines += [
         "",
-        f"difference {comparison['difference']:+.4f}, 95 % interval {comparison['low']:+.4f} to {comparison['high']:+.4f}: "
-        "the luck of seeds and of test reviews",
+        f"difference {comparison['difference']:+.4f}, "
+        f"95 % interval {comparison['low']:+.4f} to {comparison['high']:+.4f}; "
+        "it includes seed variance and sampling variance",
         f"Verdict: {comparison['verdict']}",
     ]
     if comparison["verdict"] == WITHIN_NOISE:
-        lines.append(_what_would_settle(comparison))
-    lines += ["", "parameters that differ"]
-    lines += [f"  {key}: {value['old']} -> {value['new']}" for key, value in comparison["params"].items()]
+        lines.append(_needed_in_words(comparison))
+    lines += ["", *_parameters_in_words(comparison["params"])]
     lines += [f"left out: {why}" for why in comparison["left_out"].values()]
     return "\n".join(lines)
 
 
-def _what_would_settle(comparison: dict[str, Any]) -> str:
-    """A line on how many more seeds would tell the difference from luck."""
+def _needed_in_words(comparison: dict[str, Any]) -> str:
+    """A line on how many seeds would make the difference significant."""
     needed = comparison["seeds_needed"]
     if needed is None:
         return (
-            f"No number of seeds up to 1,000 would settle it: the difference is too small for {comparison['reviews']:,} "
-            f"test reviews, whose luck alone has a standard deviation of {comparison['reviews_sd']:.4f}"
+            "No number of seeds up to 1,000 would make this difference significant: sampling variance alone, "
+            f"on {comparison['reviews']:,} test reviews, gives it a standard deviation of "
+            f"{comparison['reviews_sd']:.4f}"
         )
-    more = [max(0, needed - len(comparison[side]["seeds"])) for side in ("old", "new")]
+    old, new = comparison["old"], comparison["new"]
+    more = [max(0, needed - len(side["seeds"])) for side in (old, new)]
     return (
-        f"If the difference stays as it is, {needed} seeds of each would settle it, {more[0]} and {more[1]} more: "
-        f"`sentiment compare {comparison['old']['run']} {comparison['new']['run']} --seeds {needed}`"
+        f"If the difference stays the same, {needed} seeds of each make it significant, "
+        f"{more[0]} and {more[1]} more: `sentiment compare {old['run']} {new['run']} --seeds {needed}`"
     )
 
 
 def in_words(comparison: dict[str, Any]) -> str:
-    """A comparison as a table and lines for people."""
-    drawn = f" of {comparison['groups']} groups" if comparison["groups"] else ""
-    lines = [f"{comparison['old']} -> {comparison['new']}, {comparison['reviews']:,} test reviews{drawn}", ""]
-    lines[1:1] = out_of_date_warnings(comparison["out_of_date"])
+    """A comparison of two runs as a table and sentences."""
+    lines = [f"{comparison['old']} -> {comparison['new']}, {_reviews_in_words(comparison)}"]
+    lines += [*out_of_date_warnings(comparison["out_of_date"]), ""]
     lines.append(f"{'metric':<19} {'old':>7} {'new':>7} {'diff':>8}  95 % interval       verdict")
     for name, row in comparison["metrics"].items():
         lines.append(
@@ -243,17 +264,16 @@ def in_words(comparison: dict[str, Any]) -> str:
     test = comparison["mcnemar"]
     lines += [
         "",
-        f"{test['only_new_right']} reviews came right, {test['only_old_right']} went wrong; "
+        f"{test['only_new_right']} reviews became right, {test['only_old_right']} became wrong; "
         f"exact McNemar test of accuracy: p = {test['p']:.2g}",
         f"Verdict: {comparison['verdict']}",
         "",
         *_challenge_in_words(comparison["challenge"]),
     ]
     if comparison["params"]:
-        lines += ["", "parameters that differ"]
-        lines += [f"  {key}: {value['old']} -> {value['new']}" for key, value in comparison["params"].items()]
+        lines += ["", *_parameters_in_words(comparison["params"])]
     if comparison["flips"]:
-        lines += ["", "reviews that flipped, the largest changes first"]
+        lines += ["", "reviews whose predicted label changed, largest change first"]
         lines += [f"  now {flip['now']}, {flip['id']}: {flip['text']}" for flip in comparison["flips"]]
     return "\n".join(lines)
 
@@ -267,3 +287,15 @@ def _challenge_in_words(comparison: dict[str, Any]) -> list[str]:
         f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})",
         f"Verdict on challenge: {comparison['verdict']}",
     ]
+
+
+def _reviews_in_words(comparison: dict[str, Any]) -> str:
+    """The number of test reviews of a comparison, and of their groups."""
+    groups = f" in {comparison['groups']} groups" if comparison["groups"] else ""
+    return f"{comparison['reviews']:,} test reviews{groups}"
+
+
+def _parameters_in_words(differing: dict[str, dict[str, Any]]) -> list[str]:
+    lines = ["parameters that differ"]
+    lines += [f"  {key}: {value['old']} -> {value['new']}" for key, value in differing.items()]
+    return lines

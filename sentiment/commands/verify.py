@@ -1,9 +1,9 @@
 """Checks the files in DVC's cache, and the outputs in the workspace, against their MD5 hashes.
 
-DVC hashes what it fetches from a remote, but trusts its cache. It also remembers the hash of each file in the workspace
-until its inode, size or modification time changes, so it overlooks damage that it copied from the cache, and decay on the
-disk. This command removes damaged files from the cache and corrects the hashes that DVC remembers, so that DVC's own
-commands see the damage and can repair it.
+DVC hashes the files that it fetches from a remote, but trusts its cache. It also remembers the hash of each
+file in the workspace until the inode, size or modification time changes. So it overlooks damage that it
+copied from the cache, and decay on the disk. This command removes damaged files from the cache and corrects
+the hashes that DVC remembers. DVC's own commands then see the damage and can repair it.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ def main() -> None:
     """Check the files in DVC's cache and in the workspace against their hashes."""
     with Repo() as repo:
         cache = Path(repo.cache.local.path)
-        whole, removed = _remove_damaged(cache)
+        intact, removed = _remove_damaged(cache)
         owners = dict(_owners(repo, cache))
         lost = {owners.get(name, "an earlier commit") for name in removed}
         outs = [out for out in repo.index.outs if out.hash_info and out.is_in_repo]
@@ -33,27 +33,26 @@ def main() -> None:
             if str(out) in lost - changed:
                 out.commit(relink=False)
                 lost.remove(str(out))
-                print(f"{out}: its damaged files in DVC's cache were replaced by those in the workspace")
+                print(f"{out}: damaged files in DVC's cache were replaced by those in the workspace")
         remedies = _remedies(repo, [out for out in outs if str(out) in lost | changed])
     problems = []
     if lost:
         files = "1 damaged file" if len(removed) == 1 else f"{len(removed)} damaged files"
-        problems.append(f".dvc/cache: removed {files}, of {', '.join(sorted(lost))}")
+        problems.append(f".dvc/cache: removed {files} of {', '.join(sorted(lost))}")
     if changed:
-        problems.append(f"not as recorded in the workspace: {', '.join(sorted(changed))}")
+        problems.append(f"wrong hashes in the workspace: {', '.join(sorted(changed))}")
     if problems:
         raise InputError("; ".join([*problems, *remedies]))
     print(
-        f"all {whole} files in DVC's cache are whole, and the {len(present)} outputs in the workspace are as recorded"
+        f"all {intact} files in DVC's cache are intact, "
+        f"and the {len(present)} outputs in the workspace match their hashes"
     )
-    if len(present) < len(outs):
-        print(
-            f"{len(outs) - len(present)} outputs are not in the workspace; `dvc checkout` or `dvc pull` brings them"
-        )
+    if absent := len(outs) - len(present):
+        print(f"outputs that are not in the workspace: {absent}; `dvc checkout` or `dvc pull` restores them")
 
 
 def _owners(repo: Repo, cache: Path) -> Iterator[tuple[str, str]]:
-    """Names of objects in the cache, each with the output of the pipeline that it belongs to."""
+    """The names of objects in the cache, each with the output of the pipeline to which it belongs."""
     for out in repo.index.outs:
         if not out.hash_info:
             continue
@@ -66,7 +65,11 @@ def _owners(repo: Repo, cache: Path) -> Iterator[tuple[str, str]]:
 
 
 def _remove_damaged(cache: Path) -> tuple[int, list[str]]:
-    """Remove the objects whose content is not what their name says; return how many are whole, and the removed names."""
+    """Remove objects whose content does not match their name, which is its hash.
+
+    Returns:
+        The number of intact objects, and the names of the removed ones.
+    """
     removed = []
     objects = sorted(path for path in cache.glob("??/*") if path.is_file())
     for path in objects:
@@ -78,12 +81,14 @@ def _remove_damaged(cache: Path) -> tuple[int, list[str]]:
 
 
 def _correct_hashes(repo: Repo, out: Output) -> bool:
-    """Hash the files of an output again, for DVC to remember; return whether the output is in the workspace."""
+    """Update the hashes that DVC remembers of an output; return whether the output is in the workspace."""
     cache = repo.cache.local.path
-    top = Path(out.fs_path)
-    for file in map(Path, out.fs.find(out.fs_path)) if top.is_dir() else [top]:
+    files = [Path(out.fs_path)]
+    if files[0].is_dir():
+        files = [Path(path) for path in out.fs.find(out.fs_path)]
+    for file in files:
         if file.is_symlink() and not file.exists() and str(file.readlink()).startswith(cache):
-            file.unlink()  # DVC's commands stop at a link to an object that is no longer in the cache
+            file.unlink()  # DVC's commands fail on a link to an object that is no longer in the cache
         elif file.exists():
             _, digest = hash_file(str(file), out.fs, "md5")
             repo.state.save(str(file), out.fs, digest)
@@ -91,34 +96,38 @@ def _correct_hashes(repo: Repo, out: Output) -> bool:
 
 
 def _remedies(repo: Repo, outs: list[Output]) -> list[str]:
-    """The commands that restore these outputs, which work as they are printed."""
+    """Advice on how to restore these outputs; each command in it works as printed."""
     in_cache = [out for out in outs if out.use_cache and not out.changed_cache()]
-    tracked = [out for out in outs if out.use_cache and out not in in_cache]
-    spoilt = [
-        out for out in tracked if out.hash_info.isdir and _listing_is_damaged(repo, out.hash_info.value)
-    ]
-    pulled = [out for out in tracked if out not in spoilt]
-    made = [out for out in outs if out not in in_cache and not out.stage.is_data_source]
+    in_remote, damaged_in_remote, regenerated = [], [], []
+    for out in outs:
+        if out in in_cache:
+            continue
+        if not out.stage.is_data_source:
+            regenerated.append(out)
+        if out.use_cache and out.hash_info.isdir and _listing_is_damaged(repo, out.hash_info.value):
+            damaged_in_remote.append(out)
+        elif out.use_cache:
+            in_remote.append(out)
     remedies = []
     if in_cache:
         remedies.append(f"`dvc checkout --force {_names(in_cache)}` restores them from DVC's cache")
-    if pulled:
-        remedies.append(f"`dvc pull --force {_names(pulled)}` restores what was pushed")
-    if spoilt:
-        remedies.append(f"the remote's list of the files in {_names(spoilt)} is damaged")
-    if made:
-        remedies.append("`dvc repro` regenerates what is not restored")
-    if spoilt:
+    if in_remote:
+        remedies.append(f"`dvc pull --force {_names(in_remote)}` restores what was pushed")
+    if damaged_in_remote:
+        remedies.append(f"the remote's list of the files in {_names(damaged_in_remote)} is damaged")
+    if regenerated:
+        remedies.append("`dvc repro` regenerates the rest")
+    if damaged_in_remote:
         remedies.append("then `sentiment share` repairs the remote")
     return remedies
 
 
 def _listing_is_damaged(repo: Repo, name: str) -> bool:
-    """Whether the remote has a damaged list of the files of a folder, which `dvc pull` would follow."""
+    """Whether the remote's list of the files in a folder is damaged; `dvc pull` would not notice."""
     try:
         remote = repo.cloud.get_remote_odb()
         content = remote.fs.cat_file(remote.oid_to_path(name))
-    except (DvcException, OSError):  # no remote, out of reach, or it does not have the list
+    except (DvcException, OSError):  # there is no remote, it is out of reach, or it has no such list
         return False
     return hashlib.md5(content).hexdigest() != name.removesuffix(".dir")
 

@@ -1,4 +1,4 @@
-"""Comparing runs: a real experiment, runs from the cache and the remote, and what cannot be compared."""
+"""Comparing runs: a real experiment, runs from the cache and the remote, and runs that cannot be compared."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def spoil(clone: Clone, split: str) -> None:
     """Make every prediction of a split wrong."""
     path = clone.folder / f"metrics/predictions/{split}.parquet"
     predictions = pd.read_parquet(path)
-    path.unlink()  # a link into the cache, maybe
+    path.unlink()  # it may be a link into the cache
     predictions["probability"] = 1.0 - predictions["label"]
     predictions.to_parquet(path)
 
@@ -62,7 +62,7 @@ def test_a_worse_run_fails_if_asked_to(copy: Clone) -> None:
     copy.run(f"{COMPARE} workspace HEAD --fail-if-worse")
 
 
-def test_a_run_that_is_worse_on_the_challenge_set_alone_fails_too(copy: Clone) -> None:
+def test_a_run_that_is_worse_only_on_the_challenge_set_fails_too(copy: Clone) -> None:
     spoil(copy, "challenge")
     words = copy.run(f"{COMPARE} --fail-if-worse", fails=True)
     assert "Verdict: within noise" in words
@@ -74,7 +74,7 @@ def test_a_run_that_is_worse_on_the_challenge_set_alone_fails_too(copy: Clone) -
     )
 
 
-def test_another_challenge_set_is_told_and_refused_where_it_decides(copy: Clone) -> None:
+def test_different_challenge_sets_are_reported_and_refused_with_fail_if_worse(copy: Clone) -> None:
     lock = copy.folder / "dvc.lock"
     (digest,) = set(
         re.findall(r"path: data/prepared/challenge.parquet\n *hash: md5\n *md5: (\w+)", lock.read_text())
@@ -85,7 +85,7 @@ def test_another_challenge_set_is_told_and_refused_where_it_decides(copy: Clone)
     assert copy.run(f"{COMPARE} --fail-if-worse", fails=True).startswith(f"error: {line}")
 
 
-def test_a_run_that_is_out_of_date_is_told_and_passes_no_check(copy: Clone) -> None:
+def test_a_run_that_is_out_of_date_is_reported_and_fails_every_check(copy: Clone) -> None:
     copy.set(lr="0.1")
     line = (
         "workspace is out of date: train did not run with its present parameters, code and data; "
@@ -136,16 +136,18 @@ def test_seeds_of_other_parameters_are_kept_apart() -> None:
         [],
     ],
 )
-def test_a_parameter_is_queued_as_it_is(value: Any) -> None:
+def test_a_parameter_is_queued_unchanged(value: Any) -> None:
     (parsed,) = OverridesParser.create().parse_overrides([override("head", value)])
     assert parsed.value() == value
 
 
-def test_what_has_no_seeds_to_compare_is_one_line(tried: Clone) -> None:
+def test_missing_seeds_are_reported_in_one_line(tried: Clone) -> None:
     assert tried.run(f"{COMPARE} HEAD other --seeds", fails=True) == (
         "error: HEAD and other differ in the seed at most; `sentiment compare --seeds` sums such up\n"
     )
-    assert tried.run(f"{COMPARE} HEAD other 3", fails=True) == "error: 3: a number of seeds is for --seeds\n"
+    assert (
+        tried.run(f"{COMPARE} HEAD other 3", fails=True) == "error: 3: a number of seeds requires --seeds\n"
+    )
     assert tried.run(f"{COMPARE} --seeds 5", fails=True) == (
         "error: --seeds 5: name the runs to queue seeds for: `sentiment compare OLD NEW --seeds 5`\n"
     )
@@ -164,10 +166,10 @@ def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone
     )
     # HEAD's parameters have the seeds 42 and 7, the other's 3: each lacks those of the other.
     missing = ["seed=3", "max_length=16 lr=0.001 seed=7", "max_length=16 lr=0.001 seed=42"]
-    then = "`dvc queue start` runs them, then `sentiment compare HEAD fast --seeds`"
-    for _ in range(2):  # what waits already is not queued again
+    then = "`dvc queue start` runs them; then run `sentiment compare HEAD fast --seeds`"
+    for _ in range(2):  # runs that are in the queue are not queued again
         words = tried.run(f"{COMPARE} HEAD fast --seeds 3")
-        assert words.splitlines() == [*(f"in the queue: {overrides}" for overrides in missing), then]
+        assert words.splitlines() == [*(f"queued: {overrides}" for overrides in missing), then]
     assert tried.run("dvc queue status").count("Queued") == 3
     tried.run("dvc queue start")
     while "Running" in (status := tried.run("dvc queue status")) or "Queued" in status:
@@ -201,7 +203,7 @@ def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone
 
 
 @pytest.mark.slow
-def test_what_cannot_be_compared_is_one_line(copy: Clone) -> None:
+def test_runs_that_cannot_be_compared_are_reported_in_one_line(copy: Clone) -> None:
     assert copy.run(f"{COMPARE} nosuch", fails=True) == (
         "error: nosuch: no such run; allowed: a commit, tag, branch, experiment or workspace\n"
     )
@@ -218,5 +220,6 @@ def test_what_cannot_be_compared_is_one_line(copy: Clone) -> None:
     )
     shutil.rmtree(copy.folder / "metrics/predictions")
     assert copy.run(COMPARE, fails=True) == (
-        "error: metrics/predictions/test.parquet is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed\n"
+        "error: metrics/predictions/test.parquet is not here; "
+        "`dvc repro` makes it, `dvc pull` fetches what was pushed\n"
     )

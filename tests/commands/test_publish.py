@@ -1,15 +1,20 @@
-"""Publishing, through the real client of huggingface_hub, to a hub on loopback with faults."""
+"""Publishing with the real huggingface_hub client to a local hub with faults."""
 
+import html
 import json
 import re
-from collections.abc import Iterator
+import timeit
+import unicodedata
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 import pytest
 import torch
 from huggingface_hub import ModelCard, constants
+from hypothesis import example, given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from sentiment.commands import publish
@@ -30,7 +35,7 @@ SLOW = pytest.mark.slow
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Hub]:
-    """A hub with a model that is not of this project, and one that is somebody else's."""
+    """A hub with a model that this project did not publish, and one of another owner."""
     for name in ("older", "theirs"):
         (tmp_path / name).mkdir()
         for file in ("vocab.txt", "pytorch_model.bin", "LICENSE", "README.md"):
@@ -48,7 +53,7 @@ def user(tmp_path: Path, served: Hub) -> User:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """What looks like a model with its card: one file that goes up in parts, and one that goes at once."""
+    """A folder like a model with its card: one file is uploaded in parts, and one at once."""
     folder = tmp_path / "model"
     folder.mkdir()
     for name, size in (("model-1.safetensors", PART + 9), ("model-2.safetensors", 9)):
@@ -74,13 +79,13 @@ def test_what_is_published_scores_as_the_local_model_does(
     repository = user.hub.repositories["models/test/film-sentiment"]
     assert printed == f"{user.hub.address}/test/film-sentiment/commit/{repository.head}, tag v1.0.0"
     assert repository.private
-    assert len(repository.commits) == 2  # that which made it, and this one
+    assert len(repository.commits) == 2  # the first creates the repository
     published = user.published("test/film-sentiment")
     assert sorted(published) == [".gitattributes", *FILES]
     local = {Path(path).name: content for path, content in ran.bytes_of("models/classifier").items()}
     assert {name: published[name] for name in local} == local
 
-    # The model's files went up once, and the same card makes no second commit.
+    # The model's files are uploaded once, and an unchanged card makes no second commit.
     monkeypatch.chdir(ran.folder)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     monkeypatch.setattr(constants, "ENDPOINT", user.hub.address)
@@ -91,25 +96,52 @@ def test_what_is_published_scores_as_the_local_model_does(
     assert len(repository.commits) == 2
     assert len(user.hub.asked("PUT")) == -(-len(local["model.safetensors"]) // PART)
 
-    # What the card says works, and comes to the scores that the card tells of.
+    # The code in the card works and gives the scores of evaluate.
     test = pd.read_parquet(ran.folder / "data/prepared/test.parquet").head(20)
-    known = pd.read_parquet(ran.folder / "metrics/predictions/test.parquet")["probability"].head(20)
+    evaluated = pd.read_parquet(ran.folder / "metrics/predictions/test.parquet")["probability"].head(20)
     raw = pd.read_csv(ran.folder / "data/sample/reviews.csv").query("split == 'test'")["text"].head(20)
     assert list(raw.map(normalise)) == list(test["text"])
     (tmp_path / "texts.json").write_text(raw.to_json(orient="values"))
     easy, exact = re.findall(r"```python\n(.*?)```", published["README.md"].decode(), re.DOTALL)
-    code = f"{easy}\n{exact}\nimport json\nprint([probabilities(text)['POSITIVE'] for text in json.load(open('texts.json'))])"
-    script = tmp_path / "as_the_card_says.py"
-    script.write_text(code)
+    score = "print([probabilities(text)['POSITIVE'] for text in json.load(open('texts.json'))])"
+    script = tmp_path / "code_of_the_card.py"
+    script.write_text(f"{easy}\n{exact}\nimport json\n{score}\n")
     printed = user.run(str(script), cwd=tmp_path)
     answer, scores = (line for line in printed.splitlines() if line.startswith("["))
     assert re.match(r"\[\{'label': '(POSITIVE|NEGATIVE)', 'score': 0\.\d+\}\]", answer)
-    assert json.loads(scores) == pytest.approx(
-        list(known), abs=2e-3
-    )  # evaluate may compute in bf16, this does not
+    # The stage evaluate may compute in bf16; the code in the card does not.
+    assert json.loads(scores) == pytest.approx(list(evaluated), abs=2e-3)
 
 
-def test_the_card_says_what_the_files_say(
+def cleaner() -> Callable[[str], str]:
+    """The function `clean` of the code in the model card."""
+    code = re.findall(r"```python\n(.*?)```", publish.TEMPLATE.read_text(), re.DOTALL)[1]
+    (function,) = re.findall(r"^def clean.*?(?=\n\n\n)", code, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {"html": html, "re": re, "unicodedata": unicodedata}
+    exec(function, names)
+    clean: Callable[[str], str] = names["clean"]
+    return clean
+
+
+@given(st.lists(st.sampled_from(["<br", "<BR", "/", ">", " ", "\t\u2003", "&lt;", "&nbsp;", "a", "e\u0301"])))
+@example(["<br", "\t\u2003", "/", "\t\u2003", ">", "e\u0301"])
+@example(["<br>", "\u0338", "a"])
+def test_the_card_cleans_a_review_as_the_pipeline_does(parts: list[str]) -> None:
+    review = "".join(parts)
+    assert cleaner()(review) == normalise(review)
+
+
+def test_the_time_to_clean_a_review_grows_linearly() -> None:
+    clean = cleaner()
+
+    def seconds(spaces: int) -> float:
+        review = "<br" + spaces * " " + "a" + spaces * " " + "<br"
+        return min(timeit.repeat(lambda: clean(review), number=1, repeat=20))
+
+    assert seconds(80_000) < 40 * seconds(8_000)  # linear: about 10 times, quadratic: about 100 times
+
+
+def test_the_card_has_the_figures_of_the_files(
     ran: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ran.folder)
@@ -150,16 +182,16 @@ def test_the_card_says_what_the_files_say(
         if line[:1] == "|"
     ]
     for on, model, name in (
-        ("test", "this one", "test"),
+        ("test", "this model", "test"),
         ("test", "TF-IDF and logistic regression", "baseline"),
-        ("challenge", "this one", "challenge"),
+        ("challenge", "this model", "challenge"),
     ):
         metrics = Run().metrics(name)
         (row,) = [row for row in rows if row[:2] == [on, model]]
         low, value, high = (f"{metrics[f'accuracy{end}']:.4f}" for end in ("_low", "", "_high"))
         assert row[2] == f"{value} ({low} to {high})"
         assert row[4:] == [f"{metrics[key]:.4f}" for key in ("roc_auc", "loss", "calibration_error")]
-    assert ["test", "the same before fine-tuning", "no trained head"] in [row[:3] for row in rows]
+    assert ["test", "before fine-tuning", "no trained head"] in [row[:3] for row in rows]
     for split, count in Run().data["rows"].items():
         assert [split, f"{count:,}"] in [row[:2] for row in rows]
     for key, value in read_yaml("params.yaml").items():
@@ -167,7 +199,7 @@ def test_the_card_says_what_the_files_say(
     assert "{{" not in card.text
     assert "None" not in card.text
 
-    with pytest.raises(InputError, match="out: is there already; name a new folder"):
+    with pytest.raises(InputError, match="out: already exists; name a new folder"):
         publish.main("test/film-sentiment", dry_run=out)
 
 
@@ -205,7 +237,7 @@ def test_a_card_of_hub_data_and_of_another_pretrained_model(
         f"test/tiny at revision `{hub.COMMIT}`",
         f"at revision `{source.revision}`",
         "of <https://example.org/somebody/films>",
-        "up to 32 tokens, as the lines above do it",
+        "truncated to its first 32, as in the code above",
         "0.9877",
     ):
         assert words in card.text
@@ -215,7 +247,7 @@ def test_a_card_of_hub_data_and_of_another_pretrained_model(
     data = card.data.to_dict()
     assert "base_model" not in data
     assert data["license"] == "unknown"
-    assert "From my-model (a local pretrained model)" in card.text
+    assert "Fine-tuned from my-model (a local pretrained model)" in card.text
 
 
 @pytest.mark.parametrize(
@@ -245,37 +277,37 @@ def test_a_model_that_the_commit_does_not_describe_is_refused(
     copy.run("git remote add origin git@example.org:somebody/films.git")
     commit = copy.run("git rev-parse HEAD").strip()
     good = {"commit": commit, "url": "https://example.org/somebody/films"}
-    Path("README.md").write_text("what the pipeline does not read")
-    Path("notes.txt").write_text("nor this")
+    Path("README.md").write_text("a file that the pipeline does not read")
+    Path("notes.txt").write_text("another one")
     assert publish.committed_origin() == good
 
     model = Path("models/classifier/model.safetensors")
     weights = model.read_bytes()
     model.unlink()
     model.write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
-    with pytest.raises(InputError, match=r"train(, \w+)*: not what dvc.lock says; .* commit first"):
+    with pytest.raises(InputError, match=r"train(, \w+)*: not as in dvc.lock; .* commit first"):
         publish.committed_origin()
     model.write_bytes(weights)
     assert publish.committed_origin() == good
 
     metrics = Path("metrics/test.json")
-    known = metrics.read_text()
-    metrics.write_text(known.replace("0.", "0.9", 1))
+    content = metrics.read_text()
+    metrics.write_text(content.replace("0.", "0.9", 1))
     copy.run("git commit -qm better metrics/test.json")
-    with pytest.raises(InputError, match="evaluate: not what dvc.lock says"):
+    with pytest.raises(InputError, match="evaluate: not as in dvc.lock"):
         publish.committed_origin()
     copy.run("git reset -q --hard HEAD~1")
 
     copy.set(lr="0.5")
     copy.run("git commit -qam later")
-    with pytest.raises(InputError, match="check, train: not what dvc.lock says"):
+    with pytest.raises(InputError, match="check, train: not as in dvc.lock"):
         publish.committed_origin()
     copy.run("git reset -q --hard HEAD~1")
 
     copy.set(launch="python -u")
     copy.run("dvc commit --force")
     with pytest.raises(
-        InputError, match=r"^dvc.lock, params.yaml: not committed; `dvc repro` and commit first$"
+        InputError, match=r"^dvc.lock, params.yaml: not committed; run `dvc repro` and commit first$"
     ):
         publish.committed_origin()
     copy.run("git reset -q --hard HEAD")
@@ -301,7 +333,7 @@ def test_a_tag_that_the_hub_does_not_allow(tag: str) -> None:
         publish.check_names("test/films", tag)
 
 
-def test_an_older_model_is_replaced_and_what_is_none_stays(user: User, folder: Path) -> None:
+def test_an_older_model_is_replaced_and_other_files_stay(user: User, folder: Path) -> None:
     user.upload(folder, "test/older")
     assert user.published("test/older") == contents(folder) | {"LICENSE": b"LICENSE"}
 

@@ -1,4 +1,4 @@
-"""The report, as Chromium shows it without a network."""
+"""The report, as Chromium displays it without a network."""
 
 import json
 import re
@@ -33,14 +33,14 @@ HOSTILE = [
 
 
 def replace(clone: Clone, path: str, content: bytes | str) -> None:
-    """Put a file in the place of an output, which may be a link into DVC's cache."""
+    """Replace an output, which may be a link into DVC's cache, by a file."""
     (clone.folder / path).unlink()
     (clone.folder / path).write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @pytest.fixture(scope="module")
 def reported(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy of `ran` in which hostile reviews are mistakes, with its report."""
+    """A copy of `ran`, with its report, in which reviews with hostile HTML are mistakes."""
     clone = copy_into(tmp_path_factory.mktemp("reported"), ran)
     test, predictions = (pd.read_parquet(clone.folder / path) for path in (TEST, PREDICTIONS))
     test.loc[range(len(HOSTILE)), "text"] = HOSTILE
@@ -52,7 +52,7 @@ def reported(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 def opened(browser: "Browser", clone: Clone, width: int = 1200) -> "Page":
-    """The report in a window without a network, in which it asked for no other file and the console said nothing."""
+    """The report in a browser without a network, after a check of its requests and its console output."""
     page = browser.new_context(viewport={"width": width, "height": 900}, offline=True).new_page()
     noticed: list[str] = []
     page.on("request", lambda request: noticed.append(request.url))
@@ -81,17 +81,17 @@ def test_every_plot_of_the_pipeline_is_drawn(reported: Clone, browser: "Browser"
     assert page.locator(".bar").count() == len(pd.read_csv(reported.folder / "metrics/plots/slices.csv"))
 
 
-def test_a_point_tells_its_values_and_a_table_has_them_all(reported: Clone, browser: "Browser") -> None:
+def test_a_point_shows_its_values_and_the_table_lists_all(reported: Clone, browser: "Browser") -> None:
     page = opened(browser, reported)
     figure = page.locator("figure").filter(has=page.get_by_text("Reliability", exact=True))
     last = pd.read_csv(reported.folder / "metrics/plots/reliability.csv").iloc[-1]
-    told = figure.locator(".point text").last
-    assert not told.is_visible()
+    shown = figure.locator(".point text").last
+    assert not shown.is_visible()
     figure.locator(".point .reach").last.hover()
-    assert told.is_visible()
-    assert told.inner_html() == f"({last['probability']:.4g}, {last['share_positive']:.4g})"
+    assert shown.is_visible()
+    assert shown.inner_html() == f"({last['probability']:.4g}, {last['share_positive']:.4g})"
     figure.get_by_text("Table").click()
-    assert figure.locator("table tr").last.inner_text().split() == told.inner_html().strip("()").split(", ")
+    assert figure.locator("table tr").last.inner_text().split() == shown.inner_html().strip("()").split(", ")
 
 
 def test_hostile_reviews_are_shown_as_text(reported: Clone, browser: "Browser") -> None:
@@ -101,7 +101,7 @@ def test_hostile_reviews_are_shown_as_text(reported: Clone, browser: "Browser") 
     assert page.locator("script, img, iframe, link, object, [src], [onload], [onerror]").count() == 0
 
 
-# Headings on more lines than they have words, or parts of words.
+# Headings with more lines than words or hyphenated parts, so that a word is broken.
 BROKEN = """() => [...document.querySelectorAll("th, h1, h2, h3, dt, figcaption b")].filter(heading => {
   const range = document.createRange();
   range.selectNodeContents(heading);
@@ -111,27 +111,25 @@ BROKEN = """() => [...document.querySelectorAll("th, h1, h2, h3, dt, figcaption 
 
 
 @pytest.mark.parametrize("width", [320, 375, 400, 768])
-def test_nothing_sticks_out_of_a_narrow_window_or_breaks_by_letters(
+def test_a_narrow_window_has_no_overflow_and_no_broken_words(
     reported: Clone, browser: "Browser", width: int
 ) -> None:
     page = opened(browser, reported, width)
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.evaluate(BROKEN) == []
-    # Parameters that differ are headings of the ranking.
+    # The ranking has parameter names as headings.
     head = "<th scope=col><code>warmup_ratio</code></th>" * 12
     page.locator("table.wide thead tr").first.evaluate(f"row => row.innerHTML += {head!r}")
     assert page.evaluate(BROKEN) == []
 
 
-def test_lists_of_definitions_hold_terms_and_definitions_alone(reported: Clone, browser: "Browser") -> None:
+def test_definition_lists_contain_only_terms_and_definitions(reported: Clone, browser: "Browser") -> None:
     page = opened(browser, reported)
     assert page.locator("dl > div > dd").count() > 20
     assert page.locator("dl > :not(div), dl > div > :not(dt, dd)").count() == 0
 
 
-def test_the_report_says_when_and_with_what_the_run_was_made(
-    ran: Clone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_report_shows_date_versions_and_size(ran: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ran.folder)
     speed = json.loads(Path("metrics/speed/train.json").read_text())
     facts = report.record(Run())
@@ -143,7 +141,7 @@ def test_the_report_says_when_and_with_what_the_run_was_made(
     assert commit_date() == datetime.fromisoformat(ran.run("git log -1 --format=%cI").strip()).isoformat(
         " ", "minutes"
     )
-    # In a clone, what was not versioned is not there, or is of another run.
+    # In a clone, the file that is not versioned is missing, or from another run.
     assert report.record(Run("HEAD")) == facts | dict.fromkeys(
         ["trained", "duration of the training"], "not recorded"
     )
@@ -153,15 +151,13 @@ def test_the_report_says_when_and_with_what_the_run_was_made(
     ("share", "shown"),
     [(0, "0 %"), (1, "100 %"), (0.9971, "above 99 %"), (0.994, "99 %"), (0.001, "below 1 %"), (0.5, "50 %")],
 )
-def test_a_share_is_never_rounded_to_none_or_all(share: float, shown: str) -> None:
+def test_a_share_is_never_rounded_to_0_or_100_percent(share: float, shown: str) -> None:
     assert report.percent(share) == shown
     assert report.percent(0.9971, 1) == "99.7 %"
 
 
-def test_what_cannot_be_compared_and_what_is_not_up_to_date_is_said(
-    reported: Clone, browser: "Browser"
-) -> None:
-    page = opened(browser, reported)  # the commit before has the default run's dvc.lock, and not its files
+def test_missing_comparisons_and_outdated_stages_are_reported(reported: Clone, browser: "Browser") -> None:
+    page = opened(browser, reported)  # the files of the previous commit's dvc.lock are not available
     before = reported.run("git rev-parse --short HEAD~1").strip()
     assert page.locator("#comparison + p").inner_text() == (
         f"None: {before}: {PREDICTIONS} is not here; dvc repro makes it, dvc pull fetches what was pushed."
@@ -186,29 +182,26 @@ def test_a_second_run_is_compared_with_the_first(
             copy.commit()
         report.main()
         page = opened(browser, copy)
-        assert f"Against {first}: worse" in page.locator("header").inner_text()
+        assert f"Compared with {first}: worse" in page.locator("header").inner_text()
         assert page.locator(".notice").count() == 0
         section = page.locator("#comparison ~ p").first.inner_text()
-        assert section.startswith(f"Against {first}, on 100 test reviews of 20 groups: worse.")
+        assert section.startswith("On 100 test reviews in 20 groups: worse.")
         assert page.get_by_text("now wrong").count() == 6
         assert page.get_by_role("heading", name=f"Compared with {first}", exact=True).count() == 1
         assert page.locator("p.challenge").inner_text().startswith("On 30 challenge reviews: within noise.")
         assert "on the challenge set: within noise, accuracy +0.0000" in page.locator("header").inner_text()
         for mistake in page.locator("ol.reviews li").all():
-            true, said = re.findall("NEGATIVE|POSITIVE", mistake.locator(".soft").inner_text())[:2]
-            assert (
-                mistake.locator(".soft")
-                .inner_text()
-                .startswith(f"true label {true}, the model says {said}: ")
-            )
-            assert true != said
+            facts = mistake.locator(".soft").inner_text()
+            true, predicted = re.findall("NEGATIVE|POSITIVE", facts)[:2]
+            assert facts.startswith(f"true label {true}, predicted {predicted}: ")
+            assert true != predicted
     report.main(against="HEAD")
     page = opened(browser, copy)
-    assert "Against HEAD: within noise" in page.locator("header").inner_text()
+    assert "Compared with HEAD: within noise" in page.locator("header").inner_text()
     assert page.get_by_role("heading", name="Compared with HEAD", exact=True).count() == 1
 
 
-def test_what_is_missing_or_damaged_is_one_line_and_the_last_report_stays(
+def test_missing_or_damaged_files_are_one_line_and_keep_the_last_report(
     reported: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(reported.folder)
@@ -255,13 +248,13 @@ def test_ticks_span_the_values(one: float, other: float) -> None:
     assert high <= values[-1] + slack
 
 
-def test_a_long_curve_is_drawn_by_the_points_that_show() -> None:
+def test_a_long_curve_is_drawn_without_coinciding_points() -> None:
     x = np.linspace(0, 1, 25_000)
     table = pd.DataFrame({"rate": x, "share": x**0.1})
     plot = {"x": "rate", "y": {"curve.csv": "share"}}
     (line,) = charts.draw_lines(plot, [table], diagonal=True)["series"]
     points = np.array([[float(value) for value in point[2:]] for point in line["points"]])
-    assert line["of"] == 25_000
+    assert line["total"] == 25_000
     assert len(points) < 250
     assert np.abs(np.interp(x, *points.T) - table["share"]).max() < 0.02
     assert points[[0, -1]].tolist() == [[0, 0], [1, 1]]

@@ -1,4 +1,4 @@
-"""The results table, of the workspace's run and of those of earlier commits."""
+"""The table of results: the workspace's run and the runs of earlier commits."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ PAGES = [Path("README.md"), Path("docs/imdb.md")]
 
 
 def name_commits(*commits: str) -> None:
-    """Let both pages name these commits."""
+    """Name these commits in the markers of both pages."""
     for page in PAGES:
         line = " ".join(["<!-- results: sentiment results", *commits, "-->"])
         page.write_text(re.sub("<!-- results: .* -->", line, page.read_text()))
@@ -46,7 +46,7 @@ def test_the_runs_of_earlier_commits_are_in_the_table(copy: Clone, monkeypatch: 
     assert [path.read_text() for path in PAGES] == [readme, page]
 
 
-def test_what_cannot_be_written_is_one_line(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_are_one_line_and_change_no_page(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.folder)
     before = Path("README.md").read_text()
     name_commits("0123abc")

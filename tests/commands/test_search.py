@@ -1,4 +1,4 @@
-"""The search for parameters: its space, what it proposes, and trials that are real experiments."""
+"""The search for parameters: its space, its proposals, and trials that are real experiments."""
 
 import json
 import os
@@ -21,26 +21,26 @@ def space(*arguments: str) -> Space:
 
 
 def test_ranges_and_values() -> None:
-    found = space("lr=1e-5..5e-4:log", "epochs=1..3", "weight_decay=0..1", "train_max_length=128,null,128")
-    assert found == {
+    parsed = space("lr=1e-5..5e-4:log", "epochs=1..3", "weight_decay=0..1", "train_max_length=128,null,128")
+    assert parsed == {
         "lr": FloatDistribution(1e-5, 5e-4, log=True),
         "epochs": IntDistribution(1, 3),
         "weight_decay": FloatDistribution(0, 1),
         "train_max_length": CategoricalDistribution([128, None]),
     }
     inside = {"lr": 5e-4, "epochs": 3, "weight_decay": 0, "train_max_length": None, "seed": 1}
-    assert contains(found, inside)
-    assert not contains(found, inside | {"lr": 6e-4})
-    assert not contains(found, inside | {"train_max_length": 64})
+    assert contains(parsed, inside)
+    assert not contains(parsed, inside | {"lr": 6e-4})
+    assert not contains(parsed, inside | {"train_max_length": 64})
     drawn = {"lr": 1.00049e-5, "epochs": 2, "weight_decay": 0.123456, "train_max_length": 128}
-    assert rounded(found, drawn) == {"lr": 1e-5, "epochs": 2, "weight_decay": 0.123, "train_max_length": 128}
+    assert rounded(parsed, drawn) == {"lr": 1e-5, "epochs": 2, "weight_decay": 0.123, "train_max_length": 128}
 
 
 @pytest.mark.parametrize(
     ("argument", "line"),
     [
         ("lrr=1e-5..1e-4", "'lrr=1e-5..1e-4' cannot be searched; allowed: precision, model, head, "),
-        ("seed=1,2", "'seed=1,2' cannot be searched; allowed: "),  # the best of several seeds is luck
+        ("seed=1,2", "'seed=1,2' cannot be searched; allowed: "),  # the best of several seeds is chance
         ("dataset=sample,imdb", "'dataset=sample,imdb' cannot be searched; allowed: "),
         ("lr", "'lr' cannot be searched; allowed: "),
         (
@@ -60,7 +60,7 @@ def test_ranges_and_values() -> None:
         ("lr=[", "'lr=\\[', line 1: not valid YAML"),
     ],
 )
-def test_what_cannot_be_searched_is_one_line(argument: str, line: str) -> None:
+def test_wrong_search_spaces_are_reported_in_one_line(argument: str, line: str) -> None:
     with pytest.raises(InputError, match=f"^{line}"):
         space(argument)
     with pytest.raises(InputError, match="^'lr=1e-5': lr is given twice$"):
@@ -68,37 +68,29 @@ def test_what_cannot_be_searched_is_one_line(argument: str, line: str) -> None:
 
 
 def trials_of(searched: Space, tried: list[Trial], seed: int = 0) -> Trials:
-    """A search with these trials, in no repository."""
+    """A search with these trials, without a repository."""
     trials = Trials.__new__(Trials)
-    trials.space, trials.seed, trials.name, trials.all, trials.experiments = (
-        searched,
-        seed,
-        "search",
-        tried,
-        [],
-    )
+    trials.space, trials.seed, trials.name = searched, seed, "search"
+    trials.all, trials.experiments = tried, []
     return trials
 
 
-def test_the_same_call_proposes_the_same_and_learns_from_what_it_finds() -> None:
+def test_proposals_are_reproducible_and_improve() -> None:
     searched = space("lr=1e-5..1e-2:log", "epochs=1,2")
 
-    def run(seed: int, cut_off: bool = False) -> list[Trial]:
-        found: list[Trial] = []
-        trials = trials_of(searched, found, seed)
-        for at in range(24):
-            if cut_off and at % 5 == 0:
-                trials = trials_of(searched, found[::-1], seed)  # a new start may list them in another order
+    def run(seed: int, killed: bool = False) -> list[Trial]:
+        trials = trials_of(searched, [], seed)
+        for index in range(24):
+            if killed and index % 5 == 0:  # the next process may list the trials in another order
+                trials = trials_of(searched, trials.all[::-1], seed)
             ((name, params),) = trials.propose(1).items()
             distance = abs(float(str(params["lr"])) - 2e-4) / (params["lr"] + 2e-4)
-            found = trials.all = [
-                *trials.all,
-                Trial(name, params, 0.9 - 0.1 * distance + 0.02 * (params["epochs"] == 2), 0.3),
-            ]
-        return sorted(found, key=lambda trial: trial.name)
+            accuracy = 0.9 - 0.1 * distance + 0.02 * (params["epochs"] == 2)
+            trials.all.append(Trial(name, params, accuracy, 0.3))
+        return sorted(trials.all, key=lambda trial: trial.name)
 
     once = run(0)
-    assert run(0, cut_off=True) == once
+    assert run(0, killed=True) == once
     assert run(1) != once
     assert len({str(trial.params) for trial in once}) == 24
     best = max(once, key=lambda trial: trial.value)
@@ -141,7 +133,7 @@ def test_a_killed_search_goes_on_and_its_best_is_applied(copy: Clone) -> None:
     before = copy.bytes_of(*KEPT)
     running = copy.start(SEARCH)
     assert running.stdout
-    assert running.stdout.readline() == "mine: 1 finished, 0 failed before\n"  # HEAD was run with one epoch
+    assert running.stdout.readline() == "mine: 1 finished, 0 failed before\n"  # HEAD ran with one epoch
     first = running.stdout.readline()
     assert first.startswith("mine-01: epochs=")
     os.killpg(running.pid, signal.SIGKILL)
@@ -150,17 +142,17 @@ def test_a_killed_search_goes_on_and_its_best_is_applied(copy: Clone) -> None:
     lines = copy.run(SEARCH).splitlines()
     assert lines[0] == "mine: 2 finished, 0 failed before"
     assert lines[1].startswith("mine-02: epochs=")
-    assert lines[2] == "every combination was tried"
+    assert lines[2] == "every combination has been tried"
     assert copy.bytes_of(*KEPT) == before
 
     rows = json.loads(copy.run("sentiment best --json"))["runs"]
     assert {row["run"] for row in rows} == {"mine-01", "mine-02", "HEAD"}
     best = rows[0]["run"]
     assert lines[3] == f"best of 3: {best}, validation accuracy {rows[0]['validation']['accuracy']:.4f}"
-    assert best != "HEAD"  # which hardly learnt
+    assert best != "HEAD"  # it hardly learnt anything
     ranked = json.loads(copy.run("sentiment best --search mine --json"))["runs"]
     assert [row["run"] for row in ranked] == [row["run"] for row in rows if row["run"] != "HEAD"]
-    assert ranked[0]["test"] is None  # no trial was evaluated, and none has the test figures of HEAD
+    assert ranked[0]["test"] is None  # no trial was evaluated, and none shows HEAD's test metrics
     for row in ranked:
         reference = copy.run(f"git for-each-ref --format='%(refname)' 'refs/exps/*/*/{row['run']}'").strip()
         files = copy.run(f"git ls-tree -r --name-only {reference}").split()
@@ -190,7 +182,7 @@ def test_a_trial_that_fails_is_remembered(copy: Clone) -> None:
     again = copy.run("sentiment search --name bad model=nosuch/", fails=True).splitlines()
     assert again[:2] == [
         "bad: 0 finished, 1 failed before; --retry runs them again",
-        "every combination was tried",
+        "every combination has been tried",
     ]
     assert again[-1] == first[-1]
     retried = copy.run("sentiment search --name bad model=nosuch/ --retry", fails=True).splitlines()
@@ -207,13 +199,13 @@ def test_trials_run_side_by_side_in_the_queue(copy: Clone) -> None:
     assert "two: 2 finished" in copy.run("sentiment search --name two lr=1e-4,1e-3 --trials 2")
 
 
-def test_a_name_that_no_experiment_can_have_is_one_line() -> None:
+def test_invalid_names_are_reported_in_one_line() -> None:
     for name in ("", "a b", "../a", "-a", "a/b"):
         with pytest.raises(InputError, match="^--name '.*': allowed: letters, digits, - and _$"):
             Trials(space("epochs=1,2"), PARAMS, 0, name)
 
 
-def test_a_search_that_nobody_made_is_one_line(clone: Clone) -> None:
+def test_an_unknown_search_is_reported_in_one_line(clone: Clone) -> None:
     assert clone.run("sentiment best --search nosuch", fails=True) == (
-        "error: --search nosuch: HEAD has no such experiments; `sentiment search` makes them\n"
+        "error: --search nosuch: HEAD has no trials of this search; `sentiment search` runs them\n"
     )

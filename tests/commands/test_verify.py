@@ -1,4 +1,4 @@
-"""The check of DVC's cache and of the workspace: damage that DVC overlooks is found, and the printed command repairs it."""
+"""The check of DVC's cache and the workspace: damage that DVC overlooks, and the commands that repair it."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def flip(path: Path) -> None:
 
 
 def cached(clone: Clone, path: str) -> Path:
-    """The object in DVC's cache of an output, or of a file in a folder that is one; it has no other name from here on."""
+    """The cache object of an output or of a file in it, detached from the hard links of other clones."""
     lock = (clone.folder / "dvc.lock").read_text()
     found = re.search(rf"path: {path}\n *hash: md5\n *md5: (\S+)", lock)
     if not found:
@@ -77,7 +77,7 @@ def test_damage_that_was_copied_from_the_cache_is_found_and_repaired(here: Clone
     assert "up to date" in here.run("dvc status")
     line = problem()
     assert line.startswith(
-        ".dvc/cache: removed 1 damaged file, of models/classifier; not as recorded in the workspace"
+        ".dvc/cache: removed 1 damaged file of models/classifier; wrong hashes in the workspace"
     )
     here.run(re.findall("`(dvc pull [^`]*)`", line)[0])
     verify.main()
@@ -91,7 +91,7 @@ def test_decay_in_the_workspace_is_found_and_restored_from_the_cache(here: Clone
     assert "models" not in here.run("dvc status")
     line = problem()
     assert line == (
-        "not as recorded in the workspace: metrics/plots, models/classifier; "
+        "wrong hashes in the workspace: metrics/plots, models/classifier; "
         "`dvc checkout --force models/classifier metrics/plots` restores them from DVC's cache"
     )
     here.run(line.split("`")[1])
@@ -104,10 +104,7 @@ def test_damaged_metrics_that_git_tracks_are_regenerated(here: Clone) -> None:
     flip(Path("metrics/test.json"))
     assert "up to date" in here.run("dvc status")
     line = problem()
-    assert (
-        line
-        == "not as recorded in the workspace: metrics/test.json; `dvc repro` regenerates what is not restored"
-    )
+    assert line == "wrong hashes in the workspace: metrics/test.json; `dvc repro` regenerates the rest"
     assert "Running stage" not in here.run(line.split("`")[1])  # DVC has run it before
     verify.main()
     assert here.bytes_of(*KEPT) == expected
@@ -121,7 +118,7 @@ def test_a_damaged_cache_is_refilled_from_a_whole_workspace(
     content = place.read_bytes()
     flip(place)
     verify.main()
-    assert "models/classifier: its damaged files in DVC's cache were replaced" in capsys.readouterr().out
+    assert "models/classifier: damaged files in DVC's cache were replaced" in capsys.readouterr().out
     assert place.read_bytes() == content
     assert "up to date" in here.run("dvc status")
 
@@ -140,7 +137,7 @@ def test_a_list_of_files_that_is_damaged_in_the_remote_is_found_and_replaced(her
     assert len(list(Path("metrics/plots").iterdir())) == 2
     line = problem()
     assert line.startswith(
-        "not as recorded in the workspace: metrics/plots; the remote's list of the files in metrics/plots"
+        "wrong hashes in the workspace: metrics/plots; the remote's list of the files in metrics/plots"
     )
     assert "dvc pull" not in line
     for command in line.split("`")[1::2]:
@@ -154,6 +151,6 @@ def test_what_is_not_in_the_workspace_is_not_damaged(here: Clone, capsys: pytest
     shutil.rmtree("models/classifier")
     verify.main()
     assert (
-        "\n1 outputs are not in the workspace; `dvc checkout` or `dvc pull` brings them\n"
+        "\noutputs that are not in the workspace: 1; `dvc checkout` or `dvc pull` restores them\n"
         in capsys.readouterr().out
     )

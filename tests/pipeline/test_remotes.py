@@ -183,7 +183,7 @@ def test_a_byte_flipped_in_the_cache_is_noticed_and_not_used(
     copy.run("dvc push")
     cached = copy.folder / ".dvc/cache" / stored(tmp_path)[0].relative_to(tmp_path / "storage")
     good = cached.read_bytes()
-    assert "in DVC's cache are whole" in copy.run("sentiment verify")
+    assert "in DVC's cache are intact" in copy.run("sentiment verify")
     flip(cached)
     copy.run("rm -r models/classifier")
     assert "error: .dvc/cache: removed 1 damaged file, of models/classifier" in copy.run(

@@ -17,7 +17,6 @@ from transformers import AttentionInterface, AutoTokenizer, BertConfig, BertMode
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from sentiment.api import open_classifier
-from sentiment.commands import bench
 from sentiment.errors import InputError
 from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
@@ -209,25 +208,6 @@ def test_when_one_process_dies_the_other_ends_and_nothing_is_written(tiny: Clone
     assert "SIGKILL" in said or "Signal 9" in said
     assert not any(worker.is_running() for worker in workers)
     assert tiny.bytes_of("models/classifier", "metrics") == before
-
-
-def test_the_bench_measures_every_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(bench, "MAX_LENGTH", 16)
-    monkeypatch.setattr(bench, "TO_SCORE", 33)
-    monkeypatch.setattr(bench, "PEAK_SIZE", {"cuda": 512, "cpu": 128})
-    texts, labels = bench.synthetic_reviews()
-    words = pd.Series(texts).str.split().str.len()
-    assert words.median() == pytest.approx(bench.MEDIAN_WORDS, rel=0.1)
-    assert words.quantile(0.95) == pytest.approx(bench.P95_WORDS, rel=0.15)
-    for title, recipes in {"training": bench.TRAINING, "scoring": bench.SCORING}.items():
-        found = {name: [recipe(texts[:80], labels[:80], 0.0, 0)] for name, recipe in recipes.items()}
-        for (one,) in found.values():
-            assert 0 < one.tokens <= 16 * one.reviews
-            assert (
-                min(one.operations, one.seconds, one.peak_operations) > 0
-            )  # no rate: other tests share the cores
-        assert bench.table(title, found).count("\n") == 2 + len(recipes)
 
 
 def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(tiny: Clone) -> None:

@@ -1,4 +1,4 @@
-"""Publishes models/classifier/, with a model card, as a repository of the Hugging Face Hub."""
+"""Publishes models/classifier/ with a model card in a repository on the Hugging Face Hub."""
 
 import json
 import re
@@ -26,20 +26,20 @@ from sentiment.validation import shortened
 
 MODEL = Path("models/classifier")
 TEMPLATE = Path(__file__).with_name("model_card.md.jinja")
-# Of the pretrained models that this project knows; a card refers to all others.
+# The licenses of the pretrained models that this project pins; for others, the card links to a page.
 LICENSES = dict.fromkeys([sources.PACKAGED, *sources.PINNED], "apache-2.0")
 
 
 def main(
-    repo: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="where to; created if it is not there")],
-    private: Annotated[bool, typer.Option("--private", help="make it private")] = False,
-    tag: Annotated[str | None, typer.Option(help="tag what goes up, as v1.0.0 for instance")] = None,
+    repo: Annotated[
+        str, typer.Argument(metavar="OWNER/NAME", help="the repository; created if it does not exist")
+    ],
+    private: Annotated[bool, typer.Option("--private", help="make the repository private")] = False,
+    tag: Annotated[str | None, typer.Option(help="tag the published version, for example v1.0.0")] = None,
     dry_run: Annotated[
         Path | None,
         typer.Option(
-            parser=project.path_from_top,
-            metavar="FOLDER",
-            help="only write what would go up, as a new folder",
+            parser=project.path_from_top, metavar="FOLDER", help="only write the files to a new folder"
         ),
     ] = None,
 ) -> None:
@@ -48,27 +48,31 @@ def main(
     origin = committed_origin()
     if dry_run:
         if dry_run.exists():
-            raise InputError(f"{dry_run}: is there already; name a new folder")
+            raise InputError(f"{dry_run}: already exists; name a new folder")
         write_files(dry_run, repo, origin)
-        print(f"{dry_run}: what would go up to {repo}")
+        print(f"{dry_run}: the files to publish as {repo}")
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / MODEL.name
         write_files(folder, repo, origin)
         message = f"Commit {origin['commit'][:7]}: test accuracy {with_interval(Run().metrics('test'))}"
-        stale = [*sources.FILES, "added_tokens.json", "*.bin"]  # of an earlier model, and read with this one
+        stale = [
+            *sources.FILES,
+            "added_tokens.json",
+            "*.bin",
+        ]  # an earlier model's, if any; they would be loaded with this model
         address, new = hub.upload(folder, repo, message, stale, private, tag)
     print(f"{address}{'' if new else ' (unchanged)'}{f', tag {tag}' if tag else ''}")
 
 
 def check_names(repo: str, tag: str | None) -> None:
-    """Raise InputError if the Hub allows no such name of a repository or a tag."""
+    """Raise InputError if the Hub does not allow the name of the repository or of the tag."""
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
         raise InputError(one_line(str(error))) from None
     if "/" not in repo:
-        raise InputError(f"{repo!r} names no owner; allowed: OWNER/NAME")
+        raise InputError(f"{repo!r} has no owner; allowed: OWNER/NAME")
     if tag is not None and not re.fullmatch(r"\w[\w.-]*", tag):
         raise InputError(f"--tag {shortened(tag)} is not allowed; allowed: a name such as v1.0.0")
 
@@ -77,12 +81,12 @@ def committed_origin() -> dict[str, str]:
     """The origin of models/classifier/ and metrics/: the `commit`, and the `url` of its repository or "".
 
     Raises:
-        InputError: they, or what they were made from, are not as dvc.lock and the last commit have them.
+        InputError: a file that the pipeline reads or writes differs from dvc.lock or from the last commit.
     """
     with repository() as repo:
         if changed := repo.status():
             raise InputError(
-                f"{', '.join(changed)}: not what dvc.lock says; `dvc repro` (or `dvc pull`) and commit first"
+                f"{', '.join(changed)}: not as in dvc.lock; run `dvc repro` (or `dvc pull`) and commit first"
             )
         staged, unstaged, untracked = repo.scm.status()
         used = {Path(item.fs_path) for stage in repo.index.stages for item in [*stage.deps, *stage.outs]}
@@ -90,7 +94,7 @@ def committed_origin() -> dict[str, str]:
         files = [Path(repo.scm.root_dir, file) for file in chain(*staged.values(), unstaged, untracked)]
         if uncommitted := [file for file in files if used & {file, *file.parents}]:
             shown = ", ".join(sorted(str(file.relative_to(repo.root_dir)) for file in uncommitted))
-            raise InputError(f"{one_line(shown)}: not committed; `dvc repro` and commit first")
+            raise InputError(f"{one_line(shown)}: not committed; run `dvc repro` and commit first")
         try:
             remote = repo.scm.get_remote_url("origin")
         except SCMError:
@@ -99,26 +103,26 @@ def committed_origin() -> dict[str, str]:
 
 
 def web_address(remote: str) -> str:
-    """The page of a Git remote, without the user or token in it; "" if it is a folder."""
+    """The web page of a Git remote, without user name or token; "" if the remote is a folder."""
     match = re.fullmatch(r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+\.\w+)(?::\d+/|[:/])/?(.+?)(?:\.git)?/?", remote)
     return f"https://{match[1]}/{match[2]}" if match else ""
 
 
 def write_files(folder: Path, repo: str, origin: dict[str, str]) -> None:
-    """Write what goes up: the files of models/classifier/, and the model card as README.md."""
+    """Write the files to publish: those of models/classifier/, and the model card as README.md."""
     with replacing(folder) as partial:
         shutil.copytree(MODEL, partial)
         model_card(repo, origin).save(partial / "README.md")
 
 
 def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
-    """The model card: what the files of the workspace's run say, and nothing else.
+    """The model card; all its figures are from the files of the workspace's run.
 
     Args:
         repo: OWNER/NAME on the Hub.
-        origin: what `committed_origin` gives.
+        origin: the result of `committed_origin`.
     """
-    from sentiment.model.encoding import Encoder  # late: transformers takes seconds
+    from sentiment.model.encoding import Encoder  # imported late: transformers takes seconds
 
     run = Run()
     params = run.params
@@ -162,13 +166,15 @@ def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
 
 
 def eval_results(metrics: dict[str, Any], dataset: str, source: Source) -> list[EvalResult]:
-    """The content of a metrics JSON, as the Hub reads it."""
-    values = [("accuracy", "Accuracy", metrics["accuracy"]), ("f1", "Macro F1", metrics["macro_f1"])]
-    values.append(("roc_auc", "ROC AUC", metrics["roc_auc"]))
+    """The content of a metrics JSON file in the Hub's format."""
+    values = [
+        ("accuracy", "Accuracy", metrics["accuracy"]),
+        ("f1", "Macro F1", metrics["macro_f1"]),
+        ("roc_auc", "ROC AUC", metrics["roc_auc"]),
+    ]
     for label in LABELS:
-        values += [
-            (name, f"{name.capitalize()} of {label}", value) for name, value in metrics[label.lower()].items()
-        ]
+        for name, value in metrics[label.lower()].items():
+            values.append((name, f"{name.capitalize()} of {label}", value))
     return [
         EvalResult(
             task_type="text-classification",

@@ -1,6 +1,6 @@
-"""Writes metrics/report.html: one run on one page that loads nothing, to read, send or keep.
+"""Writes metrics/report.html: a report of the current run as one self-contained HTML page.
 
-All of it is from what the stages wrote; nothing is scored again.
+All figures are from the files that the stages wrote; nothing is scored again.
 """
 
 import json
@@ -12,15 +12,15 @@ import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sentiment import atomic
-from sentiment.commands.report.charts import draw_plots
-from sentiment.commands.report.choosing import choosing
-from sentiment.data.schema import read_source
+from sentiment.commands.report.charts import draw_effects, draw_plots
+from sentiment.data.dataset import read_source
 from sentiment.errors import InputError, loading
 from sentiment.evaluation.mistakes import worst_mistakes
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
 from sentiment.runs.comparison import compare_runs
-from sentiment.runs.run import Run, commit_date, previous_run, provenance
+from sentiment.runs.ranking import differing_params, rank_runs
+from sentiment.runs.run import WORKSPACE, Run, commit_date, experiments, previous_run, provenance
 
 REPORT = "metrics/report.html"
 METRICS = ("test", "challenge", "baseline", "zero_shot", "train")
@@ -30,47 +30,43 @@ def main(
     against: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN", help="a run to compare with  [default: the last commit with other predictions]"
+            metavar="RUN", help="the run to compare with  [default: the last commit with other predictions]"
         ),
     ] = None,
 ) -> None:
-    """Write one run on one page, metrics/report.html."""
+    """Write a report of the current run as one HTML page, metrics/report.html."""
     run = Run()
     content = {name: run.metrics(name) for name in METRICS}
-    content |= {
-        "data": run.data,
-        "params": run.params,
-        "source": read_source(run.params["dataset"]),
-        **provenance(),
-    }
-    content |= {"mistakes": worst_mistakes(run.scored_reviews("test")).to_dict("records"), **draw_plots(run)}
-    content |= comparison(run, against) | choosing() | {"record": record(run), "committed": commit_date()}
-    pages = Environment(
+    content |= {"data": run.data, "params": run.params, "source": read_source(run.params["dataset"])}
+    content |= {"mistakes": worst_mistakes(run.scored_reviews("test")).to_dict("records")}
+    content |= {"record": record(run), "committed": commit_date()}
+    content |= provenance() | draw_plots(run) | comparison(run, against) | ranking()
+    templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        autoescape=True,  # a review may hold anything
+        autoescape=True,  # a review may contain HTML
     )
-    pages.filters |= {"four_digits": four_digits, "percent": percent}
+    templates.filters |= {"four_digits": four_digits, "percent": percent}
     with loading("metrics/"):
-        page = pages.get_template("report.html").render(content, labels=LABELS)
+        page = templates.get_template("report.html").render(content, labels=LABELS)
     with atomic.replacing(REPORT) as partial:
         partial.write_text(page, encoding="utf-8")
-    print(f"{REPORT}: one page for a browser; it needs no network and no other file")
+    print(f"{REPORT}: open it in a browser; it needs no network and no other files")
 
 
 def comparison(run: Run, against: str | None) -> dict[str, Any]:
-    """`comparison` of a run with an earlier one, or `no_comparison`: why there is none.
+    """The `comparison` of a run with an earlier one, or `no_comparison`, the reason as text.
 
-    `challenge_comparison` is that on the challenge set, or why there is none, as text.
+    `challenge_comparison` is the comparison on the challenge set, or the reason as text.
 
     Args:
         run: the run to judge.
-        against: the name of the earlier one; None: the last commit with other predictions.
+        against: the name of the earlier run; None: the last commit with other predictions.
 
     Raises:
-        InputError: the run that was asked for cannot be compared.
+        InputError: `against` was given and cannot be compared.
     """
     try:
         old = Run(against) if against else previous_run()
@@ -87,34 +83,49 @@ def comparison(run: Run, against: str | None) -> dict[str, Any]:
         return {"comparison": compared, "challenge_comparison": str(error)}
 
 
-def record(run: Run) -> dict[str, str]:
-    """When the run's model was trained, for how long, with which libraries, and its size, for people, by name.
+def ranking() -> dict[str, Any]:
+    """The `ranking` of HEAD, its experiments and the workspace, as `sentiment best` ranks them.
 
-    All of it was recorded by the run itself, or is `not recorded`.
+    `differing` lists the parameters that differ, and `effects` has their plots by title. The result is empty
+    if there is only one run.
+    """
+    try:
+        ranked = rank_runs([Run(name) for name in (*experiments(), "HEAD", WORKSPACE)])
+    except InputError:  # no run has validation predictions
+        return {}
+    keys = differing_params(ranked["runs"])
+    if len(ranked["runs"]) < 2:
+        return {}
+    return {"ranking": ranked, "differing": keys, "effects": draw_effects(ranked["runs"], keys)}
+
+
+def record(run: Run) -> dict[str, str]:
+    """Date and duration of the run's training, library versions, and size of the model, as text by name.
+
+    A fact that the run did not record is `not recorded`.
     """
     outs = {out["path"]: out for out in run.lock.get("train", {}).get("outs", [])}
     size = outs.get("models/classifier", {}).get("size")
+    versions = run.metrics("train").get("versions", {})
     facts = {
         "trained": None,
         "duration of the training": None,
-        "versions": ", ".join(
-            f"{name} {version}" for name, version in run.metrics("train").get("versions", {}).items()
-        ),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         "size of the model": f"{size / 1e6:,.1f} MB" if size else None,
     }
     path = "metrics/speed/train.json"
     if run.has_file(path):
         with loading(path):
             speed = json.loads(run.content(path))
-        # It is not versioned: after a checkout or a pull it may be that of another run.
-        if speed.get("train_json_md5") == run.locked_hash("metrics/train.json"):
+        # The file is not versioned: after a checkout or a pull it may be from another run.
+        if speed.get("of") == run.locked_hash("metrics/train.json"):
             facts["trained"] = speed["finished"].replace("T", " ").replace("+00:00", " UTC")
             facts["duration of the training"] = f"{timedelta(seconds=round(speed['seconds']))} (h:mm:ss)"
     return {name: fact or "not recorded" for name, fact in facts.items()}
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share in percent; one that is neither none nor all is not rounded to it."""
+    """A share in percent, never rounded to 0 % or 100 % unless it is exactly that."""
     least = 10.0**-digits
     if 0 < share < least / 200:
         return f"below {least:.{digits}f} %"

@@ -1,4 +1,8 @@
-"""Takes out of an experiment what evaluate wrote of other weights, so that `dvc exp show` has no test figures for it."""
+"""Rewrites the Git commit of a trial without test metrics, so that `dvc exp show` has none for it.
+
+A trial runs up to the stage `train`. DVC then commits all files that Git tracks, with the metrics that the
+later stages wrote for HEAD's model. They would look like results of the trial.
+"""
 
 import os
 import subprocess
@@ -9,8 +13,12 @@ import networkx as nx
 from sentiment.runs.run import Run, repository
 
 
-def without_evaluation(name: str) -> None:
-    """Rewrite HEAD's experiment of this name, which ran up to `train`, without the later stages' files in Git: HEAD's."""
+def remove_later_outputs(name: str) -> None:
+    """Replace the commit of HEAD's experiment `name` by one without files that stages after `train` wrote.
+
+    Author, committer, message and all other files stay the same. An experiment that was evaluated is not
+    changed.
+    """
     if Run(name).ran_on_current_inputs("evaluate"):
         return
     with repository() as repo:
@@ -27,7 +35,7 @@ def without_evaluation(name: str) -> None:
                 ["git", *command], env=environment, check=True, stdout=subprocess.PIPE, text=True
             ).stdout.strip()
 
-        # DVC makes up an identity where Git has none, as in many containers; the new commit keeps what DVC wrote.
+        # Git may have no identity, as in many containers. DVC then invents one; the new commit keeps it.
         for role in ("author", "committer"):
             for field in ("name", "email"):
                 value = git("log", "-1", f"--format=%{role[0]}{field[0]}", reference)
