@@ -1,13 +1,14 @@
-"""Table of architectures in docs/models.md: each goes, tiny and random, through check, training, scoring and int8 export.
+"""Architectures that work: a tiny random model of each goes through check, training, scoring and int8 export.
 
-`python -m tests.architectures` tries all of them and writes the table, in some ten minutes on two cores.
+`python -m tests.architectures` tries all of them, which takes about ten minutes on two cores. It writes the
+table in docs/reference/architectures.md and the exceptions in docs/models.md.
 """
 
 import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,15 @@ from sentiment.training import fine_tuning
 from sentiment.validation import read_yaml
 from tests.conftest import ROOT
 
-PAGE = ROOT / "docs/models.md"
+TABLE_PAGE = ROOT / "docs/reference/architectures.md"
+EXCEPTIONS_PAGE = ROOT / "docs/models.md"
 START, END = "<!-- architectures: tests/architectures.py -->\n", "<!-- end of architectures -->\n"
-POSITIONS, TRIED = (
-    130,
-    600,
-)  # tokens: of the embedding of positions, if there is one, and of the longest review
+POSITIONS = 130  # tokens that the embedding of positions has, if there is one
+TRIED = 600  # tokens of the longest review
 ROUNDED = 1e-5  # what rounding changes in a logit of these models, whose logits are small
 HEADER = (
-    f"| architecture | train | evaluate, predict | int8 | most tokens of {POSITIONS} positions | padding changes scores |\n"
+    "| architecture | train | evaluate, predict | int8 | "
+    f"longest review with {POSITIONS} positions, in tokens | padding changes scores |\n"
     "|---|---|---|---|---|---|\n"
 )
 PARAMS = Params.model_validate(
@@ -98,7 +99,7 @@ def tokenizer(style: str) -> PreTrainedTokenizerFast:
 
 
 def write_pretrained(folder: Path, kind: str, head: bool = False, **config: Any) -> Path:
-    """Write a tiny random checkpoint of one of KINDS, as pretraining leaves it or with a head; return its folder."""
+    """Write a tiny random checkpoint of one of KINDS, with or without a head, and return its folder."""
     sizes = dict(KINDS[kind])
     style = sizes.pop("tokenizer")
     words = tokenizer(style)
@@ -158,7 +159,8 @@ def row(kind: str, folder: Path) -> str:
     model = build_classifier(headed, encoder).eval()
     most = longest_read(model, encoder, TRIED)
     padding = scoring.padding_changes_logits(model, encoder) > ROUNDED
-    return f"| {' | '.join([kind, *cells, 'no limit' if most == TRIED else str(most), 'yes' if padding else 'no'])} |\n"
+    limit = "no limit" if most == TRIED else str(most)
+    return f"| {' | '.join([kind, *cells, limit, 'yes' if padding else 'no'])} |\n"
 
 
 def cell(step: Callable[[], object]) -> str:
@@ -173,21 +175,52 @@ def cell(step: Callable[[], object]) -> str:
     return "yes"
 
 
+def between_markers(page: Path) -> str:
+    """What a program of tests/ has written on a page."""
+    return page.read_text(encoding="utf-8").split(START)[1].split(END)[0]
+
+
+def replace_between_markers(page: Path, content: str) -> None:
+    """Write new content between the markers of a page."""
+    before, rest = page.read_text(encoding="utf-8").split(START)
+    page.write_text(before + START + content + END + rest.split(END)[1], encoding="utf-8")
+
+
 def rows() -> dict[str, str]:
-    """The lines of the table in docs/models.md, by architecture."""
-    table = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0].removeprefix(HEADER)
-    return {line.split("|")[1].strip(): line for line in table.splitlines(keepends=True)}
+    """The lines of the table in docs/reference/architectures.md, by architecture."""
+    lines = between_markers(TABLE_PAGE).removeprefix(HEADER).splitlines(keepends=True)
+    return {line.split("|")[1].strip(): line for line in lines}
+
+
+def exceptions(lines: Iterable[str]) -> str:
+    """A Markdown table of what does not work or differs, with the architectures, from the lines of all."""
+    by_exception: dict[str, list[str]] = {}
+    for line in lines:
+        kind, train, score, export, _, padding = (cell.strip() for cell in line.strip("|\n").split("|"))
+        seen = {
+            "training is refused": train != "yes",
+            "scoring is refused": score != "yes",
+            "export to ONNX in int8 is refused": export != "yes",
+            "padding changes scores, so a GPU gets batches of reviews of one length": padding == "yes",
+        }
+        for exception, applies in seen.items():
+            if applies:
+                by_exception.setdefault(exception, []).append(kind)
+    table = "| exception | architectures |\n|---|---|\n"
+    for exception, kinds in by_exception.items():
+        table += f"| {exception} | {', '.join(kinds)} |\n"
+    return table
 
 
 def main() -> None:
-    """Try all architectures, print their lines, and write the table."""
+    """Try all architectures, print their lines, and write the table and the exceptions."""
     lines = []
     for kind in KINDS:
         with tempfile.TemporaryDirectory() as name:
             lines.append(row(kind, Path(name)))
         print(lines[-1], end="", flush=True)
-    before, rest = PAGE.read_text(encoding="utf-8").split(START)
-    PAGE.write_text(before + START + HEADER + "".join(lines) + END + rest.split(END)[1], encoding="utf-8")
+    replace_between_markers(TABLE_PAGE, HEADER + "".join(lines))
+    replace_between_markers(EXCEPTIONS_PAGE, exceptions(lines))
 
 
 if __name__ == "__main__":

@@ -1,23 +1,23 @@
-"""README.md, CONTRIBUTING.md, CHANGELOG.md and docs/: their links, commands, options, parameters and paths are real."""
+"""README.md, CONTRIBUTING.md, CHANGELOG.md and docs/: links, commands, options, parameters and paths exist."""
 
+import ast
 import gzip
-import importlib
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import get_args
 
 import pytest
-import typer
 
 from sentiment.cli import COMMANDS
 from sentiment.data.dataset import Source, read_source
 from sentiment.params import Params
 from sentiment.validation import read_yaml
-from tests import picture
+from tests import picture, reference
 from tests.conftest import ROOT, Clone
 from tests.pipeline.test_pipeline import executed
 from tests.pipeline.test_remotes import colleague
@@ -28,7 +28,7 @@ PAGES = [
         ROOT / "README.md",
         ROOT / "CONTRIBUTING.md",
         ROOT / "CHANGELOG.md",
-        *sorted((ROOT / "docs").glob("*.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
     )
 ]
 TEXTS = {page: (ROOT / page).read_text(encoding="utf-8") for page in PAGES}
@@ -83,9 +83,7 @@ def anchors(page: str) -> set[str]:
 
 def options(name: str) -> set[str]:
     """The options of a subcommand of `sentiment`."""
-    app = typer.Typer()
-    app.command()(importlib.import_module(f"sentiment.commands.{name}").main)
-    params = typer.main.get_command(app).params
+    params = reference.command(name).params
     return {option for param in params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
 
 
@@ -132,8 +130,12 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_every_page_is_in_the_index() -> None:
-    linked = set(re.findall(r"\]\(([\w-]+\.md)", TEXTS["docs/README.md"]))
-    assert linked | {"README.md"} == {Path(page).name for page in PAGES if page.startswith("docs/")}
+    linked = {f"docs/{link}" for link in re.findall(r"\]\(([\w/-]+\.md)", TEXTS["docs/README.md"])}
+    assert linked | {"docs/README.md"} == {page for page in PAGES if page.startswith("docs/")}
+
+
+def test_the_reference_of_commands_is_up_to_date() -> None:
+    assert TEXTS["docs/reference/commands.md"] == reference.page(), "run python -m tests.reference"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -216,6 +218,26 @@ def test_paths_exist(page: str) -> None:
             )
             under = any(str(parent) in written for parent in Path(path).parents)
             assert known or under or PLACEHOLDERS & set(path.split("/")), span
+
+
+def test_messages_of_the_reference_are_in_the_code() -> None:
+    templates = "\n".join(message_templates())
+    listed = TEXTS["docs/reference/messages.md"].split("## DVC")[0]
+    messages = re.findall(r"^\| `([^`]+)` \|", listed, re.MULTILINE)
+    assert len(messages) > 10
+    for message in messages:
+        assert message.strip("…").strip() in templates, message
+
+
+def message_templates() -> Iterator[str]:
+    """The texts in the code of stages and commands, with … in place of each field of an f-string."""
+    for file in [*ROOT.glob("sentiment/**/*.py"), *ROOT.glob("stages/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
+                yield "".join(map(str, parts))
 
 
 def test_an_example_of_dataset_yaml_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Tiny models of many architectures go through the pipeline's code as the table in docs/models.md says."""
+"""Tiny models of many architectures work as docs/reference/architectures.md says."""
 
 from pathlib import Path
 
@@ -18,5 +18,10 @@ def test_an_architecture_works_as_the_page_says(kind: str, tmp_path: Path) -> No
     assert architectures.row(kind, tmp_path) == architectures.rows()[kind]
 
 
-def test_the_page_has_every_architecture() -> None:
+def test_the_table_has_every_architecture() -> None:
     assert list(architectures.rows()) == list(architectures.KINDS)
+
+
+def test_the_exceptions_are_those_of_the_table() -> None:
+    written = architectures.between_markers(architectures.EXCEPTIONS_PAGE)
+    assert written == architectures.exceptions(architectures.rows().values())
