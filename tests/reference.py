@@ -4,6 +4,7 @@
 """
 
 import importlib
+import textwrap
 from typing import Any, Literal, get_args, get_origin
 
 import typer
@@ -44,7 +45,8 @@ def section(name: str) -> str:
     usage = ["sentiment", name, *(usage_of(param) for param in built.params if is_argument(param))]
     if not all(map(is_argument, built.params)):
         usage.append("[OPTIONS]")
-    lines = [f"## sentiment {name}", "", built.help, "", "```text", " ".join(usage), "```", ""]
+    help = "\n\n".join(textwrap.fill(paragraph, 110) for paragraph in built.help.split("\n\n"))
+    lines = [f"## sentiment {name}", "", help, "", "```text", " ".join(usage), "```", ""]
     if rows:
         lines += ["| argument or option | meaning | default |", "|---|---|---|", *rows, ""]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
-"""README.md, CONTRIBUTING.md, CHANGELOG.md and docs/: links, commands, options, parameters and paths exist."""
+"""README.md, CONTRIBUTING.md, CHANGELOG.md and docs/: links, commands, options and paths exist."""
 
 import ast
 import gzip
+import json
 import re
 import shlex
 import subprocess
@@ -11,6 +12,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from sentiment.cli import COMMANDS
@@ -227,6 +230,39 @@ def test_messages_of_the_reference_are_in_the_code() -> None:
     assert len(messages) > 10
     for message in messages:
         assert message.strip("…").strip() in templates, message
+
+
+def test_columns_and_keys_of_files_are_in_the_reference(ran: Clone) -> None:
+    page = TEXTS["docs/reference/files.md"]
+    keys_of_metrics = code_words(page.split("## Metrics of one model")[1].split("\n## ")[0])
+    keys_of_data = code_words(page.split("Keys of `metrics/data.json`")[1].split("\n## ")[0])
+    of_the_sample = {"genre"}  # a column of the data itself
+    checked = []
+    for paths, contents in re.findall(r"^\| (`.+?) \| (.+?) \|", page, re.MULTILINE):
+        listed = code_words(contents) | (keys_of_metrics if "#metrics-of-one-model" in contents else set())
+        for path in re.findall(r"`([\w/]+\.(?:parquet|csv|tsv|json|npz))`", paths):
+            if (ran.folder / path).exists():
+                listed |= keys_of_data if path == "metrics/data.json" else of_the_sample
+                assert columns_or_keys(ran.folder / path) <= listed, path
+                checked.append(path)
+    assert len(checked) > 20
+
+
+def code_words(text: str) -> set[str]:
+    """The single words that a text shows as code."""
+    return set(re.findall(r"`(\w+)`", text))
+
+
+def columns_or_keys(file: Path) -> set[str]:
+    """The columns of a table, the names of arrays, or the keys of a JSON file and of its `details`."""
+    if file.suffix == ".parquet":
+        return set(pd.read_parquet(file).columns)
+    if file.suffix == ".npz":
+        return set(np.load(file))
+    if file.suffix == ".json":
+        content = json.loads(file.read_text())
+        return set(content) | set(content.get("details", [{}])[0])
+    return set(pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",").columns)
 
 
 def message_templates() -> Iterator[str]:
