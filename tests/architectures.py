@@ -194,22 +194,20 @@ def rows() -> dict[str, str]:
 
 def exceptions(lines: Iterable[str]) -> str:
     """A Markdown table of what does not work or differs, with the architectures, from the lines of all."""
-    by_exception: dict[str, list[str]] = {}
+    refused: dict[str, list[str]] = {"training": [], "scoring": [], "export to ONNX in int8": []}
+    padding_matters = []
     for line in lines:
         kind, train, score, export, _, padding = (cell.strip() for cell in line.strip("|\n").split("|"))
-        seen = {
-            "training is refused": train != "yes",
-            "scoring is refused": score != "yes",
-            "export to ONNX in int8 is refused": export != "yes",
-            "padding changes scores, so a GPU gets batches of reviews of one length": padding == "yes",
-        }
-        for exception, applies in seen.items():
-            if applies:
-                by_exception.setdefault(exception, []).append(kind)
+        for kinds, outcome in zip(refused.values(), (train, score, export), strict=True):
+            if outcome != "yes":
+                kinds.append(kind)
+        if padding == "yes":
+            padding_matters.append(kind)
     table = "| exception | architectures |\n|---|---|\n"
-    for exception, kinds in by_exception.items():
-        table += f"| {exception} | {', '.join(kinds)} |\n"
-    return table
+    for step, kinds in refused.items():
+        if kinds:
+            table += f"| {step} is refused | {', '.join(kinds)} |\n"
+    return table + f"| padding changes scores | {', '.join(padding_matters)} |\n"
 
 
 def main() -> None:
