@@ -17,8 +17,8 @@ INTRODUCTION = """\
 <!-- python -m tests.reference writes this page -->
 # Commands
 
-This page lists the subcommands of `sentiment`, as `sentiment COMMAND --help` shows them. `make help` lists
-the targets of the Makefile, and [Files](files.md) describes what the commands read and write.
+This page lists the subcommands of `sentiment`, as their option `--help` shows them. `make help` lists the
+targets of the Makefile, and [Files](files.md) describes what the commands read and write.
 
 All commands work in any folder of the project. `sentiment predict` and `sentiment serve` also work
 elsewhere, with a copy of a model. On bad input, a command prints one line that starts with `error:` and ends
@@ -74,7 +74,7 @@ def syntax(param: Any) -> str:
     """How an argument or option is typed."""
     if is_argument(param):
         return usage_of(param).strip("[]")
-    options = ", ".join([*param.opts, *param.secondary_opts])
+    options = " / ".join([*param.opts, *param.secondary_opts])
     if param.is_flag:
         return options
     return f"{options} {param.metavar or placeholder(param.type_descriptor.annotation)}"

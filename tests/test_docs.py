@@ -104,7 +104,10 @@ def outputs() -> set[str]:
     stages = [stage.get("do", stage) for stage in read_yaml(ROOT / "dvc.yaml")["stages"].values()]
     listed = [out for stage in stages for out in [*stage.get("outs", []), *stage.get("metrics", [])]]
     ignored = [
-        line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")
+        f"{folder}{line.strip('/')}"
+        for folder in ("", ".dvc/")
+        for line in (ROOT / folder / ".gitignore").read_text().splitlines()
+        if line.startswith("/")
     ]
     names = {out if isinstance(out, str) else next(iter(out)) for out in listed}
     (exports,) = get_args(Params.model_fields["exports"].annotation)
@@ -191,7 +194,7 @@ def test_options_named_alone_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_parameters_exist(page: str) -> None:
     keys = set(Params.model_fields) | {field.alias or name for name, field in Source.model_fields.items()}
-    keys |= {"padding", "error"}  # of transformers' tokenizers; of lines that end a run
+    keys |= {"padding", "report_to", "error"}  # of transformers; of lines that end a run
     set_by = [match[1] for span in spans(page) if (match := re.match(r"([a-z]\w*)(?:=(?!=)|: )", span))]
     assert set(set_by) <= keys
     assert set(re.findall(r" -S '?(\w+)=", "\n".join(commands(page) + spans(page)))) <= set(
