@@ -1,6 +1,7 @@
-"""Simulated runs whose truth is known, and the tables of docs/experiments.md on what the statistics make of them.
+"""Simulated runs with known true accuracies, and what ranking and comparison over seeds conclude from them.
 
-`python -m tests.evaluation.simulation` prints the tables; it takes half an hour.
+`python -m tests.runs.simulation` prints the tables of docs/studies/choosing.md and
+docs/studies/seed-variance.md; it takes half an hour.
 """
 
 import sys
@@ -17,34 +18,33 @@ from sentiment.runs.seeds import seed_difference
 def right_answers(
     rng: np.random.Generator, reviews: int, accuracy: np.ndarray, alike: float, base: np.ndarray | None = None
 ) -> np.ndarray:
-    """Whether runs of these accuracies are right about each review, shape (runs, reviews).
+    """Simulate which reviews runs with these true accuracies classify correctly, shape (runs, reviews).
 
     Args:
-        rng: draws them.
-        reviews: how many.
-        accuracy: of each run over all reviews there could be, shape (runs,).
-        alike: share of the variance of a latent normal score that the runs have in common: how hard a review is.
-        base: what is common, shape (reviews,); drawn if None.
+        rng: random generator.
+        reviews: number of reviews.
+        accuracy: true accuracy of each run, shape (runs,).
+        alike: share of the variance of a latent normal score that all runs share, as some reviews are hard.
+        base: the common part of the score, shape (reviews,); drawn if None.
     """
     if base is None:
         base = rng.standard_normal(reviews, dtype=np.float32)
     own = rng.standard_normal((len(accuracy), reviews), dtype=np.float32)
     threshold = norm.ppf(accuracy).astype(np.float32)[:, None]
-    return (np.float32(np.sqrt(alike)) * base + np.float32(np.sqrt(1 - alike)) * own + threshold > 0).astype(
-        float
-    )
+    score = np.float32(np.sqrt(alike)) * base + np.float32(np.sqrt(1 - alike)) * own
+    return (score + threshold > 0).astype(float)
 
 
 class InTheSet(NamedTuple):
-    """Shares of simulations in which the first of the best runs, and all of them, were in the set; its mean size."""
+    """How often the best runs are in the confidence set, and how large it is."""
 
-    best: float
-    all_best: float
-    size: float
+    best: float  # share of simulations in which the first of the best runs is in the set
+    all_best: float  # share of simulations in which all of the best runs are
+    size: float  # mean number of runs in the set
 
 
 def in_the_set(reviews: int, accuracy: np.ndarray, alike: float, times: int) -> InTheSet:
-    """Rank simulated runs, the best of them first, over and over."""
+    """Rank simulated runs repeatedly; `accuracy` lists the best run first, shape (runs,)."""
     rng = np.random.default_rng(0)
     sets = np.array([rank(right_answers(rng, reviews, accuracy, alike)).in_set for _ in range(times)])
     best = accuracy == accuracy.max()
@@ -61,41 +61,42 @@ def seed_alarms(
     other: float = 0.1,
     shared: float = 0.0,
 ) -> dict[str, float]:
-    """Shares of simulations in which two sets of parameters are called different, with the seeds unpaired and paired.
+    """How often simulations find a difference between two sets of parameters, with unpaired and paired seeds.
 
     Args:
-        reviews: how many are tested on.
-        seeds: runs of each set.
-        sd: standard deviation of accuracy by the seed, in points.
-        times: how many simulations.
-        gap: by how much the second is really better, in points.
-        alike: share of what makes a review hard that runs of one set have in common.
-        other: the part of that which is another one for the other set.
-        shared: correlation of the seed's effects between the sets, as the same seeds in both may have.
+        reviews: number of test reviews.
+        seeds: number of runs of each set.
+        sd: standard deviation of accuracy over seeds, in points.
+        times: number of simulations.
+        gap: true advantage of the second set, in points.
+        alike: share of a review's hardness that the runs of one set have in common.
+        other: share of this common part that differs between the two sets.
+        shared: correlation of the seed's effect between the sets, because the same seed may help both.
     """
     rng = np.random.default_rng(0)
-    alarms = dict.fromkeys(("unpaired", "paired"), 0)
+    alarms = {"unpaired": 0, "paired": 0}
     for _ in range(times):
-        hard, luck = rng.standard_normal(reviews, dtype=np.float32), rng.standard_normal(seeds)
+        hardness = rng.standard_normal(reviews, dtype=np.float32)
+        common_effect = rng.standard_normal(seeds)
         sides = []
         for mean in (0.93, 0.93 + gap / 100):
-            base = np.sqrt(1 - other) * hard + np.sqrt(other) * rng.standard_normal(reviews, dtype=np.float32)
-            effect = np.sqrt(shared) * luck + np.sqrt(1 - shared) * rng.standard_normal(seeds)
+            own_hardness = rng.standard_normal(reviews, dtype=np.float32)
+            base = np.sqrt(1 - other) * hardness + np.sqrt(other) * own_hardness
+            effect = np.sqrt(shared) * common_effect + np.sqrt(1 - shared) * rng.standard_normal(seeds)
             accuracy = np.clip(mean + sd / 100 * effect, 0.01, 0.999)
             sides.append(right_answers(rng, reviews, accuracy, alike, base.astype(np.float32)))
-        found = seed_difference(*sides)
-        alarms["unpaired"] += not found.low <= 0 <= found.high
-        each = sides[1].mean(axis=1) - sides[0].mean(axis=1)
-        variance = each.var(ddof=1) / seeds + max(0.0, found.reviews_sd**2)
-        freedom = variance**2 / (
-            (each.var(ddof=1) / seeds) ** 2 / (seeds - 1) + found.reviews_sd**4 / reviews
-        )
-        alarms["paired"] += abs(found.difference) > student.ppf(0.975, freedom) * variance**0.5
+        unpaired = seed_difference(*sides)
+        alarms["unpaired"] += not unpaired.low <= 0 <= unpaired.high
+        differences = sides[1].mean(axis=1) - sides[0].mean(axis=1)
+        seed_variance = differences.var(ddof=1) / seeds
+        variance = seed_variance + max(0.0, unpaired.reviews_sd**2)
+        freedom = variance**2 / (seed_variance**2 / (seeds - 1) + unpaired.reviews_sd**4 / reviews)
+        alarms["paired"] += abs(unpaired.difference) > student.ppf(0.975, freedom) * variance**0.5
     return {name: count / times for name, count in alarms.items()}
 
 
 def ranking_table() -> list[str]:
-    """How many runs cannot be told from the best, where one is better than all others by so many points."""
+    """Mean size of the confidence set when one run is better than all others, as a Markdown table."""
     lines = [
         "| validation reviews | of 2 runs, better by 1, 2, 4 points | of 5 | of 20 |",
         "|---|---|---|---|",
@@ -111,8 +112,8 @@ def ranking_table() -> list[str]:
 
 
 def seeds_table() -> list[str]:
-    """Share of comparisons called different, of equal sets of parameters, and of those that differ by one and by two points."""
-    lines = ["| test reviews | sd of the seed | 3 seeds each | 5 | 10 |", "|---|---|---|---|---|"]
+    """How often comparisons find a true difference of 0, 1 and 2 points, as a Markdown table."""
+    lines = ["| test reviews | seed sd | 3 seeds each | 5 | 10 |", "|---|---|---|---|---|"]
     for reviews, times in ((405, 2000), (2500, 2000), (25_000, 3500)):
         for sd in (0.3, 0.7, 1.5):
             cells = []
