@@ -157,7 +157,7 @@ def row(kind: str, folder: Path) -> str:
     headed = sources.fetch(str(write_pretrained(folder / "headed", kind, head=True, id2label=labels)))
     model = build_classifier(headed, encoder).eval()
     most = longest_read(model, encoder, TRIED)
-    padding = scoring.padding_changes_logits(model, encoder) > ROUNDED
+    padding = scoring.padding_effect(model, encoder) > ROUNDED
     return f"| {' | '.join([kind, *cells, 'no limit' if most == TRIED else str(most), 'yes' if padding else 'no'])} |\n"
 
 

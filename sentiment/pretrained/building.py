@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from sentiment.errors import InputError, loading, memory_ran_out
 from sentiment.labels import LABELS
-from sentiment.model.encoding import SHORTEST, Encoder
+from sentiment.model.encoding import MIN_LENGTH, Encoder
 from sentiment.model.transformer import in_body, load_weights, logits_of
 from sentiment.pretrained.sources import Pretrained
 from sentiment.validation import shortened
@@ -101,7 +101,7 @@ def check_lengths(model: PreTrainedModel, encoder: Encoder, source: str, **lengt
         most = longest_read(model, encoder, length)
         if most == 0:
             raise InputError(
-                f"model {source}: cannot read a review of {SHORTEST} tokens by itself, nor one of {length}"
+                f"model {source}: cannot read a review of {MIN_LENGTH} tokens by itself, nor one of {length}"
             )
         if most < length:
             raise InputError(f"params.yaml: {key}: {length} is not allowed; {source} reads at most {most}")
@@ -121,16 +121,16 @@ def longest_read(model: PreTrainedModel, encoder: Encoder, length: int) -> int:
 
     def fails(tokens: int) -> bool:
         try:
-            logits_of(model, encoder.filled(tokens))
+            logits_of(model, encoder.dummy(tokens))
         except (IndexError, RuntimeError, ValueError) as error:
             if memory_ran_out(error):
                 raise InputError(f"too little memory for a review of {tokens} tokens") from None
             return True
         return False
 
-    if fails(SHORTEST):
+    if fails(MIN_LENGTH):
         return 0
-    return SHORTEST + bisect_left(range(SHORTEST + 1, tried), True, key=fails) if fails(tried) else length
+    return MIN_LENGTH + bisect_left(range(MIN_LENGTH + 1, tried), True, key=fails) if fails(tried) else length
 
 
 def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> None:

@@ -183,9 +183,9 @@ def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
 
 def test_what_the_hub_does_not_have_is_named(user: User) -> None:
     for model, message in {
-        "test/nosuch": "there is no such repository",
-        "test/small@v9": "there is no such revision",
-        f"test/small@{'b' * 40}": "there is no such revision",
+        "test/nosuch": "the repository does not exist",
+        "test/small@v9": "the revision does not exist",
+        f"test/small@{'b' * 40}": "the revision does not exist",
     }.items():
         error = user.fetch(model, fails=True)
         assert error.startswith(f"error: model {model} could not be fetched from the Hub: {message}")
@@ -238,7 +238,7 @@ def test_a_hub_that_stays_busy_or_broken_is_given_up(user: User, kind: str, stat
     user.hub.faults = [Fault(kind, status=status, retry_after=0 if status == 429 else None)]
     assert user.fetch("test/small", fails=True) == (
         f"error: model test/small could not be fetched from the Hub: the request to 127.0.0.1 failed: HTTP {status}; "
-        "check the network and HF_ENDPOINT, then run it again: files that were transferred are kept"
+        "check the network and HF_ENDPOINT, then run it again: transferred files are kept"
     )
     assert len(user.hub.asked(kind)) == TRIES[kind]
 
@@ -311,14 +311,14 @@ def test_a_file_that_never_comes_whole_is_given_up(user: User, end: Literal["cut
 @pytest.mark.parametrize("file", [pytest.param("config.json", marks=SLOW), "model.safetensors"])
 def test_a_file_with_another_content_is_refused_and_fetched_anew(user: User, file: str) -> None:
     user.hub.faults = [Fault(f"GET .*{file}", times=1, damaged=True)]
-    error = f"error: model {MODEL}: {file} came or became damaged (the hash is wrong) and was removed from the cache; "
-    assert user.fetch(fails=True) == f"{error}run it again to fetch it anew"
+    error = f"error: model {MODEL}: {file} had a wrong hash and was removed from the cache; "
+    assert user.fetch(fails=True) == f"{error}run it again to download it"
     assert user.fetch() == MODEL
 
     user.cached(file).write_bytes(b"[]")
     offline = {"HF_HUB_OFFLINE": "1"}
-    assert user.fetch(fails=True, **offline) == f"{error}run it again without HF_HUB_OFFLINE to fetch it anew"
-    assert "not all of it is in the cache, and HF_HUB_OFFLINE is set" in user.fetch(fails=True, **offline)
+    assert user.fetch(fails=True, **offline) == f"{error}run it again without HF_HUB_OFFLINE to download it"
+    assert "some of its files are not cached, and HF_HUB_OFFLINE is set" in user.fetch(fails=True, **offline)
     assert user.fetch() == MODEL
     assert len(user.hub.asked(f"GET .*{file}")) == 3
     user.cached(file).unlink()
@@ -368,7 +368,7 @@ def test_another_revision_of_a_dataset_never_stands_in(user: User, offline: str)
 @SLOW
 def test_a_dataset_with_another_content_is_refused_and_fetched_anew(user: User) -> None:
     user.hub.faults = [Fault("GET .*test-0.*parquet", times=1, damaged=True)]
-    assert "test-00000-of-00001.parquet came or became damaged" in user.load(DATASET, fails=True)
+    assert "test-00000-of-00001.parquet had a wrong hash" in user.load(DATASET, fails=True)
     assert user.load(DATASET) == "100"
     user.hub.requests.clear()
     assert user.load(DATASET, HF_HUB_OFFLINE="1") == "100"

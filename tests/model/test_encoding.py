@@ -95,7 +95,7 @@ def test_every_kind_of_tokenizer_can_pad(tmp_path: Path, kind: str) -> None:
     encoder = Encoder(write_pretrained(tmp_path, kind), 64, "head")
     given = AutoTokenizer.from_pretrained(tmp_path)
     assert encoder.tokenizer.pad_token == (given.pad_token or given.eos_token)
-    padded = encoder.tokenizer.pad({"input_ids": [encoder.filled(8), encoder.filled(12)]})
+    padded = encoder.tokenizer.pad({"input_ids": [encoder.dummy(8), encoder.dummy(12)]})
     assert sum(padded["attention_mask"][0]) == 8
     assert len(padded["input_ids"][0]) == 12
 
@@ -120,8 +120,8 @@ def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(
     ]
     assert written(texts) == trained(texts)
     assert written.padding == trained.padding
-    assert [written.located(text) for text in texts] == [trained.located(text) for text in texts]
-    assert (written.ends, written.filled(9)) == (trained.ends, trained.filled(9))
+    assert [written.with_offsets(text) for text in texts] == [trained.with_offsets(text) for text in texts]
+    assert (written.ends, written.dummy(9)) == (trained.ends, trained.dummy(9))
     whole = written.tokenizer(texts, verbose=False)["input_ids"]
     assert [ids for ids in written(texts).ids if len(ids) < 64] == [ids for ids in whole if len(ids) < 64]
 
@@ -186,15 +186,13 @@ def test_a_token_that_the_model_does_not_have_is_an_unknown_one(tmp_path: Path, 
     (ids,) = encoder(["a <extra> a"]).ids
     assert ids.count(other) == 1
     assert max(ids) < len(before.tokenizer)
-    assert encoder.located("a <extra> a")[0] == ids
+    assert encoder.with_offsets("a <extra> a")[0] == ids
 
 
 def test_a_review_that_begins_with_a_token_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
     file = write_pretrained(tmp_path, "bert") / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": 3}))
-    with pytest.raises(
-        InputError, match=r"has 8\d\d tokens, the model 3, and it begins or ends reviews with one of those"
-    ):
+    with pytest.raises(InputError, match=r"has 8\d\d tokens, the model 3, and it adds a special token"):
         Encoder(tmp_path, 64, "head")
 
 

@@ -83,7 +83,7 @@ def test_threads_that_score_one_batch_each_come_to_the_same_bits() -> None:
                 list(waiting)[row] for row in classifier.next_batch([len(ids) for ids in waiting.values()])
             ]
             assert rows[0] == next(iter(waiting))  # who has waited longest
-            assert len(rows) * len(waiting[rows[0]]) <= scoring.ALONE
+            assert len(rows) * len(waiting[rows[0]]) <= scoring.TOKENS_PER_THREAD
             found[rows] = classifier.probabilities_of_batch([waiting.pop(row) for row in rows])
     finally:
         torch.set_num_threads(threads)
@@ -99,8 +99,8 @@ def test_a_score_depends_on_its_own_text_in_other_architectures(tmp_path: Path, 
     assert np.ptp(together) > 1e-3
     alone = np.concatenate([classifier.probabilities([text]) for text in TEXTS])
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-6)
-    changed = scoring.padding_changes_logits(classifier.model, classifier.encoder)
-    assert (changed < scoring.HARMLESS) == (kind != "fnet")
+    changed = scoring.padding_effect(classifier.model, classifier.encoder)
+    assert (changed < scoring.MAX_PADDING_EFFECT) == (kind != "fnet")
 
 
 def test_probabilities_are_scipys_softmax_to_the_bit() -> None:

@@ -1,4 +1,4 @@
-"""Classifiers built from pretrained models: which head they get, which dropout, and how many tokens they read."""
+"""Classifiers built from pretrained models: their head, dropout, and maximum number of tokens."""
 
 import json
 import shutil
