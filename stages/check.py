@@ -50,7 +50,8 @@ def main() -> None:
 
         if not multiplies_bf16():
             print(
-                "warning: precision: bf16: this processor has no hardware for bf16; fp32 is several times faster"
+                "warning: precision: bf16: this processor has no hardware for bf16; "
+                "fp32 is several times faster"
             )
     if model.local and not model.in_repository:
         print(f"{params.model} is outside the repository; to share it, move it there and run `dvc add`")
