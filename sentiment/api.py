@@ -1,11 +1,16 @@
 """The Python API: load a trained classifier and predict reviews, with the scores of `sentiment predict`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+from sentiment.errors import InputError, loading
+from sentiment.labels import LABELS
 
 if TYPE_CHECKING:
     from sentiment.classifier import Classifier
+
+Precision = Literal["auto", "bf16", "fp32"]
 
 
 class Prediction(NamedTuple):
@@ -21,7 +26,7 @@ class Prediction(NamedTuple):
 
 
 class ReviewClassifier:
-    """A trained classifier that takes reviews as they were written.
+    """A trained classifier that takes reviews as people write them. `load_classifier` returns one.
 
     Args:
         classifier: scores normalised reviews.
@@ -30,26 +35,31 @@ class ReviewClassifier:
     def __init__(self, classifier: "Classifier"):
         self._classifier = classifier
 
-    def predict(self, reviews: Sequence[str]) -> list[Prediction]:
-        """Classify reviews, in their order.
+    def predict(self, reviews: Iterable[str]) -> list[Prediction]:
+        """Classify reviews.
+
+        Call it from one thread at a time. On a GPU, scores can depend on the other reviews of the same call.
 
         Args:
-            reviews: texts; HTML line breaks and entities are decoded, as in training.
+            reviews: texts, such as a list or a column of a DataFrame. As in training, HTML line breaks and
+                entities are decoded, and long reviews are truncated.
+
+        Returns:
+            One prediction per review, in the order of the reviews.
 
         Raises:
-            InputError: a review is empty or not Unicode text, or there is too little memory.
+            InputError: a review is missing, empty, not text or not valid Unicode (the message gives its
+                index), or there is too little memory for even one review.
             TypeError: `reviews` is a single text.
         """
         from sentiment.data.row import Row
-        from sentiment.errors import InputError
-        from sentiment.labels import LABELS
 
-        if isinstance(reviews, str):
+        if isinstance(reviews, str | bytes):
             raise TypeError("predict takes a list of reviews; for a single one, predict([review])")
         texts = []
         for index, review in enumerate(reviews):
             try:
-                texts.append(Row(index + 1, {"text": review}).text("text"))
+                texts.append(Row(index + 1, {"review": review}).text("review"))
             except InputError as error:
                 raise InputError(f"reviews[{index}]: {error}") from None
         if not texts:
@@ -58,28 +68,41 @@ class ReviewClassifier:
         return [Prediction(LABELS[probability >= 0.5], probability) for probability in probabilities]
 
 
-def load_classifier(path: str | Path = "models/classifier", precision: str = "auto") -> ReviewClassifier:
+def load_classifier(
+    path: str | Path = "models/classifier", precision: Precision = "auto"
+) -> ReviewClassifier:
     """Load a classifier that the stage train, export or baseline wrote.
+
+    A classifier in PyTorch uses the GPU, if there is one, and switches PyTorch to deterministic algorithms.
 
     Args:
         path: models/classifier, models/fp32, models/int8 or models/baseline.npz, or a copy of one.
-        precision: `auto`, `bf16` or `fp32`; only a classifier in PyTorch depends on it.
+        precision: of a classifier in PyTorch. `bf16` computes in bfloat16, `fp32` in float32, and `auto` in
+            bfloat16 where matrix units support it. `sentiment predict` uses the `precision` of params.yaml.
 
     Raises:
-        InputError: there is no classifier at the path, it is damaged, or it needs an extra that is not installed.
+        InputError: the path has no classifier, it is damaged, or it needs an extra that is not installed.
+        ValueError: there is no such precision.
     """
+    if precision not in get_args(Precision):
+        raise ValueError(
+            f"precision: {precision!r} is not allowed; allowed: {', '.join(get_args(Precision))}"
+        )
     return ReviewClassifier(open_classifier(path, precision))
 
 
 def open_classifier(path: str | Path, precision: str = "auto") -> "Classifier":
-    """The classifier inside: it scores texts that are already normalised, and reports its progress.
+    """Load a classifier without the text handling of `ReviewClassifier`: it scores normalised reviews.
+
+    Args:
+        path: as for `load_classifier`.
+        precision: as for `load_classifier`.
 
     Raises:
-        InputError: as `load_classifier`.
+        InputError: as for `load_classifier`.
     """
-    # Imports wait until the kind of classifier is known: ONNX Runtime and n-grams start without PyTorch.
+    # Imported once the kind of classifier is known: ONNX Runtime and n-grams then start without PyTorch.
     from sentiment.classifier import check_exists
-    from sentiment.errors import loading
 
     path = Path(path)
     check_exists(path)

@@ -5,6 +5,7 @@ import time
 import pandas as pd
 
 from sentiment import atomic, stage_runner
+from sentiment.classifier import unknown_tokens_warning
 from sentiment.evaluation import plots
 from sentiment.evaluation.hf_metric import SentimentMetrics
 from sentiment.evaluation.mistakes import as_markdown, worst_mistakes
@@ -18,12 +19,16 @@ def main() -> None:
     """Evaluate once, and write everything that follows from the predictions."""
     classifier = load_transformer("models/classifier", EvaluateParams.load().precision)
     scored = {name: pd.read_parquet(f"data/prepared/{name}.parquet") for name in ("test", "challenge")}
+    tokens = unknown = 0
     started = time.perf_counter()
     with Progress("scoring", sum(map(len, scored.values()))) as bar:
         for rows in scored.values():
-            rows["probability"] = classifier.probabilities(rows["text"].tolist(), bar.update)
+            scores = classifier.score(rows["text"].tolist(), bar.update)
+            rows["probability"] = scores.probabilities
+            tokens += scores.tokens
+            unknown += scores.unknown
     seconds = time.perf_counter() - started
-    if warning := classifier.warning():
+    if warning := unknown_tokens_warning(tokens, unknown):
         print(warning)
 
     with atomic.replacing("metrics/predictions") as folder:

@@ -38,9 +38,9 @@ from tests.conftest import ROOT
 TABLE_PAGE = ROOT / "docs/reference/architectures.md"
 EXCEPTIONS_PAGE = ROOT / "docs/models.md"
 START, END = "<!-- architectures: tests/architectures.py -->\n", "<!-- end of architectures -->\n"
-POSITIONS = 130  # tokens that the embedding of positions has, if there is one
-TRIED = 600  # tokens of the longest review
-ROUNDED = 1e-5  # what rounding changes in a logit of these models, whose logits are small
+POSITIONS = 130  # size of the position embedding, if there is one
+MAX_TRIED = 600  # tokens of the longest review
+ROUNDING = 1e-5  # largest change that rounding causes in a logit of these models, whose logits are small
 HEADER = (
     "| architecture | train | evaluate, predict | int8 | "
     f"longest review with {POSITIONS} positions, in tokens | padding changes scores |\n"
@@ -58,48 +58,56 @@ KINDS: dict[str, dict[str, Any]] = TABLE["architectures"]
 
 @cache
 def reviews() -> pd.DataFrame:
-    """Reviews of the sample, 600 to learn words from, with their labels."""
+    """600 labelled reviews of the sample, from which the tokenizers learn."""
     return pd.read_csv(ROOT / "data/sample/reviews.csv").head(600)
 
 
 @cache
 def tokenizer(style: str) -> PreTrainedTokenizerFast:
-    """A tokenizer of one of TOKENIZERS, of some 800 tokens of the sample's words."""
+    """Train a tokenizer of about 800 tokens on the sample.
+
+    Args:
+        style: a key of TOKENIZERS.
+    """
     cut, template, tokens = (TOKENIZERS[style][key] for key in ("cut", "template", "special"))
-    special: dict[str, Any] = {
+    options: dict[str, Any] = {
         "vocab_size": 800,
         "special_tokens": list(tokens.values()),
         "show_progress": False,
     }
-    learner: Any
+    trainer: Any
     if cut == "wordpiece":
-        learned = Tokenizer(models.WordPiece(unk_token=tokens["unk"]))
-        learned.normalizer, learned.pre_tokenizer = (
-            normalizers.BertNormalizer(),
-            pre_tokenizers.BertPreTokenizer(),
-        )
-        learner = trainers.WordPieceTrainer(**special)
+        trained = Tokenizer(models.WordPiece(unk_token=tokens["unk"]))
+        trained.normalizer = normalizers.BertNormalizer()
+        trained.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        trainer = trainers.WordPieceTrainer(**options)
     elif cut == "bytes":
-        learned = Tokenizer(models.BPE())
-        learned.pre_tokenizer, learned.decoder = (
-            pre_tokenizers.ByteLevel(add_prefix_space=False),
-            decoders.ByteLevel(),
-        )
-        learner = trainers.BpeTrainer(**special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+        trained = Tokenizer(models.BPE())
+        trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        trained.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(**options, initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
     else:
-        learned = Tokenizer(models.Unigram())
-        learned.normalizer, learned.pre_tokenizer = normalizers.NFKC(), pre_tokenizers.Metaspace()
-        learner = trainers.UnigramTrainer(**special, unk_token=tokens["unk"])
-    learned.train_from_iterator(reviews()["text"], learner)
-    around = [(token, learned.token_to_id(token)) for token in template.split() if token != "$A"]
-    learned.post_processor = processors.TemplateProcessing(single=template, special_tokens=around)
+        trained = Tokenizer(models.Unigram())
+        trained.normalizer = normalizers.NFKC()
+        trained.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(**options, unk_token=tokens["unk"])
+    trained.train_from_iterator(reviews()["text"], trainer)
+    special = [(token, trained.token_to_id(token)) for token in template.split() if token != "$A"]
+    trained.post_processor = processors.TemplateProcessing(single=template, special_tokens=special)
     side = TOKENIZERS[style].get("padding_side", "right")
-    parts = {f"{name}_token": token for name, token in tokens.items()}
-    return PreTrainedTokenizerFast(tokenizer_object=learned, padding_side=side, **parts)
+    names = {f"{name}_token": token for name, token in tokens.items()}
+    return PreTrainedTokenizerFast(tokenizer_object=trained, padding_side=side, **names)
 
 
 def write_pretrained(folder: Path, kind: str, head: bool = False, **config: Any) -> Path:
-    """Write a tiny random checkpoint of one of KINDS, with or without a head, and return its folder."""
+    """Write a tiny random checkpoint, and return its folder.
+
+    Args:
+        folder: is created.
+        kind: a key of KINDS.
+        head: add a classification head; without one, the checkpoint is as after pretraining.
+        config: changes to its config.
+    """
     sizes = dict(KINDS[kind])
     style = sizes.pop("tokenizer")
     words = tokenizer(style)
@@ -111,7 +119,7 @@ def write_pretrained(folder: Path, kind: str, head: bool = False, **config: Any)
     model: Any = AutoModelForSequenceClassification.from_config(built)
     for weight in model.parameters():
         if weight.ndim > 1 and weight.std() < 0.03:
-            weight.data *= 4  # else attention is even, and no place in a review matters
+            weight.data *= 4  # otherwise attention is uniform, and positions in a review do not matter
     (model if head else model.base_model).save_pretrained(folder)
     words.save_pretrained(folder)
     file = folder / "tokenizer_config.json"
@@ -122,15 +130,20 @@ def write_pretrained(folder: Path, kind: str, head: bool = False, **config: Any)
 
 
 def row(kind: str, folder: Path) -> str:
-    """The line of the table for an architecture, which is tried in an empty folder."""
+    """Try an architecture, and return its row of the table.
+
+    Args:
+        kind: a key of KINDS.
+        folder: an empty folder for its files.
+    """
     base = sources.fetch(str(write_pretrained(folder / kind, kind)))
     dry_run.try_model(base, PARAMS)
     encoder = Encoder(base.folder, PARAMS.max_length, PARAMS.truncation)
-    texts, answers = reviews()["text"].head(16).tolist(), [0, 1] * 8
+    texts = reviews()["text"].head(16).tolist()
     texts[:2] = ["Good.", "I loved it, really"]  # so that lengths differ
 
     def train() -> None:
-        data = fine_tuning.as_dataset(encoder(texts)[0], answers)
+        data = fine_tuning.as_dataset(encoder(texts).ids, [0, 1] * 8)
         fine_tuned = fine_tuning.train_within_memory(
             folder / "checkpoints", None, base, encoder, PARAMS, data, data, folder / "curves"
         )
@@ -157,21 +170,24 @@ def row(kind: str, folder: Path) -> str:
     labels = dict(enumerate(LABELS))
     headed = sources.fetch(str(write_pretrained(folder / "headed", kind, head=True, id2label=labels)))
     model = build_classifier(headed, encoder).eval()
-    most = longest_read(model, encoder, TRIED)
-    padding = scoring.padding_changes_logits(model, encoder) > ROUNDED
-    limit = "no limit" if most == TRIED else str(most)
-    return f"| {' | '.join([kind, *cells, limit, 'yes' if padding else 'no'])} |\n"
+    longest = longest_read(model, encoder, MAX_TRIED)
+    cells.append("no limit" if longest == MAX_TRIED else str(longest))
+    padding_matters = scoring.padding_effect(model, encoder) > ROUNDING
+    cells.append("yes" if padding_matters else "no")
+    return f"| {' | '.join([kind, *cells])} |\n"
 
 
 def cell(step: Callable[[], object]) -> str:
-    """Whether a step works, as a table says it: yes, or why it does not."""
+    """Run a step, and return its cell of the table: yes, or the reason why it fails."""
     try:
         step()
     except AssertionError:
         raise
-    except Exception as error:  # of an export, whatever PyTorch raises
-        named = re.search(r"cannot be loaded: (\w+)", str(error)) if isinstance(error, InputError) else None
-        return f"refused: {named[1] if named else type(error).__name__}"
+    except InputError as error:
+        cause = re.search(r"cannot be loaded: (\w+)", str(error))
+        return f"refused: {cause[1] if cause else type(error).__name__}"
+    except Exception as error:  # PyTorch's exporter raises many types
+        return f"refused: {type(error).__name__}"
     return "yes"
 
 

@@ -277,7 +277,7 @@ def ours(folder: str, texts: list[str], labels: list[int], seed: int) -> Trainer
     )
     scoring.make_deterministic()
     model, encoder = new_model(params.dropout)
-    dataset = as_dataset(encoder(texts)[0], labels)
+    dataset = as_dataset(encoder(texts).ids, labels)
     trainer = build_trainer(Path(folder), model, encoder, params, dataset, dataset.select(range(2)))
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
     return trainer
@@ -324,7 +324,7 @@ def piped(batch_size: int | None, texts: list[str], labels: list[int], seconds: 
             classify(texts[scored])
         scored += size
     taken = now() - started
-    return measured(model, [len(ids) for ids in encoder(texts[:scored])[0]], 1, taken, peak)
+    return measured(model, [len(ids) for ids in encoder(texts[:scored]).ids], 1, taken, peak)
 
 
 def fp32(texts: list[str], labels: list[int], seconds: float, turn: int) -> Measured:
@@ -362,7 +362,7 @@ def openvino(bits: int, texts: list[str], labels: list[int], seconds: float, tur
 
     def score(texts: list[str]) -> None:
         queue = AsyncInferQueue(compiled, torch.get_num_threads())
-        for ids in encoder(texts)[0]:
+        for ids in encoder(texts).ids:
             queue.start_async({0: np.array([ids])})
         queue.wait_all()
 
@@ -378,7 +378,7 @@ def openvino_model(bits: int) -> Any:
     import openvino
 
     model, encoder = new_model()
-    reviews = encoder(synthetic_reviews()[0][:100])[0]
+    reviews = encoder(synthetic_reviews()[0][:100]).ids
     os.environ["CI"] = "true"  # by which openvino-telemetry sends nothing
     # Without gradients, in which attention differs once something was trained in bf16: a trace is made and compared.
     with torch.no_grad(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
@@ -420,7 +420,7 @@ def timed(
     started = now()
     score(texts)
     taken = now() - started
-    return measured(model, [len(ids) for ids in encoder(texts)[0]], 1, taken, peak)
+    return measured(model, [len(ids) for ids in encoder(texts).ids], 1, taken, peak)
 
 
 TRAINING: dict[str, Recipe] = {

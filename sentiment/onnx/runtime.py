@@ -1,4 +1,4 @@
-"""Classifiers in ONNX, in fp32 or with int8 weights, run by ONNX Runtime on the CPU, without PyTorch or transformers."""
+"""Classifiers in ONNX, in fp32 or int8: ONNX Runtime scores on the CPU, without PyTorch and transformers."""
 
 import json
 import os
@@ -9,20 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from sentiment import progress
+from sentiment.classifier import Scores, TokenClassifier
 from sentiment.errors import extra
 from sentiment.model.encoding import Encoder
 from sentiment.model.probability import positive_probability
 from sentiment.progress import Advance
 
 
-class OnnxClassifier:
-    """A classifier that export wrote.
+class OnnxClassifier(TokenClassifier):
+    """Scores reviews with a model that export wrote.
 
     Args:
         folder: models/fp32, models/int8, or a copy of one.
 
     Raises:
-        InputError: the extra `onnx` is not installed.
+        InputError: the extra `onnx` is not installed, or the tokenizer cannot be used.
+        Exception: the files are damaged; see `errors.loading`.
     """
 
     independent = True
@@ -39,41 +41,48 @@ class OnnxClassifier:
             Path(folder) / "model.onnx",
             options,
             providers=["CPUExecutionProvider"],
-            disabled_optimizers=["SkipLayerNormFusion"],  # fused, it takes six times as long as its two parts
+            disabled_optimizers=[
+                "SkipLayerNormFusion"
+            ],  # the fused operator is six times slower than its parts
         )
 
-    def probabilities(self, texts: Sequence[str], advance: Advance = progress.ignore) -> np.ndarray:
-        """Probability of POSITIVE for normalised reviews: float64 array of shape (reviews,).
+    def score(self, texts: Sequence[str], advance: Advance = progress.ignore) -> Scores:
+        """Score normalised reviews, at least one.
 
-        Each review is scored by itself, by one thread: there is no padding, and no result depends on other reviews.
-        `advance` takes how many of them more are scored.
+        One thread scores each review, without padding, so a score depends only on its own text.
+
+        Args:
+            texts: the reviews, as `data.text.normalise` returns them.
+            advance: is called with the number of reviews scored since its last call.
         """
+        encoded = self.encoder(texts)
         with ThreadPoolExecutor(_threads()) as threads:
-            logits = threads.map(self._logits, self.encoder(texts)[0])
-            return positive_probability(np.concatenate(list(progress.each(logits, advance))), self._id2label)
+            results = threads.map(self._logits, encoded.ids)
+            logits = np.concatenate(list(progress.each(results, advance)))
+        return Scores(positive_probability(logits, self._id2label), encoded.tokens, encoded.unknown)
 
     def share_threads(self) -> int:
-        """How many threads may each score one batch at a time."""
+        """How many threads may each score one batch at a time; the classifier starts none in between."""
         return _threads()
 
     def probabilities_of_batch(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
-        """Probability of POSITIVE for what `next_batch` chose, by the calling thread alone."""
-        return positive_probability(np.concatenate([self._logits(ids) for ids in encoded]), self._id2label)
+        """Score a batch that `next_batch` chose, in the calling thread: float64 array of shape (reviews,)."""
+        logits = np.concatenate([self._logits(ids) for ids in encoded])
+        return positive_probability(logits, self._id2label)
 
     def next_batch(self, lengths: Sequence[int]) -> list[int]:
-        """Rows of waiting reviews, of so many tokens each, to score in one call: the first alone."""
+        """Choose the reviews to score in the next call: only the first, because nothing is padded."""
         return [0] if lengths else []
-
-    def warning(self) -> str | None:
-        """A line for people if many tokens of what was scored are unknown, else None."""
-        return self.encoder.warning()
 
     def _logits(self, ids: Sequence[int]) -> np.ndarray:
         return self._session.run(["logits"], {"input_ids": [ids]})[0]
 
 
 def _threads() -> int:
-    """Threads that score: as OMP_NUM_THREADS says, as it does for PyTorch, or one for each core that may be used."""
-    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(said) if said.isdecimal() and int(said) else cores
+    """Number of scoring threads: OMP_NUM_THREADS, as for PyTorch, or one per available core."""
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if setting.isdecimal() and int(setting):
+        return int(setting)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

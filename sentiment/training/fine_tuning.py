@@ -20,6 +20,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
 
+from sentiment.classifier import unknown_tokens_warning
 from sentiment.errors import InputError, full_disk, memory_ran_out
 from sentiment.labels import LABELS
 from sentiment.model import scoring
@@ -95,10 +96,10 @@ def fine_tune(
     # Training may read fewer tokens of a review than the model does in use; validation reads as many as in use.
     encoder = Encoder(base.folder, params.max_length, params.truncation)
     training_encoder = Encoder(base.folder, lengths(params)["train_max_length"], params.truncation)
-    ids, cut = training_encoder(train["text"].tolist())
-    to_train = as_dataset(ids, train["label"].tolist())
-    to_validate = as_dataset(encoder(validation["text"].tolist())[0], validation["label"].tolist())
-    if warning := training_encoder.warning():
+    encoded = training_encoder(train["text"].tolist())
+    to_train = as_dataset(encoded.ids, train["label"].tolist())
+    to_validate = as_dataset(encoder(validation["text"].tolist()).ids, validation["label"].tolist())
+    if warning := unknown_tokens_warning(encoded.tokens, encoded.unknown):
         print(warning)
 
     folder = checkpoints.folder_of(params, [*files, *base.folder.glob("*.safetensors")])
@@ -119,8 +120,8 @@ def fine_tune(
         reviews_per_second=None if checkpoint else len(train) * params.epochs / seconds,
         tokens={
             "tokens_per_review": sum(to_train["length"]) / len(train),
-            "reviews_cut": cut / len(train),
-            "tokens_unknown": training_encoder.unknown_share,
+            "reviews_cut": encoded.truncated / len(train),
+            "tokens_unknown": encoded.unknown / max(encoded.tokens, 1),
         },
     )
 

@@ -14,6 +14,7 @@ from scipy.special import logit
 from typer.testing import CliRunner
 
 from sentiment import cli
+from sentiment.classifier import unknown_tokens_warning
 from sentiment.commands import demo
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
@@ -234,9 +235,8 @@ def test_a_language_that_the_model_does_not_know_is_warned_of(
     page: "Page", classifier: TransformerClassifier
 ) -> None:
     foreign, status = "这部电影非常好看", page.get_by_role("status", name="Answer")
-    classifier.encoder.forget()
-    classifier.probabilities([foreign])
-    warning = classifier.warning()
+    scores = classifier.score([foreign])
+    warning = unknown_tokens_warning(scores.tokens, scores.unknown)
     assert warning
     for text, warned in ((foreign, True), (REVIEW, False), (foreign + " " + REVIEW, False), (foreign, True)):
         classified(page, text)

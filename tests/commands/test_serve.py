@@ -287,17 +287,17 @@ def test_metrics_count_what_was_scored(served: Server, ran: Clone) -> None:
 
     encoder = open_classifier(ran.folder / "models/classifier").encoder  # type: ignore[attr-defined]
     texts = [*LONG[:3], "film 映画 \u16a0\u16a1"]
-    encoder(texts)
-    assert encoder.unknown > 0
+    encoded = encoder(texts)
+    assert encoded.unknown > 0
     before = counts()
     labels = [ranking[0]["label"] for ranking in served.post({"inputs": texts}, "/predict").json()]
     change = {name: value - before[name] for name, value in counts().items()}
     assert change == {
         "sentiment_text_tokens_count": 4,
-        "sentiment_text_tokens_sum": encoder.tokens,
+        "sentiment_text_tokens_sum": encoded.tokens,
         "waited": 4,
         "requests": 1,
-        "sentiment_unknown_tokens_total": encoder.unknown,
+        "sentiment_unknown_tokens_total": encoded.unknown,
         "POSITIVE": labels.count("POSITIVE"),
         "NEGATIVE": labels.count("NEGATIVE"),
     }

@@ -13,12 +13,12 @@ FAST = ("distilbert", "xlnet", "gpt2", "t5", "bart", "mpnet", "ibert")
     "kind",
     [pytest.param(kind, marks=[] if kind in FAST else pytest.mark.slow) for kind in architectures.KINDS],
 )
-def test_an_architecture_works_as_the_page_says(kind: str, tmp_path: Path) -> None:
+def test_an_architecture_works_as_documented(kind: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
     assert architectures.row(kind, tmp_path) == architectures.rows()[kind]
 
 
-def test_the_table_has_every_architecture() -> None:
+def test_every_architecture_is_documented() -> None:
     assert list(architectures.rows()) == list(architectures.KINDS)
 
 

@@ -1,12 +1,14 @@
-"""Encoding: truncation, the tokens around a review, those that a vocabulary does not have, and padding."""
+"""Encoding: truncation, special tokens, unknown tokens, padding, and saved tokenizers."""
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from transformers import AutoTokenizer
 
+from sentiment.classifier import unknown_tokens_warning
 from sentiment.errors import InputError
 from sentiment.model.encoding import Encoder, Truncation
 from sentiment.pretrained import sources
@@ -27,9 +29,9 @@ def folder() -> Path:
 
 def test_short_reviews_are_encoded_as_the_tokenizer_does(folder: Path) -> None:
     encoder = Encoder(folder, 512, "head_tail")
-    ids, cut = encoder(TEXTS)
-    assert ids == encoder.tokenizer(TEXTS)["input_ids"]
-    assert cut == 0
+    encoded = encoder(TEXTS)
+    assert encoded.ids == encoder.tokenizer(TEXTS)["input_ids"]
+    assert encoded.truncated == 0
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "xlnet", "t5", "gpt2", "llama", "gemma", "xlm-roberta"])
@@ -37,25 +39,26 @@ def test_short_reviews_are_encoded_as_the_tokenizer_does(folder: Path) -> None:
 def test_special_tokens_stay_where_each_tokenizer_puts_them(tmp_path: Path, kind: str, length: int) -> None:
     encoder = Encoder(write_pretrained(tmp_path, kind), length, "head")
     texts = reviews()["text"].head(4).tolist()
-    ids, cut = encoder(texts)
-    assert cut == 4
-    for review, text in zip(ids, texts, strict=True):
+    encoded = encoder(texts)
+    assert encoded.truncated == 4
+    for review, text in zip(encoded.ids, texts, strict=True):
         whole = encoder.tokenizer(text, verbose=False)["input_ids"]
         _, after = encoder.ends
         assert review == whole[: length - after] + whole[len(whole) - after :]
 
 
 @pytest.mark.parametrize(("truncation", "head"), [("head", 30), ("tail", 0), ("head_tail", 8)])
-def test_truncation_keeps_the_part_it_names(folder: Path, truncation: Truncation, head: int) -> None:
+def test_truncation_keeps_the_named_part(folder: Path, truncation: Truncation, head: int) -> None:
     encoder = Encoder(folder, 32, truncation)
     whole = encoder.tokenizer(TEXTS[1], add_special_tokens=False, verbose=False)["input_ids"]
-    (ids,), cut = encoder(TEXTS[1:2])
+    encoded = encoder(TEXTS[1:2])
     tail = whole[len(whole) - (30 - head) :]
-    assert ids == [encoder.tokenizer.cls_token_id, *whole[:head], *tail, encoder.tokenizer.sep_token_id]
-    assert cut == 1
+    first, last = encoder.tokenizer.cls_token_id, encoder.tokenizer.sep_token_id
+    assert encoded.ids == [[first, *whole[:head], *tail, last]]
+    assert encoded.truncated == 1
 
 
-def test_head_tail_is_the_papers_at_512(folder: Path) -> None:
+def test_head_tail_keeps_128_and_382_tokens_of_512_as_in_the_paper(folder: Path) -> None:
     assert Encoder(folder, 512, "head_tail").ends == (1 + 128, 382 + 1)
 
 
@@ -70,11 +73,21 @@ def test_head_tail_is_the_papers_at_512(folder: Path) -> None:
 )
 def test_unknown_tokens_are_counted(folder: Path, text: str, share: float, warned: str | None) -> None:
     encoder = Encoder(folder, 64, "head")
-    ids, _ = encoder([text])
-    assert encoder.unknown == ids[0].count(encoder.tokenizer.unk_token_id)
-    assert encoder.unknown_share == pytest.approx(share)
-    assert (encoder.warning() is None) == (warned is None)
-    assert warned is None or warned in str(encoder.warning())
+    encoded = encoder([text])
+    assert encoded.unknown == encoded.ids[0].count(encoder.tokenizer.unk_token_id)
+    assert encoded.tokens == len(encoded.ids[0]) - 2
+    assert encoded.unknown / max(encoded.tokens, 1) == pytest.approx(share)
+    warning = unknown_tokens_warning(encoded.tokens, encoded.unknown)
+    assert (warning is None) == (warned is None)
+    assert warned is None or warned in str(warning)
+
+
+def test_tokens_are_counted_before_truncation(folder: Path) -> None:
+    whole, cut = (Encoder(folder, length, "head")(TEXTS) for length in (512, 8))
+    assert cut.truncated == 2
+    assert cut[1:3] == whole[1:3]
+    each = [Encoder(folder, 8, "head")([text]) for text in TEXTS]
+    assert cut[1:] == tuple(sum(counts) for counts in zip(*(one[1:] for one in each), strict=True))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,21 +95,19 @@ def test_every_kind_of_tokenizer_can_pad(tmp_path: Path, kind: str) -> None:
     encoder = Encoder(write_pretrained(tmp_path, kind), 64, "head")
     given = AutoTokenizer.from_pretrained(tmp_path)
     assert encoder.tokenizer.pad_token == (given.pad_token or given.eos_token)
-    padded = encoder.tokenizer.pad({"input_ids": [encoder.filled(8), encoder.filled(12)]})
+    padded = encoder.tokenizer.pad({"input_ids": [encoder.dummy(8), encoder.dummy(12)]})
     assert sum(padded["attention_mask"][0]) == 8
     assert len(padded["input_ids"][0]) == 12
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_saved_tokenizer_gives_the_same_ids_without_transformers(tmp_path: Path, kind: str) -> None:
     trained = Encoder(write_pretrained(tmp_path / "base", kind), 64, "head_tail")
     config = json.loads((tmp_path / "base/config.json").read_text()) | {"review_truncation": "head_tail"}
     trained.tokenizer.save_pretrained(tmp_path / "written")
     (tmp_path / "written/config.json").write_text(json.dumps(config))
     written = Encoder(tmp_path / "written", 64, "head_tail")
-    assert "tokenizer" not in vars(written)  # that of transformers, which is read when it is asked for
+    assert "tokenizer" not in vars(written)  # the tokenizer of transformers is loaded on first use
     texts = [
         *TEXTS,
         *reviews()["text"].head(40),
@@ -106,18 +117,28 @@ def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(
         "<s> a </s>[CLS] <pad> [MASK].",
     ]
     assert written(texts) == trained(texts)
-    assert (written.unknown, written.tokens, written.padding) == (
-        trained.unknown,
-        trained.tokens,
-        trained.padding,
-    )
-    assert [written.located(text) for text in texts] == [trained.located(text) for text in texts]
-    assert (written.ends, written.filled(9)) == (trained.ends, trained.filled(9))
+    assert written.padding == trained.padding
+    assert [written.with_offsets(text) for text in texts] == [trained.with_offsets(text) for text in texts]
+    assert (written.ends, written.dummy(9)) == (trained.ends, trained.dummy(9))
     whole = written.tokenizer(texts, verbose=False)["input_ids"]
-    assert [ids for ids in written(texts)[0] if len(ids) < 64] == [ids for ids in whole if len(ids) < 64]
+    assert [ids for ids in written(texts).ids if len(ids) < 64] == [ids for ids in whole if len(ids) < 64]
 
 
-def test_settings_of_a_written_tokenizer_hold(tmp_path: Path, folder: Path) -> None:
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta"])  # WordPiece, BPE, Unigram
+def test_several_threads_can_encode_at_the_same_time(tmp_path: Path, kind: str, written: bool) -> None:
+    encoder = Encoder(write_pretrained(tmp_path, kind), 64, "head_tail")
+    if written:
+        file = tmp_path / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"review_truncation": "head_tail"}))
+        encoder = Encoder(tmp_path, 64, "head_tail")
+    texts = [*TEXTS, *reviews()["text"].head(60)]
+    expected = [encoder([text]) for text in texts]
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda text: encoder([text]), texts * 5)) == expected * 5
+
+
+def test_a_saved_tokenizer_keeps_its_settings(tmp_path: Path, folder: Path) -> None:
     write_pretrained(tmp_path, "roberta")
     for name, content in {
         "config.json": {"review_truncation": "head"},
@@ -128,13 +149,13 @@ def test_settings_of_a_written_tokenizer_hold(tmp_path: Path, folder: Path) -> N
     }.items():
         (tmp_path / name).write_text(json.dumps(json.loads((tmp_path / name).read_text()) | content))
     text = "a </s> film"
-    (ids,) = Encoder(tmp_path, 64, "head")([text])[0]
+    (ids,) = Encoder(tmp_path, 64, "head")([text]).ids
     assert ids == AutoTokenizer.from_pretrained(tmp_path)(text)["input_ids"]
     end = AutoTokenizer.from_pretrained(tmp_path).eos_token_id
     assert ids.count(end) == 1
 
 
-def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_without_padding_and_end_of_text_is_refused(tmp_path: Path) -> None:
     write_pretrained(tmp_path, "gpt2")
     file = tmp_path / "tokenizer_config.json"
     settings = json.loads(file.read_text())
@@ -150,7 +171,7 @@ def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen2"])
-def test_a_token_that_the_model_does_not_have_is_an_unknown_one(tmp_path: Path, kind: str) -> None:
+def test_a_token_that_the_model_lacks_counts_as_unknown(tmp_path: Path, kind: str) -> None:
     write_pretrained(tmp_path, kind)
     before = Encoder(tmp_path, 64, "head")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
@@ -158,20 +179,18 @@ def test_a_token_that_the_model_does_not_have_is_an_unknown_one(tmp_path: Path, 
     tokenizer.save_pretrained(tmp_path)
     encoder = Encoder(tmp_path, 64, "head")
     assert len(encoder.tokenizer) == len(before.tokenizer) + 1
-    assert encoder(TEXTS)[0] == before(TEXTS)[0]
+    assert encoder(TEXTS) == before(TEXTS)
     other = encoder.tokenizer.unk_token_id if kind == "bert" else encoder.tokenizer.pad_token_id
-    (ids,) = encoder(["a <extra> a"])[0]
+    (ids,) = encoder(["a <extra> a"]).ids
     assert ids.count(other) == 1
     assert max(ids) < len(before.tokenizer)
-    assert encoder.located("a <extra> a")[0] == ids
+    assert encoder.with_offsets("a <extra> a")[0] == ids
 
 
-def test_a_review_that_begins_with_a_token_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
+def test_a_special_token_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
     file = write_pretrained(tmp_path, "bert") / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": 3}))
-    with pytest.raises(
-        InputError, match=r"has 8\d\d tokens, the model 3, and it begins or ends reviews with one of those"
-    ):
+    with pytest.raises(InputError, match=r"has 8\d\d tokens, the model 3, and it adds a special token"):
         Encoder(tmp_path, 64, "head")
 
 
@@ -198,16 +217,16 @@ def write_sentencepiece(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
 
 
-def test_a_sentencepiece_model_alone_is_read(tmp_path: Path) -> None:
+def test_a_tokenizer_with_only_a_sentencepiece_model_is_read(tmp_path: Path) -> None:
     write_sentencepiece(tmp_path)
     encoder = Encoder(tmp_path, 64, "head")
-    (ids,) = encoder(["A good film."])[0]
+    (ids,) = encoder(["A good film."]).ids
     tokens = encoder.tokenizer.convert_ids_to_tokens(ids)
     assert tokens == ["[CLS]", "▁A", "▁good", "▁film", ".", "[SEP]"]
 
 
 @pytest.mark.parametrize("name", ["sentencepiece", "google.protobuf"])
-def test_a_sentencepiece_model_without_the_extra_is_one_line(
+def test_a_missing_sentencepiece_extra_is_named_in_one_line(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name != "sentencepiece":

@@ -11,6 +11,7 @@ from typing import Any
 import gradio
 import pandas as pd
 
+from sentiment.classifier import unknown_tokens_warning
 from sentiment.commands.demo.attribution import attribute
 from sentiment.data.text import MOST_CHARACTERS, normalise
 from sentiment.evaluation.mistakes import in_short
@@ -49,9 +50,9 @@ def answer(
     yield no_label, "<p>Reading the review …</p>", no_review, ""
     with _SCORING:
         started = time.perf_counter()
-        classifier.encoder.forget()
-        probability = float(classifier.probabilities([text])[0])
-        warning = classifier.warning()
+        scores = classifier.score([text])
+    probability = float(scores.probabilities[0])
+    warning = unknown_tokens_warning(scores.tokens, scores.unknown)
     # Without its probabilities: Gradio shows them in whole percents, 0.9971 as 100 %.
     label = gradio.Label(LABELS[probability >= 0.5], visible=True)
     reason = verdict(probability, meant.get(text)) + (f"<p>{escape(warning)}</p>" if warning else "")

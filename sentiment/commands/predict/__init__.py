@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from sentiment import project
-from sentiment.classifier import check_exists
+from sentiment.classifier import check_exists, unknown_tokens_warning
 from sentiment.commands.predict.scorer import Scorer
 from sentiment.commands.predict.scores import FORMATS, ScoreFile, check_output, header, lines
 from sentiment.commands.predict.steps import FIXED, MOST, Pace, Stream, steps
@@ -158,7 +158,7 @@ def main(  # an option a line
     score(reader, scorer, pace, ready, file, f".{format}")
     if scorer.skipped:
         print(f"{scorer.skipped:,} of the rows skipped", file=sys.stderr)
-    if warning := scorer.warning():
+    if warning := unknown_tokens_warning(scorer.tokens, scorer.unknown):
         print(warning, file=sys.stderr)
 
 

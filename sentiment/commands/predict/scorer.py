@@ -37,6 +37,8 @@ class Scorer:
 
     Attributes:
         skipped: rows left out so far.
+        tokens: tokens of the rows scored so far.
+        unknown: those of them that the model's vocabulary lacks.
         independent: whether a score depends on the text alone, not on the rows scored with it.
 
     Raises:
@@ -53,7 +55,7 @@ class Scorer:
     ):
         self._classifier = open_classifier(model, precision)
         self._text, self._id, self._skip = text, id, skip
-        self.skipped = 0
+        self.skipped = self.tokens = self.unknown = 0
         self.independent = self._classifier.independent
 
     def __call__(
@@ -76,15 +78,15 @@ class Scorer:
             else:
                 ids.append(id)
                 texts.append(text)
-        probability = self._classifier.probabilities(texts, advance) if texts else np.empty(0)
+        probability = np.empty(0)
+        if texts:
+            probability, tokens, unknown = self._classifier.score(texts, advance)
+            self.tokens += tokens
+            self.unknown += unknown
         scores = [
             Score(id, LABELS[one >= 0.5], one) for id, one in zip(ids, probability.tolist(), strict=True)
         ]
         return scores, fault
-
-    def warning(self) -> str | None:
-        """A line for people if the model knew little of what it has scored, else None."""
-        return self._classifier.warning()
 
     def _id_of(self, row: Row) -> str:
         if self._id is None and row.values.get("id") is None:

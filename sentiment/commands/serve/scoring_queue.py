@@ -63,8 +63,8 @@ class ScoringQueue:
         self._classifier, self.closed = classifier, False
         self._waiting: dict[_Text, None] = {}  # in their order; an emptied place is found at once
         self._lock = threading.Lock()
-        self._encoder = ThreadPoolExecutor(1)  # whose counts are no thread's but its own
         self._threads = classifier.share_threads()
+        self._encoders = ThreadPoolExecutor(self._threads)
         self._scorers = ThreadPoolExecutor(self._threads)
         self._seconds, self._tokens = 0.0, 0  # that all threads together have taken, and for how many tokens
         self._warm_up()
@@ -76,7 +76,7 @@ class ScoringQueue:
 
     def __exit__(self, *_: object) -> None:
         """End the threads once they have scored what they have in hand."""
-        self._encoder.shutdown(cancel_futures=True)
+        self._encoders.shutdown(cancel_futures=True)
         self._scorers.shutdown(cancel_futures=True)
 
     async def probabilities(self, texts: Sequence[str]) -> list[float]:
@@ -93,7 +93,7 @@ class ScoringQueue:
                 raise self._full()
             self._waiting |= dict.fromkeys(mine)
         for text in mine:
-            self._encoder.submit(self._encode, text)
+            self._encoders.submit(self._encode, text)
         try:
             return await asyncio.gather(*(asyncio.wrap_future(text.probability) for text in mine))
         finally:
@@ -116,7 +116,7 @@ class ScoringQueue:
 
     def _warm_up(self) -> None:
         """Score a text of the most tokens, so that the time that texts take is known before the first has come."""
-        (ids,), _ = self._classifier.encoder(["film " * self._classifier.encoder.max_length])
+        (ids,) = self._classifier.encoder(["film " * self._classifier.encoder.max_length]).ids
         self._most_tokens = len(ids)
         self._scorers.submit(self._timed, [ids]).result()
 
@@ -132,17 +132,15 @@ class ScoringQueue:
     def _encode(self, text: _Text) -> None:
         if text.probability.done():  # cancelled
             return
-        encoder = self._classifier.encoder
-        before = encoder.tokens, encoder.unknown
         try:
-            (ids,), _ = encoder([Row(1, {"text": text.text}).text("text")])
+            encoded = self._classifier.encoder([Row(1, {"text": text.text}).text("text")])
         except InputError as fault:
             _fail(text, HTTPException(422, f"body: {text.place}: {fault}"))
         except Exception as error:
             _fail(text, error)
         else:
-            text.length, text.unknown = encoder.tokens - before[0], encoder.unknown - before[1]
-            text.ids = ids
+            text.length, text.unknown = encoded.tokens, encoded.unknown
+            (text.ids,) = encoded.ids
             self._scorers.submit(self._score)  # for each text, of which some will have gone along with others
 
     def _score(self) -> None:
