@@ -48,8 +48,8 @@ class ReviewClassifier:
             One prediction per review, in the order of the reviews.
 
         Raises:
-            InputError: a review is missing, empty, not text or not valid Unicode (the message gives its index),
-                or there is too little memory for even one review.
+            InputError: a review is missing, empty, not text or not valid Unicode (the message gives its
+                index), or there is too little memory for even one review.
             TypeError: `reviews` is a single text.
         """
         from sentiment.data.row import Row

@@ -1,4 +1,4 @@
-"""Downloads from and uploads to the Hugging Face Hub; what goes wrong there is an error of one line."""
+"""Downloads from and uploads to the Hugging Face Hub; every failure becomes an error of one line."""
 
 import hashlib
 import sys
@@ -11,30 +11,31 @@ from huggingface_hub import HfApi, constants, errors, get_cached_repo_tree, get_
 
 from sentiment.errors import InputError, one_line, without_home
 
-LONGEST_WAIT = 60  # seconds that the Hub may ask to wait before the next try
-UPLOAD_TIMEOUT = 120  # seconds: the Hub looks at what was uploaded before it answers
+MAX_WAIT = 60  # seconds that the Hub may ask to wait before the next attempt
+UPLOAD_TIMEOUT = 120  # seconds; the Hub checks the uploaded files before it answers
 
 
 def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None, files: list[str]) -> Path:
-    """Find in the cache or download the files of a repository at one commit, and check their hashes.
+    """Download the files of a repository at one commit, unless they are cached, and check their hashes.
 
-    Files that came whole are kept whatever happens to the others. A commit that is cached takes no request, a branch
-    or tag takes one; with HF_HUB_OFFLINE=1 there is none at all. Another revision is never taken instead.
+    Files that were downloaded completely are kept, even if others fail. A cached commit needs no request, and
+    a branch or tag needs one; with HF_HUB_OFFLINE=1, no request is sent. Another revision is never used
+    instead.
 
     Args:
-        kind: of the repository.
+        kind: type of the repository.
         repo: owner/name.
         revision: a commit, branch or tag; None is the main branch.
-        files: patterns of the names of the files that are needed.
+        files: patterns for the names of the files that are needed.
 
     Returns:
         The folder in the cache, named after the commit.
 
     Raises:
-        InputError: it cannot be fetched, or a file is not the one that the repository has; that one is removed.
+        InputError: a file cannot be downloaded, or its hash is wrong; in the second case, it is removed.
     """
-    wanted = f"{kind} {repo}" + (f"@{revision}" if revision else "")
-    # Of a model, what lies at the top: folders hold checkpoints and exports.
+    requested = f"{kind} {repo}" + (f"@{revision}" if revision else "")
+    # Only the top folder of a model: the others hold checkpoints and exports.
     patterns: dict[str, Any] = {
         "allow_patterns": files,
         "ignore_patterns": ["*/*"] if kind == "model" else None,
@@ -48,26 +49,33 @@ def snapshot(kind: Literal["dataset", "model"], repo: str, revision: str | None,
             if not offline:
                 get_cached_repo_tree(repo, repo_type=kind, revision=commit)
         except errors.CachedRepoTreeNotFoundError:
-            # Either the cache is read-only, or the Hub did not list the files and this is the part that was cached.
-            tree = [
-                entry.path
-                for entry in api.list_repo_tree(repo, repo_type=kind, revision=commit, recursive=True)
-            ]
-            if not all((folder / name).exists() for name in utils.filter_repo_objects(tree, **patterns)):
+            # The cache is read-only, or the Hub did not list the files and the folder has only some of them.
+            entries = api.list_repo_tree(repo, repo_type=kind, revision=commit, recursive=True)
+            names = utils.filter_repo_objects([entry.path for entry in entries], **patterns)
+            if not all((folder / name).exists() for name in names):
                 raise _Unavailable("the Hub did not list the files") from None
         damaged = _remove_damaged(folder, patterns)
-    except Exception as error:  # some twenty types, of three libraries; each means that it was not fetched
-        raise InputError(f"{wanted} could not be fetched from the Hub: {_explain(error)}") from error
+    except Exception as error:  # some twenty types, of three libraries; each means that the download failed
+        raise InputError(f"{requested} could not be fetched from the Hub: {_explain(error)}") from error
     if damaged:
+        again = "run it again without HF_HUB_OFFLINE" if offline else "run it again"
         raise InputError(
-            f"{wanted}: {', '.join(damaged)} came or became damaged (the hash is wrong) and was removed from the cache; "
-            f"run it again{' without HF_HUB_OFFLINE' if offline else ''} to fetch it anew"
+            f"{requested}: {', '.join(damaged)} had a wrong hash and was removed from the cache; "
+            f"{again} to download it"
         )
     return folder
 
 
 def file_names(kind: Literal["dataset", "model"], repo: str, revision: str | None) -> list[str]:
-    """The files of a repository of which `snapshot` has fetched some, without a request; none if they are not cached."""
+    """The names of all files of a repository that `snapshot` downloaded from, without a request.
+
+    Empty if the list is not cached.
+
+    Args:
+        kind: type of the repository.
+        repo: owner/name.
+        revision: the commit.
+    """
     try:
         return [file.path for file in get_cached_repo_tree(repo, repo_type=kind, revision=revision)]
     except errors.CachedRepoTreeNotFoundError:
@@ -77,35 +85,35 @@ def file_names(kind: Literal["dataset", "model"], repo: str, revision: str | Non
 def upload(
     folder: Path, repo: str, message: str, stale: list[str], private: bool = False, tag: str | None = None
 ) -> tuple[str, bool]:
-    """Upload all files of a folder to a model repository, which is created if need be, in one commit or none.
+    """Upload all files of a folder to a model repository in one commit; a missing repository is created.
 
     Args:
         folder: its files are uploaded.
         repo: owner/name.
         message: of the commit.
-        stale: patterns of files in the repository that are removed if the folder does not have them.
-        private: create it private; one that others can read is refused.
-        tag: a new tag of the commit.
+        stale: patterns of files to remove from the repository if the folder lacks them.
+        private: create a private repository; an existing public one is refused.
+        tag: a new tag for the commit.
 
     Returns:
-        The address of the commit that holds the files, and whether it is a new one.
+        The address of the commit with these files, and whether it is new.
 
     Raises:
-        InputError: the repository does not have them, or not under this tag.
+        InputError: the upload failed, the repository is public despite `private`, or it already has the tag.
     """
     api = _set_up()
-    constants.HF_HUB_DISABLE_XET = True  # hf_xet has a client of its own, without the limits below
+    constants.HF_HUB_DISABLE_XET = True  # hf_xet has its own client, without the timeouts below
     try:
         if not get_token():
-            raise InputError("the Hub takes nothing without a token: `hf auth login`, or set HF_TOKEN")
+            raise InputError("uploading to the Hub needs a token: `hf auth login`, or set HF_TOKEN")
         api.create_repo(repo, private=private or None, exist_ok=True)
         if private and not api.model_info(repo).private:
             raise InputError(
-                f"{repo} is there and not private; change that in its settings, or leave out --private"
+                f"{repo} exists and is public; make it private in its settings, or leave out --private"
             )
         refs = api.list_repo_refs(repo)
         if tag and tag in {ref.name for ref in refs.tags}:
-            raise InputError(f"{repo} has a tag {tag} already, and a version never changes; choose another")
+            raise InputError(f"{repo} already has a tag {tag}, and a version never changes; choose another")
         commit = api.upload_folder(
             repo_id=repo, folder_path=folder, commit_message=message, delete_patterns=stale
         )
@@ -113,70 +121,73 @@ def upload(
             api.create_tag(repo, tag=tag, revision=commit.oid, exist_ok=True)
     except InputError:
         raise
-    except Exception as error:  # as above
+    except Exception as error:  # as in `snapshot`
         raise InputError(f"{repo} could not be published: {_explain(error)}") from error
     return _redact(commit.commit_url), commit.oid not in (ref.target_commit for ref in refs.branches)
 
 
 def in_one_line(error: BaseException | str) -> str:
-    """A message, or the type and message of an error, on one line, without the token and the home folder."""
-    return one_line(_redact(error if isinstance(error, str) else f"{type(error).__name__}: {error}"))
+    """A message, or the type and message of an error, on one line; hides the token and the home folder."""
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    return one_line(_redact(text))
 
 
 def _set_up() -> HfApi:
-    hooks = (
-        utils.get_session().event_hooks
-    )  # huggingface_hub's own: they set headers and refuse requests when offline
+    # huggingface_hub's own hooks set headers, and refuse requests when offline.
+    hooks = utils.get_session().event_hooks
     utils.set_client_factory(lambda: _Client(event_hooks=hooks, follow_redirects=True))
-    constants.HF_HUB_DISABLE_TELEMETRY = True  # it takes a request of its own, before all others
-    utils.logging.set_verbosity_error()  # not a line for each retry
+    constants.HF_HUB_DISABLE_TELEMETRY = True  # it sends an additional request before all others
+    utils.logging.set_verbosity_error()  # otherwise it logs a line per retry
     if not sys.stderr.isatty():
         utils.disable_progress_bars()
     return HfApi()
 
 
 class _Client(httpx2.Client):
-    """HTTP client for huggingface_hub, which tries some requests six times, others once, and some without a timeout.
+    """HTTP client for huggingface_hub with retries and timeouts.
 
-    Here all but a commit are tried again, none waits for ever, and a download that was cut is resumed.
+    huggingface_hub retries only some requests, and sends some without a timeout. This client retries all
+    requests except commits, gives each a timeout, and lets interrupted downloads resume.
     """
 
     def get(self, url: Any, **options: Any) -> httpx2.Response:
         try:
             return utils.http_backoff("GET", url, **options)
         except (httpx2.TransportError, errors.HfHubHTTPError) as error:
-            # On these, huggingface_hub would take for a branch the commit that it was at the last time.
+            # On these errors, huggingface_hub would silently use the commit that it last saw of a branch.
             raise _Unavailable from error
 
     def post(self, url: Any, **options: Any) -> httpx2.Response:
-        if "/commit/" in str(url):  # where the answer is lost, it may have been made, and would be made twice
+        if "/commit/" in str(url):  # if only the answer was lost, a retry would commit twice
             return super().post(url, **options)
         return utils.http_backoff("POST", url, **options)
 
     def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        seconds = UPLOAD_TIMEOUT if request.method in ("POST", "PUT") else constants.HF_HUB_DOWNLOAD_TIMEOUT
-        request.extensions["timeout"] = httpx2.Timeout(seconds).as_dict()
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        if request.method in ("POST", "PUT"):
+            timeout = UPLOAD_TIMEOUT
+        request.extensions["timeout"] = httpx2.Timeout(timeout).as_dict()
         response = super().send(request, **options)
-        broken = response.status_code >= 500
-        if (broken or response.status_code in (408, 429)) and (wait := _asked_wait(response)) > LONGEST_WAIT:
-            response.close()
-            raise _Unavailable(
-                f"{request.url.host} answers HTTP {response.status_code} and asks to wait {wait} s"
-            )
-        if options.get("stream"):  # the content of a file, tried again on the errors of one connection only
-            if broken:
+        status = response.status_code
+        if status >= 500 or status in (408, 429):
+            wait = _requested_wait(response)
+            if wait > MAX_WAIT:
                 response.close()
-                raise httpx2.RemoteProtocolError(f"HTTP {response.status_code}", request=request)
+                raise _Unavailable(f"{request.url.host} answers HTTP {status} and asks to wait {wait} s")
+        if options.get("stream"):  # a file's content, which huggingface_hub retries only on connection errors
+            if status >= 500:
+                response.close()
+                raise httpx2.RemoteProtocolError(f"HTTP {status}", request=request)
             response.stream = _Body(response.stream)
         return response
 
 
 class _Unavailable(Exception):
-    """The Hub did not serve a request, and no library is to try it again or to take what is cached instead."""
+    """The Hub did not serve a request. Libraries must neither retry it nor use the cache instead."""
 
 
 class _Body(httpx2.SyncByteStream):
-    """A response's body whose connection, if it is reset, counts as cut, after which huggingface_hub resumes."""
+    """A response body that raises on a reset connection the error after which huggingface_hub resumes."""
 
     def __init__(self, stream: Any):
         self.stream = stream
@@ -191,8 +202,8 @@ class _Body(httpx2.SyncByteStream):
         self.stream.close()
 
 
-def _asked_wait(response: httpx2.Response) -> int:
-    """Seconds that the Hub asks to wait; 0 if it does not."""
+def _requested_wait(response: httpx2.Response) -> int:
+    """Seconds that the Hub asks to wait before a retry, or 0."""
     limit = utils.parse_ratelimit_headers(response.headers)
     if limit and limit.remaining == 0:
         return limit.reset_in_seconds
@@ -201,10 +212,10 @@ def _asked_wait(response: httpx2.Response) -> int:
 
 
 def _remove_damaged(folder: Path, patterns: dict[str, Any]) -> list[str]:
-    """Remove each file whose content is not the one that the cache names it after; return their names.
+    """Remove each file whose content does not match its name in the cache; return their names.
 
-    The name is the Hub's ETag: SHA-256 for a file in LFS, Git's own SHA-1 for others. (Where the file system has no
-    links, the cache has no such names, and what came is taken as it is.)
+    The cache names a file after the Hub's ETag: SHA-256 for a file in LFS, Git's SHA-1 for any other. Without
+    symbolic links, as on some file systems, the cache has no such names, and files are not checked.
     """
     names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink())
     damaged = []
@@ -213,13 +224,13 @@ def _remove_damaged(folder: Path, patterns: dict[str, Any]) -> list[str]:
         blob = link.parent / link.readlink()
         if not blob.exists() or _hash(blob, len(blob.name)) != blob.name:
             damaged.append(name)
-            for path in (blob.resolve(), blob, link):  # the blob may be a link itself, into a store for all
+            for path in (blob.resolve(), blob, link):  # the blob can itself be a link into a shared store
                 path.unlink(missing_ok=True)
     return damaged
 
 
 def _hash(blob: Path, length: int) -> str:
-    """SHA-256 of a file if that is of this length, else what Git names its content."""
+    """The SHA-256 of a file if `length` is 64, else its Git blob hash."""
     with blob.open("rb") as content:
         if length == 64:
             return hashlib.file_digest(content, "sha256").hexdigest()
@@ -228,27 +239,32 @@ def _hash(blob: Path, length: int) -> str:
 
 
 def _explain(error: BaseException) -> str:
-    """An error as plain words: what happened, and what to do."""
-    later = "check the network and HF_ENDPOINT, then run it again: files that were transferred are kept"
+    """What happened, and what to do, in plain words."""
+    later = "check the network and HF_ENDPOINT, then run it again: transferred files are kept"
     match error:
         case errors.OfflineModeIsEnabled():
             text = "HF_HUB_OFFLINE is set; run it without"
         case errors.LocalEntryNotFoundError() | errors.RevisionResolutionError() if (
             constants.is_offline_mode()
         ):
-            text = "not all of it is in the cache, and HF_HUB_OFFLINE is set; run it once without"
+            text = "some of its files are not cached, and HF_HUB_OFFLINE is set; run it once without"
         case errors.LocalEntryNotFoundError() | RuntimeError() | _Unavailable() if error.__cause__:
             return _explain(error.__cause__)
         case errors.RevisionNotFoundError():
-            text = "there is no such revision (any more); check the name after @, or revision in dataset.yaml"
+            text = (
+                "the revision does not exist (any more); check the name after @, or revision in dataset.yaml"
+            )
         case errors.GatedRepoError():
-            text = "its authors grant access to it; ask on its page, then `hf auth login` or set HF_TOKEN"
+            text = "it is gated; request access on its page, then `hf auth login` or set HF_TOKEN"
         case errors.RepositoryNotFoundError():
-            text = "there is no such repository, or it is private; check the name, or `hf auth login` or set HF_TOKEN"
+            text = (
+                "the repository does not exist, or it is private; "
+                "check the name, or `hf auth login` or set HF_TOKEN"
+            )
         case errors.HfHubHTTPError(response=httpx2.Response(status_code=401)):
-            text = "HTTP 401: the Hub does not take the token; `hf auth login` anew, or set HF_TOKEN"
+            text = "HTTP 401: the Hub does not accept the token; `hf auth login` again, or set HF_TOKEN"
         case errors.HfHubHTTPError(response=httpx2.Response(status_code=403)):
-            text = "HTTP 403: the token does not allow it; use one that may write there, or another owner"
+            text = "HTTP 403: the token does not permit this; use one with write access, or another owner"
         case errors.HfHubHTTPError(response=response) if (
             response.status_code in (408, 429) or response.is_server_error
         ):

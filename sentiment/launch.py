@@ -1,9 +1,9 @@
-"""Starts a training stage with the launcher that params.yaml names: one process, or several that share the batch.
+"""Starts a training stage with the launcher in params.yaml: one process, or several that share the batch.
 
 usage: python -m sentiment.launch -m stages.train [argument]
 
-DVC runs commands in a shell. The launcher is no part of the command, so no shell interprets it, and if it cannot
-start, the outputs of the last run are restored.
+DVC runs commands in a shell. Because the launcher is not part of the command, no shell interprets it, and if
+it cannot start, the outputs of the last run are restored.
 """
 
 import contextlib
@@ -18,26 +18,30 @@ from sentiment import stage_runner
 from sentiment.errors import InputError, one_line, reason
 from sentiment.params import TrainParams
 
-SECONDS_TO_END = 10.0  # that the launcher has after Ctrl-C, which it receives too
+SECONDS_TO_STOP = 10.0  # grace period of the launcher after Ctrl-C, which it receives too
 
 
 def command(launch: str) -> list[str]:
-    """The command that the parameter `launch` stands for, in this Python environment.
+    """The launcher as an argument list that runs in this Python environment.
+
+    Args:
+        launch: the parameter `launch`.
 
     Raises:
         InputError: torchrun does not accept its options.
     """
-    python, *options = launch.split()
-    if python == "python" and options[:2] != ["-m", "torch.distributed.run"]:
+    program, *options = launch.split()
+    if program == "python" and options[:2] != ["-m", "torch.distributed.run"]:
         return [sys.executable, *options]
-    options = options if python == "torchrun" else options[2:]
+    if program != "torchrun":  # python -m torch.distributed.run
+        options = options[2:]
     _check_torchrun(options)
     return [sys.executable, "-m", "torch.distributed.run", *options]
 
 
 def _check_torchrun(options: list[str]) -> None:
-    """Raise InputError unless torchrun itself accepts these options and would start a module."""
-    from torch.distributed import run  # late: it takes seconds
+    """Raise InputError unless torchrun's own parser accepts these options and would start a module."""
+    from torch.distributed import run  # the import takes seconds
 
     def refuse(message: str) -> Never:
         raise InputError(
@@ -47,7 +51,7 @@ def _check_torchrun(options: list[str]) -> None:
     parser = run.get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
     environment = dict(os.environ)
-    run.logger.setLevel(logging.ERROR)  # torchrun gives its warnings when it starts
+    run.logger.setLevel(logging.ERROR)  # torchrun repeats its warnings when it starts
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             args = parser.parse_args([*options, "-m", "module"])
@@ -60,15 +64,19 @@ def _check_torchrun(options: list[str]) -> None:
         refuse("it only prints its help")
     except InputError:
         raise
-    except Exception as error:  # ValueError, AssertionError, KeyError and others, by the option
+    except Exception as error:  # ValueError, AssertionError, KeyError and others, depending on the option
         refuse(reason(error))
     finally:
-        os.environ.clear()  # it sets OMP_NUM_THREADS
+        os.environ.clear()  # config_from_args sets OMP_NUM_THREADS
         os.environ.update(environment)
 
 
 def start(*arguments: str) -> None:
-    """Run Python with these arguments under the launcher of params.yaml; end as it ends."""
+    """Run Python with these arguments under the launcher of params.yaml, and exit with its status.
+
+    Raises:
+        InputError: params.yaml is not valid.
+    """
     params = TrainParams.load()
     launcher = command(params.launch)
     if "torch.distributed.run" not in launcher:
@@ -78,15 +86,16 @@ def start(*arguments: str) -> None:
         status = process.wait()
     except KeyboardInterrupt:
         try:
-            process.wait(SECONDS_TO_END)
-        except subprocess.TimeoutExpired:  # `kill` has reached this process alone
+            process.wait(SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:  # the signal came from `kill` and reached only this process
             process.terminate()
             process.wait()
         raise
     if status:
-        sys.exit(status)  # the processes have said why
+        sys.exit(status)  # its processes have printed the reason
 
 
 if __name__ == "__main__":
     _, module, *item = sys.argv[1:]
-    stage_runner.run(lambda: start(*sys.argv[1:]), "@".join([module.removeprefix("stages."), *item]))
+    stage = "@".join([module.removeprefix("stages."), *item])
+    stage_runner.run(lambda: start(*sys.argv[1:]), stage)

@@ -1,7 +1,8 @@
-"""Fits and scores the n-gram baseline, which fine-tuning is measured against.
+"""Fits and scores the n-gram baseline, the reference for fine-tuning.
 
-Fitting holds all features in memory, so MOST says how many reviews it sees; of more, as many are drawn, both classes
-alike, and metrics/baseline.json says so (`fit_on`). The test split is scored whole.
+Fitting keeps all features in memory, so it uses at most MAX_REVIEWS of each split: a sample with the same
+shares of both classes. metrics/baseline.json then has their numbers (`fit_on`). The whole test split is
+scored.
 """
 
 import time
@@ -14,7 +15,7 @@ from sentiment.ngrams import regression
 from sentiment.progress import Progress
 from sentiment.sampling import capped
 
-MOST = {"train": 100_000, "validation": 20_000}
+MAX_REVIEWS = {"train": 100_000, "validation": 20_000}
 
 
 def main() -> None:
@@ -23,8 +24,8 @@ def main() -> None:
         pd.read_parquet(f"data/prepared/{split}.parquet") for split in ("train", "validation", "test")
     )
     fit_on = {
-        "train": capped(train, MOST["train"], seed=0),
-        "validation": capped(validation, MOST["validation"], seed=0),
+        "train": capped(train, MAX_REVIEWS["train"], seed=0),
+        "validation": capped(validation, MAX_REVIEWS["validation"], seed=0),
     }
     started = time.perf_counter()
     with Progress("baseline", regression.work(**fit_on) + len(test), unit="") as bar:

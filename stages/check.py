@@ -1,7 +1,7 @@
-"""Refuses what cannot work before DVC removes an output of an earlier run: params.yaml, and the model that it names.
+"""Checks params.yaml and the pretrained model, before DVC removes any output of the last run.
 
-DVC removes a stage's outputs before it runs that stage. Every other stage depends on the file that this one writes,
-which never changes, so that DVC runs this one first.
+DVC removes a stage's outputs before it runs the stage. Every other stage depends on the file that this one
+writes, so DVC runs this one first. The file never changes, so it reruns nothing.
 """
 
 from pathlib import Path
@@ -23,8 +23,8 @@ def main() -> None:
     source = schema.read_source(params.dataset)
     if params.teachers and not source.names_unlabelled:
         raise InputError(
-            f"params.yaml: teachers: data/{params.dataset}/dataset.yaml names no reviews for them to label; name some there "
-            "by `unlabelled`, or let teachers be []"
+            f"params.yaml: teachers: data/{params.dataset}/dataset.yaml names no reviews for them to label; "
+            "name some there by `unlabelled`, or set teachers to []"
         )
     if params.exports:
         with extra("onnx"):
@@ -34,16 +34,15 @@ def main() -> None:
     model = sources.fetch(params.model)
     if kept := model.kept_labels(params.head):
         names = one_line(" and ".join(model.labels[index] for index in kept))
-        print(f"the head of {model.source} is kept: its labels {names} are {' and '.join(LABELS)}")
+        print(f"keeping the head of {model.source}: its labels {names} become {' and '.join(LABELS)}")
     elif model.has_head:
-        print(f"the head of {model.source} is replaced by a new one")
+        print(f"replacing the head of {model.source} by a new one")
     elif not model.config.get("architectures"):
-        print(
-            f"config.json of {model.source} names no architecture: a head that its weights include is replaced"
-        )
+        print(f"config.json of {model.source} names no architecture: a head in its weights is replaced")
     longest = max(params.max_length, params.train_max_length or 0)
-    if params.model != sources.PACKAGED or longest > sources.PACKAGED_LENGTH:  # which is known by its SHA-256
-        from sentiment.checks.dry_run import try_model  # late: torch takes seconds
+    # `fetch` has verified the SHA-256 of the packaged model, which is known to work.
+    if params.model != sources.PACKAGED or longest > sources.PACKAGED_LENGTH:
+        from sentiment.checks.dry_run import try_model  # importing PyTorch takes seconds
 
         try_model(model, params)
     if params.precision == "bf16":
@@ -51,12 +50,11 @@ def main() -> None:
 
         if not multiplies_bf16():
             print(
-                "warning: precision: bf16: this processor has no bf16 products; fp32 is several times as fast here"
+                "warning: precision: bf16: this processor has no hardware for bf16; "
+                "fp32 is several times faster"
             )
-    if model.local and not model.inside:
-        print(
-            f"{params.model} lies outside the repository; others need it inside, with `dvc add`, to train the same"
-        )
+    if model.local and not model.in_repository:
+        print(f"{params.model} is outside the repository; to share it, move it there and run `dvc add`")
     sources.point_to(model)
     soft_labels.remove_others(params.teachers)
     with atomic.replacing(CHECKED) as path:

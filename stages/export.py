@@ -1,6 +1,9 @@
-"""Exports models/classifier/ to ONNX for CPUs, and measures what that costs: models/int8/ and metrics/int8.json, or fp32.
+"""Exports models/classifier/ to ONNX for CPUs, and measures its accuracy, size and speed.
 
-Not part of the default run: `dvc exp run -S 'exports=[int8]'`. What follows -m stages.export is the precision.
+usage: python -m stages.export {int8,fp32}
+
+Writes models/int8/ and metrics/int8.json, or fp32. Not part of the default run: `dvc exp run -S
+'exports=[int8]'`.
 """
 
 import shutil
@@ -21,18 +24,18 @@ from sentiment.params import Params
 from sentiment.progress import Progress
 
 SOURCE = Path("models/classifier")
-TIMED = 128  # reviews that both models score, for the ratio of their speeds
+TIMED_REVIEWS = 128  # scored by both models, to compare their speed
 
 
 def main() -> None:
-    """Write the model in ONNX, score the test split with it, and compare with the predictions of evaluate."""
+    """Export the model, score the test split with it, and compare the scores with those of evaluate."""
     precision = sys.argv[1]
     target = Path("models", precision)
     Params.load()
     fine_tuned = load_transformer(SOURCE)
     test = pd.read_parquet("data/prepared/test.parquet")
     evaluated = pd.read_parquet("metrics/predictions/test.parquet")["probability"].to_numpy()
-    sampled = test["text"].sample(min(TIMED, len(test)), random_state=0).tolist()
+    sampled = test["text"].sample(min(TIMED_REVIEWS, len(test)), random_state=0).tolist()
     before = seconds_to_score(fine_tuned, sampled)
 
     with atomic.replacing(target) as folder:
@@ -53,14 +56,14 @@ def main() -> None:
     atomic.write_json(f"metrics/speed/{precision}.json", speed)
     print(
         f"{precision}: test accuracy {metrics['accuracy']:.4f}, {metrics['accuracy_change']:+.4f} "
-        f"({metrics['accuracy_change_low']:+.4f} to {metrics['accuracy_change_high']:+.4f}); {metrics['flipped']} of "
-        f"{len(test):,} predictions flipped; {metrics['megabytes']} MB instead of {metrics['megabytes_fine_tuned']}, "
-        f"{ratio:.1f} times the speed"
+        f"({metrics['accuracy_change_low']:+.4f} to {metrics['accuracy_change_high']:+.4f}); "
+        f"{metrics['flipped']} of {len(test):,} predictions flipped; "
+        f"{metrics['megabytes']} MB instead of {metrics['megabytes_fine_tuned']}, {ratio:.1f} times the speed"
     )
 
 
 def seconds_to_score(classifier: Classifier, texts: list[str]) -> float:
-    """How long a classifier takes for these reviews."""
+    """Seconds that a classifier takes to score these reviews."""
     started = time.perf_counter()
     classifier.probabilities(texts)
     return time.perf_counter() - started

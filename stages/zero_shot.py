@@ -1,4 +1,4 @@
-"""Scores the pretrained model before fine-tuning, so that what training bought is visible."""
+"""Scores the pretrained model before fine-tuning, to show what fine-tuning gains."""
 
 import pandas as pd
 
@@ -9,17 +9,18 @@ from sentiment.progress import Progress
 
 
 def main() -> None:
-    """Write metrics/zero_shot.json; a model with no trained head has no figures, and the file says so."""
+    """Write metrics/zero_shot.json; for a model without a trained head, the file says so instead."""
     params = ZeroShotParams.load()
     model = sources.fetch(params.model)
     if model.kept_labels(params.head) is None:
-        none = {"accuracy": "no trained head"}
-        atomic.write_json("metrics/zero_shot.json", none | {"details": [none]})
-        print(
-            f"zero-shot: {model.source} has no trained head" if not model.has_head else "zero-shot: head: new"
-        )
+        metrics = {"accuracy": "no trained head"}
+        atomic.write_json("metrics/zero_shot.json", {**metrics, "details": [metrics]})
+        if model.has_head:
+            print("zero-shot: head: new")
+        else:
+            print(f"zero-shot: {model.source} has no trained head")
         return
-    # Late: many models have no head, and torch takes seconds.
+    # Imported here because many models have no head, and importing PyTorch takes seconds.
     from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json
     from sentiment.model import encoding, scoring
     from sentiment.pretrained import building

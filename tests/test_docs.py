@@ -1,23 +1,26 @@
-"""README.md, CONTRIBUTING.md, CHANGELOG.md and docs/: their links, commands, options, parameters and paths are real."""
+"""README.md, CONTRIBUTING.md, CHANGELOG.md and docs/: links, commands, options and paths exist."""
 
+import ast
 import gzip
-import importlib
+import json
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
+import pandas as pd
 import pytest
-import typer
 
 from sentiment.cli import COMMANDS
 from sentiment.data.schema import Source, read_source
 from sentiment.params import Params
 from sentiment.validation import read_yaml
-from tests import picture
+from tests import picture, reference
 from tests.conftest import ROOT, Clone
 from tests.pipeline.test_pipeline import executed
 from tests.pipeline.test_remotes import colleague
@@ -83,9 +86,7 @@ def anchors(page: str) -> set[str]:
 
 def options(name: str) -> set[str]:
     """The options of a subcommand of `sentiment`."""
-    app = typer.Typer()
-    app.command()(importlib.import_module(f"sentiment.commands.{name}").main)
-    params = typer.main.get_command(app).params
+    params = reference.command(name).params
     return {option for param in params for option in (*param.opts, *param.secondary_opts)} | {"--help"}
 
 
@@ -103,7 +104,10 @@ def outputs() -> set[str]:
     stages = [stage.get("do", stage) for stage in read_yaml(ROOT / "dvc.yaml")["stages"].values()]
     listed = [out for stage in stages for out in [*stage.get("outs", []), *stage.get("metrics", [])]]
     ignored = [
-        line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if line.startswith("/")
+        f"{folder}{line.strip('/')}"
+        for folder in ("", ".dvc/")
+        for line in (ROOT / folder / ".gitignore").read_text().splitlines()
+        if line.startswith("/")
     ]
     names = {out if isinstance(out, str) else next(iter(out)) for out in listed}
     (exports,) = get_args(Params.model_fields["exports"].annotation)
@@ -134,6 +138,10 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_every_page_is_in_the_index() -> None:
     linked = {f"docs/{link}" for link in re.findall(r"\]\(([\w/-]+\.md)", TEXTS["docs/README.md"])}
     assert linked | {"docs/README.md"} == {page for page in PAGES if page.startswith("docs/")}
+
+
+def test_the_reference_of_commands_is_up_to_date() -> None:
+    assert TEXTS["docs/reference/commands.md"] == reference.page(), "run python -m tests.reference"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -186,7 +194,7 @@ def test_options_named_alone_exist(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_parameters_exist(page: str) -> None:
     keys = set(Params.model_fields) | {field.alias or name for name, field in Source.model_fields.items()}
-    keys |= {"padding", "error"}  # of transformers' tokenizers; of lines that end a run
+    keys |= {"padding", "report_to", "error"}  # of transformers; of lines that end a run
     set_by = [match[1] for span in spans(page) if (match := re.match(r"([a-z]\w*)(?:=(?!=)|: )", span))]
     assert set(set_by) <= keys
     assert set(re.findall(r" -S '?(\w+)=", "\n".join(commands(page) + spans(page)))) <= set(
@@ -216,6 +224,59 @@ def test_paths_exist(page: str) -> None:
             )
             under = any(str(parent) in written for parent in Path(path).parents)
             assert known or under or PLACEHOLDERS & set(path.split("/")), span
+
+
+def test_messages_of_the_reference_are_in_the_code() -> None:
+    templates = "\n".join(message_templates())
+    listed = TEXTS["docs/reference/messages.md"].split("## DVC")[0]
+    messages = re.findall(r"^\| `([^`]+)` \|", listed, re.MULTILINE)
+    assert len(messages) > 10
+    for message in messages:
+        assert message.strip("…").strip() in templates, message
+
+
+def test_columns_and_keys_of_files_are_in_the_reference(ran: Clone) -> None:
+    page = TEXTS["docs/reference/files.md"]
+    keys_of_metrics = code_words(page.split("## Metrics of one model")[1].split("\n## ")[0])
+    keys_of_data = code_words(page.split("Keys of `metrics/data.json`")[1].split("\n## ")[0])
+    of_the_sample = {"genre"}  # a column of the data itself
+    checked = []
+    for paths, contents in re.findall(r"^\| (`.+?) \| (.+?) \|", page, re.MULTILINE):
+        listed = code_words(contents) | (keys_of_metrics if "#metrics-of-one-model" in contents else set())
+        for path in re.findall(r"`([\w/]+\.(?:parquet|csv|tsv|json|npz))`", paths):
+            if (ran.folder / path).exists():
+                listed |= keys_of_data if path == "metrics/data.json" else of_the_sample
+                assert columns_or_keys(ran.folder / path) <= listed, path
+                checked.append(path)
+    assert len(checked) > 20
+
+
+def code_words(text: str) -> set[str]:
+    """The single words that a text shows as code."""
+    return set(re.findall(r"`(\w+)`", text))
+
+
+def columns_or_keys(file: Path) -> set[str]:
+    """The columns of a table, the names of arrays, or the keys of a JSON file and of its `details`."""
+    if file.suffix == ".parquet":
+        return set(pd.read_parquet(file).columns)
+    if file.suffix == ".npz":
+        return set(np.load(file))
+    if file.suffix == ".json":
+        content = json.loads(file.read_text())
+        return set(content) | set(content.get("details", [{}])[0])
+    return set(pd.read_csv(file, sep="\t" if file.suffix == ".tsv" else ",").columns)
+
+
+def message_templates() -> Iterator[str]:
+    """The texts in the code of stages and commands, with … in place of each field of an f-string."""
+    for file in [*ROOT.glob("sentiment/**/*.py"), *ROOT.glob("stages/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+            elif isinstance(node, ast.JoinedStr):
+                parts = [part.value if isinstance(part, ast.Constant) else "…" for part in node.values]
+                yield "".join(map(str, parts))
 
 
 def test_an_example_of_dataset_yaml_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The parameter `launch`: which launchers are allowed, and what remains of the last run if one cannot start."""
+"""The parameter `launch`: allowed launchers, and the outputs of the last run if one cannot start."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 
 
 def command(value: str) -> list[str]:
-    """The command that `launch: value` in params.yaml stands for."""
+    """The command for `launch: value` in params.yaml."""
     params = Params.model_validate(read_yaml(ROOT / "params.yaml") | {"launch": value})
     return launch.command(params.launch)
 
@@ -32,7 +32,7 @@ def command(value: str) -> list[str]:
         ("python -m torch.distributed.run --nnodes 1", [*TORCHRUN, "--nnodes", "1"]),
     ],
 )
-def test_a_launcher_is_run_by_this_python(value: str, expected: list[str]) -> None:
+def test_a_launcher_runs_in_this_python_environment(value: str, expected: list[str]) -> None:
     before = dict(os.environ)
     assert command(value) == expected
     assert os.environ == before
@@ -73,13 +73,13 @@ def test_a_launcher_is_run_by_this_python(value: str, expected: list[str]) -> No
         ],
     ],
 )
-def test_another_launcher_or_shell_syntax_is_refused(value: str) -> None:
+def test_other_launchers_and_shell_syntax_are_refused(value: str) -> None:
     with pytest.raises(ValidationError, match="String should match pattern"):
         command(value)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ("--nproc-per-nodes 2", "unrecognized arguments: --nproc-per-nodes"),
         ("--nproc-per-node", "argument --nproc-per-node/--nproc_per_node: expected one argument"),
@@ -96,17 +96,17 @@ def test_another_launcher_or_shell_syntax_is_refused(value: str) -> None:
         ("--run-path", "only options are allowed"),
     ],
 )
-def test_options_that_torchrun_does_not_accept_are_refused(
-    options: str, said: str, capfd: pytest.CaptureFixture[str]
+def test_options_that_torchrun_rejects_are_refused(
+    options: str, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(InputError) as refused:
         command(f"torchrun {options}")
-    assert str(refused.value).startswith(f"params.yaml: launch: torchrun does not accept it: {said}")
+    assert str(refused.value).startswith(f"params.yaml: launch: torchrun does not accept it: {message}")
     assert "\n" not in str(refused.value)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_launcher_that_cannot_start_costs_no_earlier_output(copy: Clone) -> None:
+def test_a_launcher_that_cannot_start_leaves_earlier_outputs(copy: Clone) -> None:
     outputs = ("data/prepared", "models", "metrics")
     before = copy.bytes_of(*outputs)
     for launcher, ask, line in [

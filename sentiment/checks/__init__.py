@@ -1,1 +1,1 @@
-"""Checks that only the stage `check` makes."""
+"""What only the stage check runs: a dry run of the pretrained model."""

@@ -1,4 +1,4 @@
-"""Tries a pretrained model in small, before the pipeline does: whatever its stages would do with it."""
+"""A dry run of a pretrained model: what the stages would do with it, on two made-up reviews."""
 
 import tempfile
 from pathlib import Path
@@ -9,7 +9,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 
 from sentiment.errors import InputError, loading
 from sentiment.model import scoring
-from sentiment.model.encoding import SHORTEST, Encoder
+from sentiment.model.encoding import MIN_LENGTH, Encoder
 from sentiment.model.saved import save_transformer
 from sentiment.model.transformer import logits_of
 from sentiment.onnx import graph
@@ -21,12 +21,16 @@ from sentiment.training.fine_tuning import lengths, quiet_libraries
 
 
 def try_model(pretrained: Pretrained, params: Params) -> None:
-    """Score reviews of the longest and the shortest length, make a training step, and export, if that is asked for.
+    """Score the longest and the shortest review, run two training steps, and export if `exports` says so.
 
-    On the CPU, where each error is one that can be gone on from.
+    It runs on the CPU, because a failure on a GPU can make the GPU unusable for the rest of the process.
+
+    Args:
+        pretrained: the model.
+        params: the parameters of the run.
 
     Raises:
-        InputError: one of these does not work; the line says which parameter to change.
+        InputError: one of these fails; the message says which parameter to change.
     """
     quiet_libraries()
     scoring.make_deterministic()
@@ -37,33 +41,42 @@ def try_model(pretrained: Pretrained, params: Params) -> None:
         check_lengths(model.eval(), encoder, pretrained.source, **lengths(params))
         if order_matters(model, encoder):
             raise InputError(
-                f"model {pretrained.source}: the score of a review depends on what was read before it"
+                f"model {pretrained.source}: the score of a review depends on the reviews scored before it"
             )
         logits = two_steps(model.train(), encoder, lengths(params)["train_max_length"])
         if params.dropout == 0.0 and not torch.equal(*logits):
             raise InputError(
-                f"params.yaml: dropout: {params.dropout} is not allowed: {pretrained.source} draws random numbers in training "
-                "all the same; allowed: null (its own dropout), or a share above 0"
+                f"params.yaml: dropout: {params.dropout} is not allowed: {pretrained.source} still draws "
+                "random numbers in training; allowed: null (its own dropout), or a share above 0"
             )
     for precision in params.exports:
         check_export(model, encoder, pretrained.source, precision)
 
 
 def order_matters(model: PreTrainedModel, encoder: Encoder) -> bool:
-    """Whether a model scores a short review otherwise after it has read a long one."""
-    short, long = encoder.filled(SHORTEST), encoder.filled(min(encoder.max_length, 1024))
+    """Whether a model scores a short review differently after it has read a long one."""
+    short = encoder.dummy(MIN_LENGTH)
+    long = encoder.dummy(min(encoder.max_length, 1024))
     before = logits_of(model, short)
     logits_of(model, long)
     return not torch.equal(before, logits_of(model, short))
 
 
 def two_steps(model: PreTrainedModel, encoder: Encoder, length: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits of the same two reviews in training, one of them padded, with other random numbers each time.
+    """Run two training steps on the same two reviews, one of them padded, each with another random seed.
+
+    Args:
+        model: in training mode.
+        encoder: of the same model.
+        length: tokens of the longer review.
+
+    Returns:
+        The logits of each step, shape (2, labels).
 
     Raises:
-        Exception: the model cannot be trained so.
+        Exception: the model cannot be trained this way.
     """
-    reviews = [{"input_ids": encoder.filled(tokens)} for tokens in (length, SHORTEST)]
+    reviews = [{"input_ids": encoder.dummy(tokens)} for tokens in (length, MIN_LENGTH)]
     batch = DataCollatorWithPadding(encoder.tokenizer)(reviews)
     logits = []
     for seed in range(2):
@@ -83,7 +96,7 @@ def check_export(model: PreTrainedModel, encoder: Encoder, source: str, precisio
             OnnxClassifier(folder).probabilities(["A review."])
         except InputError:
             raise
-        except Exception as error:  # PyTorch's exporter and ONNX Runtime have many
+        except Exception as error:  # PyTorch's exporter and ONNX Runtime raise many types
             fault = f"{source} cannot be exported ({type(error).__name__})"
             raise InputError(
                 f"params.yaml: exports: {precision} is not allowed: {fault}; allowed: []"

@@ -1,1 +1,1 @@
-"""Models: pretrained ones, encoding, scoring, the n-gram baseline, and ONNX."""
+"""The fine-tuned transformer: tokenizer, encoding, weights, scoring, and its folder."""

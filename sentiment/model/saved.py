@@ -1,4 +1,4 @@
-"""Saved models: what train writes to models/classifier/, and how it is loaded again."""
+"""Saved classifiers: writes the folder models/classifier/, and loads it."""
 
 import json
 from pathlib import Path
@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 
 def load_transformer(folder: str | Path, precision: str = "auto") -> "TransformerClassifier":
-    """The TransformerClassifier that train wrote, with an encoder that truncates reviews as in its training.
+    """Load a classifier that train wrote, with an encoder that truncates reviews as in its training.
+
+    Args:
+        folder: models/classifier, or a copy of it.
+        precision: `auto`, `bf16` or `fp32`.
 
     Raises:
-        InputError: there is none in the folder, or it is damaged.
+        InputError: the folder has no classifier, or it is damaged.
     """
     check_exists(Path(folder))
     from transformers.utils import logging
@@ -34,12 +38,19 @@ def load_transformer(folder: str | Path, precision: str = "auto") -> "Transforme
 
 
 def save_transformer(folder: Path, model: Any, encoder: "Encoder", base_model: str) -> None:
-    """Write a fine-tuned model as a new plain transformers folder that also says how its reviews were truncated."""
+    """Save a fine-tuned model as a plain transformers folder; its config also says how reviews are truncated.
+
+    Args:
+        folder: is created.
+        model: the fine-tuned transformers model.
+        encoder: of the same model.
+        base_model: name and revision of the pretrained model.
+    """
     encoder.tokenizer.model_max_length = encoder.max_length
     model.save_pretrained(folder)
     encoder.tokenizer.save_pretrained(folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    # Code that did not come along, and settings for other tasks.
+    # These refer to code that is not saved with the model, and to other tasks.
     for key in ("auto_map", "custom_pipelines", "task_specific_params"):
         config.pop(key, None)
     config["base_model"] = base_model
@@ -47,7 +58,8 @@ def save_transformer(folder: Path, model: Any, encoder: "Encoder", base_model: s
     config["review_max_length"] = encoder.max_length
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    # As reviews are scored here: without token types, and as far as transformers can truncate that way.
+    # Pipelines of transformers then score as this project does: without token types, and with the same
+    # truncation, except for head_tail, which transformers lacks.
     settings["model_input_names"] = ["input_ids", "attention_mask"]
     settings["truncation_side"] = "left" if encoder.truncation == "tail" else "right"
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Scoring: the probability of POSITIVE that a fine-tuned transformer gives each of many reviews."""
+"""Scoring: the probability of POSITIVE that a fine-tuned transformer gives each review."""
 
 import os
 import sys
@@ -13,29 +13,31 @@ from transformers import PreTrainedModel
 from sentiment import progress
 from sentiment.classifier import Scores, TokenClassifier
 from sentiment.errors import InputError, memory_ran_out
-from sentiment.model.encoding import SHORTEST, Encoder
+from sentiment.model.encoding import MIN_LENGTH, Encoder
 from sentiment.model.probability import positive_probability
 from sentiment.progress import Advance
 
-# Tokens that are scored or trained on together, padding included: batches that keep a large GPU busy, and on a CPU stay
-# within its cache.
+# Tokens per batch in scoring and training, padding included: enough to keep a large GPU busy, and few enough
+# for a CPU's cache.
 TOKENS_A_BATCH = {"cuda": 8192, "cpu": 2048}
-ALONE = 128  # tokens that a thread of a CPU scores together: one review, or several short ones of one length
-HARMLESS = 1e-3  # of what rounding changes in a logit
+# Tokens that one CPU thread scores together: one review, or several short ones of equal length.
+TOKENS_PER_THREAD = 128
+MAX_PADDING_EFFECT = 1e-3  # on a logit; smaller changes are rounding
 BLOCK = 8192  # reviews whose token ids are in memory at the same time
 
 
 class TransformerClassifier(TokenClassifier):
-    """A fine-tuned transformer that gives reviews their probability of POSITIVE.
+    """Scores reviews with a fine-tuned transformer in PyTorch.
 
-    On a CPU a review's score depends on its own text alone, to the bit where attention is fused: nothing is padded, and each review is the work of
-    one thread. On a GPU, batches are padded as the model's tokenizer pads, unless that changes scores.
+    On a CPU, a review's score depends only on its own text, to the bit where attention is fused: nothing is
+    padded, and one thread computes each review. On a GPU, batches are padded by the model's tokenizer, unless
+    that changes scores.
 
     Args:
-        model: a two-label sequence classifier; it is put on CUDA if there is one.
+        model: a two-label sequence classifier; it is moved to the GPU if there is one.
         encoder: of the same model.
-        precision: `auto`, `bf16` or `fp32`.
-        trained: the model goes on being trained, so its weights stay float32.
+        precision: `auto`, `bf16` or `fp32`; see `uses_bf16`.
+        trained: the model is still in training, so its weights stay float32.
     """
 
     def __init__(
@@ -46,11 +48,11 @@ class TransformerClassifier(TokenClassifier):
         self.encoder = encoder
         self._bf16 = uses_bf16(precision)
         self._on_cpu = self.independent = self._device.type == "cpu"
-        # Whether batches may be padded, which the architecture decides.
-        self._pads = not self._on_cpu and padding_changes_logits(self.model, encoder) < HARMLESS
+        # Whether batches may be padded depends on the architecture.
+        self._pads = not self._on_cpu and padding_effect(self.model, encoder) < MAX_PADDING_EFFECT
         if self._bf16 and not trained:
             cast_linear_weights(self.model)
-        # Threads, each with a review, or tokens of a batch; fewer once memory runs out.
+        # On a CPU, the number of threads that score; on a GPU, tokens per batch. Halved when memory runs out.
         self._at_once = torch.get_num_threads() if self._on_cpu else TOKENS_A_BATCH["cuda"]
 
     def score(self, texts: Sequence[str], advance: Advance = progress.ignore) -> Scores:
@@ -58,7 +60,8 @@ class TransformerClassifier(TokenClassifier):
 
         Args:
             texts: the reviews, as `data.text.normalise` returns them.
-            advance: is called with the number of reviews scored since its last call, in proportion to their tokens.
+            advance: is called with the number of reviews scored since its last call; each counts in
+                proportion to its tokens.
 
         Raises:
             InputError: there is too little memory for even one review.
@@ -75,18 +78,29 @@ class TransformerClassifier(TokenClassifier):
     def probabilities_of_ids(
         self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore
     ) -> np.ndarray:
-        """The same for token ids, special tokens included."""
+        """Score encoded reviews: float64 array of shape (reviews,).
+
+        Args:
+            encoded: token ids of each review, special tokens included.
+            advance: as for `score`.
+
+        Raises:
+            InputError: there is too little memory for even one review.
+        """
         return positive_probability(self.logits(encoded, advance), self.model.config.id2label or {})
 
     def share_threads(self) -> int:
-        """Leave the threads to the caller: how many may from now on each score one batch at a time."""
+        """Let the caller run the threads; return how many may each score one batch at a time from now on."""
         if self._on_cpu:
             torch.set_num_threads(1)
             return self._at_once
         return 1
 
     def probabilities_of_batch(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
-        """Probability of POSITIVE for what `next_batch` chose, by the calling thread alone.
+        """Score a batch that `next_batch` chose, in the calling thread: float64 array of shape (reviews,).
+
+        Args:
+            encoded: token ids of each review, special tokens included.
 
         Raises:
             InputError: there is too little memory.
@@ -102,15 +116,21 @@ class TransformerClassifier(TokenClassifier):
         return positive_probability(logits, self.model.config.id2label or {})
 
     def next_batch(self, lengths: Sequence[int]) -> list[int]:
-        """Rows of waiting reviews, of so many tokens each, to score in one call: the first, and those that add little work.
+        """Choose the reviews to score in the next call: indices into `lengths`, always with the first.
 
-        On a CPU, these are of the same length, and take the place of copies; on a GPU, all that one batch has room for.
+        On a CPU, these have equal lengths, and the batch would otherwise be filled with copies; on a GPU,
+        they are those that fit into one batch.
+
+        Args:
+            lengths: tokens of each waiting review, special tokens included.
         """
+        if not lengths:
+            return []
         if self._on_cpu:
-            same = [row for row, length in enumerate(lengths) if length == lengths[0]]
-            return same[: max(1, ALONE // lengths[0])] if same else []
-        room = max(1, self._at_once // max(lengths, default=1))
-        return list(range(len(lengths)))[:room]
+            equal = [row for row, length in enumerate(lengths) if length == lengths[0]]
+            return equal[: max(1, TOKENS_PER_THREAD // lengths[0])]
+        batch_size = max(1, self._at_once // max(lengths))
+        return list(range(len(lengths)))[:batch_size]
 
     def logits(self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore) -> np.ndarray:
         """Logits of encoded reviews: float32 array of shape (reviews, 2), in the order of `encoded`.
@@ -129,58 +149,58 @@ class TransformerClassifier(TokenClassifier):
             if self._at_once <= (1 if self._on_cpu else longest):
                 raise InputError(f"too little memory on {self._device} to score a review of {longest} tokens")
             self._at_once //= 2
-            less = (
-                f"{self._at_once} reviews at a time" if self._on_cpu else f"batches of {self._at_once} tokens"
-            )
-            progress.say(f"memory ran out on {self._device}; going on with {less}", sys.stderr)
+            smaller = f"batches of {self._at_once} tokens"
+            if self._on_cpu:
+                smaller = f"{self._at_once} reviews at a time"
+            progress.say(f"memory ran out on {self._device}; continuing with {smaller}", sys.stderr)
             clear_device_cache(garbage_collection=True)
 
     def _logits(
         self, encoded: Sequence[Sequence[int]], lengths: Sequence[int], advance: Advance
     ) -> np.ndarray:
-        work = batches(lengths, ALONE if self._on_cpu else self._at_once, padded=self._pads)
-        a_token = len(lengths) / max(sum(lengths), 1)
-        reviews = [
-            a_token * sum(lengths[row] for row in rows) for rows in work
-        ]  # of mean length, as many take as long
+        tokens = TOKENS_PER_THREAD if self._on_cpu else self._at_once
+        work = batches(lengths, tokens, padded=self._pads)
+        reviews_per_token = len(lengths) / max(sum(lengths), 1)
+        amounts = [reviews_per_token * sum(lengths[row] for row in rows) for rows in work]
+        inputs = ([encoded[row] for row in rows] for rows in work)
         if self._on_cpu:
             threads = torch.get_num_threads()
             try:
                 with ThreadPoolExecutor(
                     self._at_once, initializer=torch.set_num_threads, initargs=(1,)
                 ) as pool:
-                    results = pool.map(lambda rows: self._of_one_length([encoded[row] for row in rows]), work)
-                    outputs = list(progress.each(results, advance, reviews))
+                    results = pool.map(self._of_one_length, inputs)
+                    outputs = list(progress.each(results, advance, amounts))
             finally:
-                torch.set_num_threads(threads)  # PyTorch keeps one number for all threads to come
+                torch.set_num_threads(threads)  # the number also applies to threads that start later
         else:
-            results = (self._padded([encoded[row] for row in rows]) for rows in work)
-            outputs = list(progress.each(results, advance, reviews))
+            outputs = list(progress.each(map(self._padded, inputs), advance, amounts))
+        # Copied only now: copying after each batch would wait for the GPU each time.
         logits = np.empty((len(encoded), 2), dtype=np.float32)
-        for rows, output in zip(
-            work, outputs, strict=True
-        ):  # only now, so that a GPU is never waited for in between
+        for rows, output in zip(work, outputs, strict=True):
             logits[rows] = output.float().cpu().numpy()
         return logits
 
     def autocast(self) -> torch.autocast:
-        """The context in which the model computes: products in bfloat16, if that is its precision."""
+        """The context in which the model computes: matrix products in bfloat16, if that is its precision."""
         return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bf16)
 
     @torch.no_grad()
     def _of_one_length(self, reviews: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logits of reviews of one length, in a batch that is always of the same shape for this length.
+        """Logits of reviews of equal length: shape (reviews, 2).
 
-        The shape decides how products are rounded, so the batch is filled with copies.
+        The batch is filled with copies, so that its shape depends only on the length: the shape decides how
+        matrix products are rounded.
         """
         ids = torch.tensor(reviews, device=self._device)
-        full = ids.repeat(-(-ALONE // len(reviews)), 1)[: max(1, ALONE // ids.shape[1])]
+        copies = -(-TOKENS_PER_THREAD // len(reviews))
+        full = ids.repeat(copies, 1)[: max(1, TOKENS_PER_THREAD // ids.shape[1])]
         with self.autocast():
             return self.model(input_ids=full).logits[: len(reviews)]
 
     @torch.no_grad()
     def _padded(self, reviews: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logits of reviews that are padded to the longest of them."""
+        """Logits of reviews, padded to the longest: shape (reviews, 2)."""
         ids = [list(review) for review in reviews]
         batch = self.encoder.tokenizer.pad({"input_ids": ids}, return_tensors="pt", verbose=False)
         with self.autocast():
@@ -188,25 +208,34 @@ class TransformerClassifier(TokenClassifier):
 
 
 @torch.no_grad()
-def padding_changes_logits(model: PreTrainedModel, encoder: Encoder) -> float:
-    """By how much the logits of a short review change, in float32, when it shares a batch with a long one."""
-    short, long = encoder.filled(SHORTEST), encoder.filled(min(8 * SHORTEST, encoder.max_length))
-    batch = encoder.tokenizer.pad({"input_ids": [short, long]}, return_tensors="pt", verbose=False).to(
-        model.device
-    )
+def padding_effect(model: PreTrainedModel, encoder: Encoder) -> float:
+    """Largest change in the logits of a short review, in float32, if padding makes it as long as another."""
+    short = encoder.dummy(MIN_LENGTH)
+    long = encoder.dummy(min(8 * MIN_LENGTH, encoder.max_length))
+    batch = encoder.tokenizer.pad({"input_ids": [short, long]}, return_tensors="pt", verbose=False)
     alone = model(input_ids=torch.tensor([short], device=model.device)).logits[0]
-    return float((model(**batch).logits[0] - alone).abs().max())
+    padded = model(**batch.to(model.device)).logits[0]
+    return float((padded - alone).abs().max())
 
 
 def batches(lengths: Sequence[int], tokens: int, padded: bool) -> list[list[int]]:
-    """Rows in batches of at most `tokens` tokens, padding included, or of one review; of like length, or of the same.
+    """Group reviews into batches of similar length, or of equal length unless they may be padded.
 
-    The longest come first, so that memory runs out at once or never, and no thread begins one when others have ended.
+    The longest come first, so that memory runs out early or never, and no thread starts a long review when
+    the others have finished.
+
+    Args:
+        lengths: tokens of each review.
+        tokens: maximum per batch, padding included; a longer review gets a batch to itself.
+        padded: whether a batch may mix lengths.
+
+    Returns:
+        Indices into `lengths`, batch by batch.
     """
     batches: list[list[int]] = []
     for row in sorted(range(len(lengths)), key=lambda row: -lengths[row]):
-        most = lengths[batches[-1][0]] if batches else 0
-        if batches and (padded or lengths[row] == most) and (len(batches[-1]) + 1) * most <= tokens:
+        longest = lengths[batches[-1][0]] if batches else 0
+        if batches and (padded or lengths[row] == longest) and (len(batches[-1]) + 1) * longest <= tokens:
             batches[-1].append(row)
         else:
             batches.append([row])
@@ -214,10 +243,10 @@ def batches(lengths: Sequence[int], tokens: int, padded: bool) -> list[list[int]
 
 
 def uses_bf16(precision: str) -> bool:
-    """Whether to compute in bfloat16: `auto` means where matrix units do (CUDA from Ampere on, AMX).
+    """Whether to compute in bfloat16: for `auto`, where matrix units support it (NVIDIA from Ampere on, AMX).
 
-    AVX-512 BF16 alone is no reason: it halves the speed of products on Intel and doubles it on AMD, and in fp32 both come
-    to the same accuracies.
+    AVX-512 BF16 alone does not count: it halves the speed of matrix products on Intel and doubles it on AMD,
+    and with fp32 both reach the same accuracies.
     """
     if precision != "auto":
         return precision == "bf16"
@@ -227,22 +256,26 @@ def uses_bf16(precision: str) -> bool:
 
 
 def multiplies_bf16() -> bool:
-    """Whether the GPU or the processor has products of bfloat16; one without takes several times as long as in fp32."""
+    """Whether the GPU or CPU multiplies bfloat16 in hardware; else bf16 is several times slower than fp32."""
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    has = torch.cpu.get_capabilities()
-    return bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def cast_linear_weights(model: PreTrainedModel) -> None:
-    """Turn the weights of linear layers into bfloat16, as autocast does anew for each batch: the same bits, sooner."""
+    """Cast the weights of linear layers to bfloat16 once; autocast would do the same for each batch."""
     for layer in model.modules():
         if isinstance(layer, torch.nn.Linear):
             layer.to(torch.bfloat16)
 
 
 def make_deterministic() -> None:
-    """Make PyTorch give the same bits for the same input on the same machine. Call before the first CUDA work."""
+    """Make PyTorch compute the same bits for the same input on the same machine. Call it before using CUDA.
+
+    https://docs.pytorch.org/docs/stable/notes/randomness.html
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a debugging aid that costs time
+    # Filling new tensors is an aid for debugging that costs time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Tokenizers as encoding needs them: those of models written here by `tokenizers` alone, any other by transformers."""
+"""Tokenizers: models that train saved need only the library `tokenizers`, any other model transformers."""
 
 import json
 from collections.abc import Sequence
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 Offsets = list[tuple[int, int]]
 
 
-class Tokens(Protocol):
+class Tokenizer(Protocol):
     """Turns texts into token ids."""
 
     def __len__(self) -> int:
-        """How many tokens there are, added ones included."""
+        """The number of tokens, added ones included."""
 
     def __call__(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:
-        """Token ids of each text, without the special tokens around it or with them."""
+        """Token ids of each text; `special` adds the special tokens around it."""
 
-    def located(self, text: str) -> tuple[list[int], Offsets]:
-        """Token ids of a text without special ones, and the characters of each: text[start:end]."""
+    def with_offsets(self, text: str) -> tuple[list[int], Offsets]:
+        """Token ids of a text without special ones, and the offsets of each in it: text[start:end]."""
 
     def id_of(self, name: str) -> int | None:
-        """The id of `unk_token`, `pad_token` or `eos_token`; None if there is no such token."""
+        """The id of `unk_token`, `pad_token` or `eos_token`; None if the tokenizer has none."""
 
 
-class TransformersTokens:
-    """The tokenizer of any model: a class of transformers, which may change at load what its files say."""
+class TransformersTokenizer:
+    """The tokenizer of any model, as transformers loads it; its class may override what the files say."""
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase"):
         self._tokenizer = tokenizer
@@ -39,12 +39,11 @@ class TransformersTokens:
         return len(self._tokenizer)
 
     def __call__(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:  # noqa: D102
-        ids: list[list[int]] = self._tokenizer(list(texts), add_special_tokens=special, verbose=False)[
-            "input_ids"
-        ]
+        encoded = self._tokenizer(list(texts), add_special_tokens=special, verbose=False)
+        ids: list[list[int]] = encoded["input_ids"]
         return ids
 
-    def located(self, text: str) -> tuple[list[int], Offsets]:  # noqa: D102
+    def with_offsets(self, text: str) -> tuple[list[int], Offsets]:  # noqa: D102
         tokens = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         return tokens["input_ids"], tokens["offset_mapping"]
 
@@ -53,10 +52,11 @@ class TransformersTokens:
         return id
 
 
-class WrittenTokens:
-    """The tokenizer of a model that train wrote: tokenizer.json is the whole of it as it was in training.
+class SavedTokenizer:
+    """The tokenizer of a model that train saved: its tokenizer.json is complete.
 
-    transformers takes seconds to import, and comes to the same ids (a test of every architecture).
+    Loading it does not need transformers, whose import takes seconds. The ids are the same; a test compares
+    them for every architecture.
     """
 
     def __init__(self, folder: Path):
@@ -70,13 +70,15 @@ class WrittenTokens:
         return self._tokenizer.get_vocab_size()
 
     def __call__(self, texts: Sequence[str], special: bool = False) -> list[list[int]]:  # noqa: D102
-        return [each.ids for each in self._tokenizer.encode_batch(list(texts), add_special_tokens=special)]
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=special)
+        return [encoding.ids for encoding in encodings]
 
-    def located(self, text: str) -> tuple[list[int], Offsets]:  # noqa: D102
+    def with_offsets(self, text: str) -> tuple[list[int], Offsets]:  # noqa: D102
         tokens = self._tokenizer.encode(text, add_special_tokens=False)
         return tokens.ids, tokens.offsets
 
     def id_of(self, name: str) -> int | None:  # noqa: D102
         token = self._settings.get(name)
-        token = token["content"] if isinstance(token, dict) else token  # one that has settings of its own
+        if isinstance(token, dict):  # a token with settings of its own
+            token = token["content"]
         return None if token is None else self._tokenizer.token_to_id(token)

@@ -1,1 +1,1 @@
-"""The n-gram baseline: features, regression, and scoring."""
+"""The n-gram baseline: features, logistic regression, scoring, and its file."""

@@ -1,7 +1,7 @@
 """Baseline: TF-IDF n-grams with naive-Bayes weights and logistic regression.
 
-The weighted features are those of Wang and Manning 2012 ("Baselines and Bigrams", ACL), with logistic regression in
-place of the SVM because it gives probabilities.
+The weighted features are those of Wang and Manning 2012 ("Baselines and Bigrams", ACL), with logistic
+regression instead of the SVM because it gives probabilities.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,15 +19,16 @@ from sentiment import progress
 from sentiment.classifier import Classifier, Scores
 from sentiment.progress import Advance
 
-# Hashed features need no vocabulary, which would be larger than the model.
+# Features are hashed: a vocabulary would be larger than the model.
 FEATURES = 2**21
 BLOCK = 10_000  # reviews whose features are in memory at the same time
-STRENGTHS = (10.0, 100.0, 1000.0, 10_000.0)  # inverse regularisation; the validation split picks one
-FIT = 2.4  # times as long as counting the n-grams: one regression, in the mean of STRENGTHS on IMDb
+STRENGTHS = (10.0, 100.0, 1000.0, 10_000.0)  # inverse regularisation; the validation split chooses one
+# Time to fit one regression, relative to counting the n-grams: the mean over STRENGTHS on IMDb.
+FIT_TIME = 2.4
 
 
 class BaselineClassifier(Classifier):
-    """The baseline: n-gram counts, their TF-IDF, and logistic regression.
+    """Scores reviews with the n-gram baseline: n-gram counts, TF-IDF, and logistic regression.
 
     Args:
         tfidf: fitted on n-gram counts.
@@ -54,67 +55,76 @@ class BaselineClassifier(Classifier):
 
 
 def ngram_counts(texts: Iterable[str]) -> csr_matrix:
-    """Counts of hashed n-grams of one to three words or marks: float32 matrix of shape (reviews, FEATURES)."""
-    return HashingVectorizer(
+    """Counts of hashed n-grams of 1 to 3 words or punctuation marks: float32 matrix (reviews, FEATURES)."""
+    vectorizer = HashingVectorizer(
         n_features=FEATURES,
         ngram_range=(1, 3),
         token_pattern=r"\w+|[^\w\s]",
         alternate_sign=False,
         norm=None,
         dtype=np.float32,
-    ).transform(texts)
+    )
+    return vectorizer.transform(texts)
 
 
 def work(train: pd.DataFrame, validation: pd.DataFrame) -> float:
-    """How long `fit` takes, in the time that it takes to score a review."""
-    return len(train) * (1 + FIT * len(STRENGTHS)) + len(validation)
+    """Duration of `fit`, in units of scoring one review, for the progress bar."""
+    return len(train) * (1 + FIT_TIME * len(STRENGTHS)) + len(validation)
 
 
 def fit(
     train: pd.DataFrame, validation: pd.DataFrame, advance: Advance = progress.ignore
 ) -> tuple[BaselineClassifier, float]:
-    """The baseline with the lowest validation loss, and its inverse regularisation.
+    """Fit one baseline per value of STRENGTHS, and choose the one with the lowest validation loss.
 
     Args:
-        train: prepared reviews: `text` and `label`.
+        train: prepared reviews: `text`, and `label`, an index into LABELS.
         validation: the same.
-        advance: takes how much more of `work` is done.
+        advance: is called with the part of `work` done since its last call.
+
+    Returns:
+        The baseline, and its inverse regularisation.
     """
     tfidf = TfidfTransformer(sublinear_tf=True)
     label = train["label"].to_numpy()
-    plain = tfidf.fit_transform(ngram_counts(progress.each(train["text"], advance)))
-    weight = naive_bayes_weight(plain, label)
-    weighted = (plain @ diags(weight)).astype(
-        np.float64
-    )  # which liblinear would make a copy of for each strength
-    del plain
+    unweighted = tfidf.fit_transform(ngram_counts(progress.each(train["text"], advance)))
+    weight = naive_bayes_weight(unweighted, label)
+    # In float64, because liblinear would otherwise convert a copy for each strength.
+    weighted = (unweighted @ diags(weight)).astype(np.float64)
+    del unweighted  # frees memory
     held_out = tfidf.transform(ngram_counts(progress.each(validation["text"], advance))) @ diags(weight)
     losses = {}
     for strength in STRENGTHS:
-        with threadpool_limits(
-            1
-        ):  # several add up in another order, and so to other bits; nor are they faster
-            regression = LogisticRegression(C=strength, solver="liblinear", random_state=0).fit(
-                weighted, label
-            )
+        regression = LogisticRegression(C=strength, solver="liblinear", random_state=0)
+        with threadpool_limits(1):  # several threads would add in another order, and are no faster
+            regression.fit(weighted, label)
         losses[strength] = log_loss(validation["label"], regression.predict_proba(held_out)), regression
-        advance(FIT * len(train))
+        advance(FIT_TIME * len(train))
     strength = min(losses, key=lambda strength: losses[strength][0])
     regression = losses[strength][1]
-    regression.coef_ = regression.coef_ * weight  # so that it applies to plain TF-IDF features
+    regression.coef_ = regression.coef_ * weight  # it then applies to unweighted TF-IDF features
     return BaselineClassifier(tfidf, regression), strength
 
 
 def naive_bayes_weight(features: csr_matrix, label: np.ndarray) -> np.ndarray:
-    """Log-count ratio of each feature, POSITIVE over NEGATIVE, add-one smoothed: float32 array of shape (features,)."""
+    """Log-count ratio of each feature, POSITIVE over NEGATIVE, with add-one smoothing.
+
+    Args:
+        features: shape (reviews, features); only whether a value is zero counts.
+        label: indices into LABELS, shape (reviews,).
+
+    Returns:
+        float32 array of shape (features,).
+    """
     present = features.astype(bool).astype(np.float32)
-    positive, negative = (np.asarray(present[label == index].sum(axis=0)).ravel() for index in (1, 0))
+    positive = np.asarray(present[label == 1].sum(axis=0)).ravel()
+    negative = np.asarray(present[label == 0].sum(axis=0)).ravel()
     ratio = np.log((positive + 1) / (positive + 1).sum()) - np.log((negative + 1) / (negative + 1).sum())
     return ratio.astype(np.float32)
 
 
 def save(classifier: BaselineClassifier, path: Path) -> None:
-    """Write a baseline as compressed arrays, the same bytes for the same model."""
+    """Write a baseline as compressed arrays; the same model gives the same bytes."""
     with path.open("wb") as file:
         np.savez_compressed(
             file,
@@ -125,10 +135,10 @@ def save(classifier: BaselineClassifier, path: Path) -> None:
 
 
 def load(path: Path) -> BaselineClassifier:
-    """The baseline in a file of arrays; nothing in it is code.
+    """Read a baseline that `save` wrote. The file contains arrays only, no code.
 
     Raises:
-        Exception: it cannot be read; see `errors.loading`.
+        Exception: the file cannot be read; see `errors.loading`.
     """
     tfidf, regression = TfidfTransformer(sublinear_tf=True), LogisticRegression(solver="liblinear")
     with np.load(path, allow_pickle=False) as arrays:

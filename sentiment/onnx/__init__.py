@@ -1,1 +1,1 @@
-"""ONNX: writing a fine-tuned model as a graph, and the classifier that runs it with ONNX Runtime."""
+"""ONNX: exports a fine-tuned model, and scores reviews with ONNX Runtime."""

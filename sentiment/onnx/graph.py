@@ -23,7 +23,8 @@ def write(model: PreTrainedModel, file: Path, precision: str) -> None:
     Args:
         model: a two-label sequence classifier.
         file: to be written.
-        precision: `fp32`; or `int8`: weights with a scale for each output, and activations quantised as they come.
+        precision: `fp32`, or `int8`: weights with one scale per output, and activations quantised
+            dynamically.
 
     Raises:
         InputError: the extra `onnx` is not installed.
@@ -35,17 +36,20 @@ def write(model: PreTrainedModel, file: Path, precision: str) -> None:
     if precision == "fp32":
         file.write_bytes(graph.SerializeToString())
         return
-    flat = {tensor.name for tensor in graph.graph.initializer if len(tensor.dims) == 2}
-    products = [node for node in graph.graph.node if node.op_type == "MatMul" and node.input[1] not in flat]
-    logging.disable(logging.WARNING)  # the advice to optimise beforehand: ONNX Runtime does when it loads
+    matrices = {tensor.name for tensor in graph.graph.initializer if len(tensor.dims) == 2}
+    # ONNX Runtime has one scale per output only for products with a matrix of weights.
+    excluded = []
+    for node in graph.graph.node:
+        if node.op_type == "MatMul" and node.input[1] not in matrices:
+            excluded.append(node.name)
+    # It advises to optimise the graph beforehand, which ONNX Runtime does on loading.
+    logging.disable(logging.WARNING)
     quantize_dynamic(
         graph,
         file,
         op_types_to_quantize=["MatMul", "Gemm", "Gather"],
         per_channel=True,
-        nodes_to_exclude=[
-            node.name for node in products
-        ],  # ONNX Runtime has no scale for each output of those
+        nodes_to_exclude=excluded,
         weight_type=QuantType.QInt8,
         extra_options={"DefaultTensorType": TensorProto.FLOAT},
     )
@@ -53,7 +57,9 @@ def write(model: PreTrainedModel, file: Path, precision: str) -> None:
 
 
 def onnx_graph(model: PreTrainedModel) -> Any:
-    """A classifier as an ONNX graph in float32, from `input_ids` of one review, shape (1, tokens), to `logits`, (1, 2).
+    """Export a classifier as an ONNX graph in float32, with one review per call.
+
+    Its input is `input_ids`, shape (1, tokens); its output is `logits`, shape (1, 2).
 
     Raises:
         InputError: the extra `onnx` is not installed.
@@ -66,7 +72,7 @@ def onnx_graph(model: PreTrainedModel) -> Any:
     AttentionMaskInterface.register(ATTENTION, mask)
     model = model.cpu().eval()
     model.set_attn_implementation(ATTENTION)
-    # An architecture that cannot be exported is said in one line, without its whole graph.
+    # On failure, the exporter would also print the whole graph.
     with warnings.catch_warnings(action="ignore"), redirect_stderr(io.StringIO()):
         program: Any = torch.onnx.export(
             model,
@@ -77,7 +83,7 @@ def onnx_graph(model: PreTrainedModel) -> Any:
             dynamo=True,
             verbose=False,
         )
-    ClearMetadataAndDocStringPass()(program.model)  # it names paths of this machine
+    ClearMetadataAndDocStringPass()(program.model)  # the metadata contain paths of this machine
     return program.model_proto
 
 
@@ -90,14 +96,17 @@ def attention(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention as ONNX Runtime's own operator, faster than its parts; shapes as in transformers' AttentionInterface."""
+    """Attention as ONNX Runtime's own operator, which is faster than its parts.
+
+    Arguments and result are those of transformers' AttentionInterface; ONNX Runtime documents the operator in
+    https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MultiHeadAttention
+    """
     if attention_mask is not None or options.get("position_bias") is not None:
         mixed, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **options
         )
-        return mixed.clone(
-            memory_format=torch.contiguous_format
-        ), None  # else it is taken for contiguous already
+        # Without a copy, the exporter takes the tensor for contiguous.
+        return mixed.clone(memory_format=torch.contiguous_format), None
     heads, size = query.shape[1], query.shape[3]
     flat = [tensor.transpose(1, 2).flatten(2) for tensor in (query, key, value)]
     mixed = torch.onnx.ops.symbolic(
@@ -112,9 +121,10 @@ def attention(
 
 
 def mask(mask_function: Any, **options: Any) -> torch.Tensor | None:
-    """No mask where every token sees every other one, as in one review alone; else that of PyTorch's attention."""
-    return (
-        None
-        if mask_function is bidirectional_mask_function
-        else sdpa_mask(mask_function=mask_function, **options)
-    )
+    """The attention mask: none if every token sees every other, else that of PyTorch's attention.
+
+    A review without padding needs no mask where attention is bidirectional.
+    """
+    if mask_function is bidirectional_mask_function:
+        return None
+    return sdpa_mask(mask_function=mask_function, **options)

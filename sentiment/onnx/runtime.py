@@ -1,4 +1,4 @@
-"""Classifiers in ONNX, in fp32 or with int8 weights, run by ONNX Runtime on the CPU, without PyTorch or transformers."""
+"""Classifiers in ONNX, in fp32 or int8: ONNX Runtime scores on the CPU, without PyTorch and transformers."""
 
 import json
 import os
@@ -17,13 +17,14 @@ from sentiment.progress import Advance
 
 
 class OnnxClassifier(TokenClassifier):
-    """A classifier that export wrote.
+    """Scores reviews with a model that export wrote.
 
     Args:
         folder: models/fp32, models/int8, or a copy of one.
 
     Raises:
-        InputError: the extra `onnx` is not installed.
+        InputError: the extra `onnx` is not installed, or the tokenizer cannot be used.
+        Exception: the files are damaged; see `errors.loading`.
     """
 
     independent = True
@@ -40,13 +41,15 @@ class OnnxClassifier(TokenClassifier):
             Path(folder) / "model.onnx",
             options,
             providers=["CPUExecutionProvider"],
-            disabled_optimizers=["SkipLayerNormFusion"],  # fused, it takes six times as long as its two parts
+            disabled_optimizers=[
+                "SkipLayerNormFusion"
+            ],  # the fused operator is six times slower than its parts
         )
 
     def score(self, texts: Sequence[str], advance: Advance = progress.ignore) -> Scores:
         """Score normalised reviews, at least one.
 
-        Each review is scored by itself, by one thread: there is no padding, and no result depends on other reviews.
+        One thread scores each review, without padding, so a score depends only on its own text.
 
         Args:
             texts: the reviews, as `data.text.normalise` returns them.
@@ -59,15 +62,16 @@ class OnnxClassifier(TokenClassifier):
         return Scores(positive_probability(logits, self._id2label), encoded.tokens, encoded.unknown)
 
     def share_threads(self) -> int:
-        """How many threads may each score one batch at a time."""
+        """How many threads may each score one batch at a time; the classifier starts none in between."""
         return _threads()
 
     def probabilities_of_batch(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
-        """Probability of POSITIVE for what `next_batch` chose, by the calling thread alone."""
-        return positive_probability(np.concatenate([self._logits(ids) for ids in encoded]), self._id2label)
+        """Score a batch that `next_batch` chose, in the calling thread: float64 array of shape (reviews,)."""
+        logits = np.concatenate([self._logits(ids) for ids in encoded])
+        return positive_probability(logits, self._id2label)
 
     def next_batch(self, lengths: Sequence[int]) -> list[int]:
-        """Rows of waiting reviews, of so many tokens each, to score in one call: the first alone."""
+        """Choose the reviews to score in the next call: only the first, because nothing is padded."""
         return [0] if lengths else []
 
     def _logits(self, ids: Sequence[int]) -> np.ndarray:
@@ -75,7 +79,10 @@ class OnnxClassifier(TokenClassifier):
 
 
 def _threads() -> int:
-    """Threads that score: as OMP_NUM_THREADS says, as it does for PyTorch, or one for each core that may be used."""
-    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return int(said) if said.isdecimal() and int(said) else cores
+    """Number of scoring threads: OMP_NUM_THREADS, as for PyTorch, or one per available core."""
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if setting.isdecimal() and int(setting):
+        return int(setting)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

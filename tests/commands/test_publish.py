@@ -341,7 +341,7 @@ def test_an_older_model_is_replaced_and_other_files_stay(user: User, folder: Pat
 @SLOW
 def test_a_private_model_does_not_become_public(user: User, folder: Path) -> None:
     error = user.upload(folder, "test/older", fails=True, options="private=True")
-    assert error.startswith("error: test/older is there and not private; ")
+    assert error.startswith("error: test/older exists and is public; ")
     assert not user.hub.asked("commit")
 
 
@@ -349,7 +349,7 @@ def test_a_private_model_does_not_become_public(user: User, folder: Path) -> Non
 def test_a_tag_never_moves(user: User, folder: Path) -> None:
     first = user.upload(folder, options="tag='v1'").split()[0].split("/")[-1]
     (folder / "config.json").write_text("[]")
-    assert "has a tag v1 already" in user.upload(folder, fails=True, options="tag='v1'")
+    assert "already has a tag v1" in user.upload(folder, fails=True, options="tag='v1'")
     assert user.upload(folder, options="tag='v2'").endswith(" True")
     repository = user.hub.repositories["models/test/new"]
     assert repository.tags == {"v1": first, "v2": repository.head}
@@ -364,14 +364,14 @@ def test_a_tag_never_moves(user: User, folder: Path) -> None:
         (
             "test/new",
             {"HF_TOKEN": "hf_other"},
-            "HTTP 401: the Hub does not take the token; `hf auth login` anew",
+            "HTTP 401: the Hub does not accept the token; `hf auth login` again",
         ),
         (
             "others/new",
             {},
-            "HTTP 403: the token does not allow it; use one that may write there, or another owner",
+            "HTTP 403: the token does not permit this; use one with write access, or another owner",
         ),
-        pytest.param("others/model", {}, "HTTP 403: the token does not allow it", marks=SLOW),
+        pytest.param("others/model", {}, "HTTP 403: the token does not permit this", marks=SLOW),
         pytest.param(
             "test/new", {"HF_HUB_OFFLINE": "1"}, "HF_HUB_OFFLINE is set; run it without", marks=SLOW
         ),
@@ -438,7 +438,7 @@ def test_a_connection_that_is_cut(
 ) -> None:
     user.hub.faults = [Fault(where, sent=sent, end=end)]
     error = user.upload(folder, fails=True)
-    assert re.search("run it again: files that were transferred are kept$", error), error
+    assert re.search("run it again: transferred files are kept$", error), error
     assert len(user.hub.repositories["models/test/new"].commits if where != "repos/create" else "1") == 1
     user.hub.faults[0].times = 2 if where != "/commit/" else 0
     user.upload(folder)

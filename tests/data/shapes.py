@@ -1,4 +1,8 @@
-"""Shapes in which reviews come (shapes.yaml): writes their files, and the tables of docs/your-reviews.md."""
+"""Common file formats of reviews (shapes.yaml): writes such files, and the tables of two pages about them.
+
+`python -m tests.data.shapes` writes the tables: docs/your-reviews.md shows what is read, and
+docs/reference/messages.md what is refused.
+"""
 
 import bz2
 import gzip
@@ -15,7 +19,8 @@ from sentiment.validation import read_yaml
 from tests.conftest import ROOT
 from tests.helpers.hub import COMMIT
 
-PAGE = ROOT / "docs/your-reviews.md"
+READ = ROOT / "docs/your-reviews.md"
+REFUSED = ROOT / "docs/reference/messages.md"
 PARTS: dict[str, dict[str, dict[str, Any]]] = read_yaml(ROOT / "tests/data/shapes.yaml")
 SHAPES = {f"{part}: {name}": shape for part, shapes in PARTS.items() for name, shape in shapes.items()}
 PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
@@ -52,27 +57,33 @@ def dataset_yaml(shape: dict[str, Any]) -> str:
     return str(shape["dataset"]).replace("COMMIT", COMMIT)
 
 
-def tables() -> dict[str, str]:
-    """A Markdown table for each part of shapes.yaml."""
-    lines = {}
-    for part, shapes in PARTS.items():
-        what = "what is said" if "error" in next(iter(shapes.values())) else "the file begins"
-        rows = [f"| reviews | {what} | dataset.yaml |", "|---|---|---|"]
-        for name, shape in shapes.items():
-            shown = shape.get("error", shape.get("begins") or first_line(next(iter(shape["files"].values()))))
-            dataset = shape["dataset"].replace("COMMIT", "…").splitlines()
-            rows.append(f"| {name} | {code(shown)} | {'<br>'.join(map(code, dataset))} |")
-        lines[part] = "\n".join([*rows, ""])
-    return lines
+def markdown_table(part: str) -> str:
+    """The Markdown table of one part of shapes.yaml."""
+    refused = is_refused(part)
+    header = (
+        "| message | cause | dataset.yaml |" if refused else "| reviews | the file begins | dataset.yaml |"
+    )
+    rows = [header, "|---|---|---|"]
+    for name, shape in PARTS[part].items():
+        dataset = "<br>".join(map(code, shape["dataset"].replace("COMMIT", "…").splitlines()))
+        if refused:
+            rows.append(f"| {code(shape['error'])} | {name} | {dataset} |")
+        else:
+            begins = shape.get("begins") or first_line(next(iter(shape["files"].values())))
+            rows.append(f"| {name} | {code(begins)} | {dataset} |")
+    return "\n".join([*rows, ""])
+
+
+def is_refused(part: str) -> bool:
+    """Whether a part of shapes.yaml contains reviews that are refused."""
+    return "error" in next(iter(PARTS[part].values()))
 
 
 def first_line(content: str | dict[str, Any]) -> str:
     """How a file begins: a line, or the columns of a Parquet file."""
-    return (
-        ", ".join(name for name in content if name != NAMES)
-        if isinstance(content, dict)
-        else content.splitlines()[0].replace("\t", "⇥")
-    )
+    if isinstance(content, dict):
+        return ", ".join(name for name in content if name != NAMES)
+    return content.splitlines()[0].replace("\t", "⇥")
 
 
 def code(text: str) -> str:
@@ -81,14 +92,17 @@ def code(text: str) -> str:
     return f"{marks} {text} {marks}".replace("|", r"\|") if "`" in text else f"`{text}`".replace("|", r"\|")
 
 
-def page(text: str) -> str:
-    """A page with each table between its marks as `tables` makes it."""
-    for part, table in tables().items():
+def pages() -> dict[Path, str]:
+    """Both pages, each with up-to-date tables between their markers."""
+    texts = {page: page.read_text(encoding="utf-8") for page in (READ, REFUSED)}
+    for part in PARTS:
+        page = REFUSED if is_refused(part) else READ
         start, end = START.format(part), END.format(part)
-        before, rest = text.split(start)
-        text = before + start + table + end + rest.split(end)[1]
-    return text
+        before, rest = texts[page].split(start)
+        texts[page] = before + start + markdown_table(part) + end + rest.split(end)[1]
+    return texts
 
 
-if __name__ == "__main__":  # python -m tests.data.shapes
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+if __name__ == "__main__":
+    for page, text in pages().items():
+        page.write_text(text, encoding="utf-8")

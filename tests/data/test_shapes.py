@@ -1,4 +1,4 @@
-"""Reviews in every shape that they come in are read as docs/your-reviews.md says."""
+"""Common file formats are read as docs/your-reviews.md says, or refused as the reference of messages says."""
 
 import shutil
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from sentiment.data.schema import SPLITS
 from sentiment.errors import InputError
 from sentiment.params import PrepareParams
 from tests.conftest import ROOT
-from tests.data.shapes import PAGE, SHAPES, dataset_yaml, page, write_files
+from tests.data.shapes import SHAPES, dataset_yaml, pages, write_files
 from tests.helpers import hub
 
 SIGNS = "-+"
@@ -86,6 +86,6 @@ def check_prepared(shape: dict[str, Any]) -> None:
     assert texts.is_unique
 
 
-def test_the_page_has_the_shapes() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert page(text) == text, "python -m tests.data.shapes writes it"
+def test_the_tables_of_both_pages_are_up_to_date() -> None:
+    for page, text in pages().items():
+        assert page.read_text(encoding="utf-8") == text, "run python -m tests.data.shapes"

@@ -1,4 +1,4 @@
-"""The Hub path, through the real clients of datasets and transformers, against a hub on loopback with faults."""
+"""The Hub: the real clients of datasets and transformers, against a faulty hub on loopback."""
 
 import os
 import re
@@ -18,7 +18,7 @@ from tests.helpers import hub
 from tests.helpers.hub import TOKEN, Fault, Hub
 from tests.helpers.user import MODEL, User
 
-LABELS = ("POSITIVE", "NEGATIVE")  # the other way round than in the data
+LABELS = ("POSITIVE", "NEGATIVE")  # in the reverse order of the data
 DATASET = f"hub: test/reviews\nrevision: {hub.COMMIT}\nrows: {{train: 80, test: 20}}\n"
 MIB = 2**20
 SLOW = pytest.mark.slow
@@ -26,13 +26,13 @@ CONFIG = b'{"model_type": "bert"}'
 
 
 def weights(size: int) -> bytes:
-    """A safetensors file with one tensor of so many random bytes."""
+    """A safetensors file with one tensor of `size` random bytes."""
     return save({"weight": torch.frombuffer(bytearray(os.urandom(size)), dtype=torch.uint8)})
 
 
 @pytest.fixture(scope="module")
 def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A dataset of short reviews, a tiny DistilBERT with a head of its own, and what only looks like models."""
+    """A dataset of short reviews, a tiny DistilBERT with a trained head, and incomplete models."""
     top = tmp_path_factory.mktemp("hub")
     torch.manual_seed(0)
     config = DistilBertConfig(
@@ -138,10 +138,10 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     asked = len(user.hub.requests)
     outputs = ("data/prepared", "models/classifier", "metrics/train.json", "metrics/zero_shot.json")
     written = clone.bytes_of(*outputs)
-    program = "from stages import check, prepare, zero_shot, train\nfor each in (check, prepare, zero_shot, train): each.main()"
-    (clone.folder / "again.py").write_text(
-        program
-    )  # in one process: starting four takes longer than the rest
+    # In one process: starting four takes longer than running them.
+    program = "from stages import check, prepare, zero_shot, train\n"
+    program += "for stage in (check, prepare, zero_shot, train): stage.main()"
+    (clone.folder / "again.py").write_text(program)
     printed += clone.run("python again.py", HF_HUB_OFFLINE="1")
     assert len(user.hub.requests) == asked
     assert clone.bytes_of(*outputs) == written
@@ -164,15 +164,14 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
         ),
     ],
 )
-def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
+def test_an_unreachable_hub_is_one_line_and_leaves_earlier_outputs(
     copy: Clone, tmp_path: Path, setting: dict[str, str], message: str
 ) -> None:
     before = copy.bytes_of("data/prepared", "models/classifier", "metrics")
     copy.dataset("tiny", DATASET)
     copy.set(**setting)
-    (tmp_path / "sitecustomize.py").write_text(
-        "import time\ntime.sleep = lambda seconds: None\n"
-    )  # 20 s of retries
+    # Without waiting, which takes 20 s over all retries.
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep = lambda seconds: None\n")
     paths = f"{tmp_path}{os.pathsep}{copy.folder}"
     where = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hf"), "PYTHONPATH": paths}
     output = copy.run("dvc repro", fails=True, **where)
@@ -181,11 +180,11 @@ def test_a_hub_out_of_reach_is_one_line_and_costs_no_output(
     assert copy.bytes_of("data/prepared", "models/classifier", "metrics") == before
 
 
-def test_what_the_hub_does_not_have_is_named(user: User) -> None:
+def test_missing_repositories_and_revisions_are_named(user: User) -> None:
     for model, message in {
-        "test/nosuch": "there is no such repository",
-        "test/small@v9": "there is no such revision",
-        f"test/small@{'b' * 40}": "there is no such revision",
+        "test/nosuch": "the repository does not exist",
+        "test/small@v9": "the revision does not exist",
+        f"test/small@{'b' * 40}": "the revision does not exist",
     }.items():
         error = user.fetch(model, fails=True)
         assert error.startswith(f"error: model {model} could not be fetched from the Hub: {message}")
@@ -196,7 +195,7 @@ def test_what_the_hub_does_not_have_is_named(user: User) -> None:
     assert not user.hub.asked(r"\.bin")
 
 
-def test_a_model_is_the_files_at_the_top(user: User) -> None:
+def test_only_the_top_folder_of_a_model_is_downloaded(user: User) -> None:
     assert user.fetch("test/deberta") == f"test/deberta@{hub.COMMIT}"
     fetched = {
         request.split("/resolve/")[1].split("/", 1)[1] for request in user.hub.asked("GET .*/resolve/")
@@ -204,11 +203,11 @@ def test_a_model_is_the_files_at_the_top(user: User) -> None:
     assert fetched == {"config.json", "spm.model", "model.safetensors"}
 
 
-def test_a_model_in_a_folder_of_a_repository_is_named(user: User) -> None:
+def test_the_error_names_a_model_in_a_folder_of_a_repository(user: User) -> None:
     assert user.fetch("test/nested", fails=True) == (
-        f"error: model test/nested@{hub.COMMIT}: the model is in a folder of its repository: 0_Transformer; download it, "
-        f"`hf download test/nested --revision {hub.COMMIT} --include '0_Transformer/*' --local-dir models/nested`, "
-        "and use -S model=models/nested/0_Transformer"
+        f"error: model test/nested@{hub.COMMIT}: the model is in a folder of its repository: 0_Transformer; "
+        f"download it, `hf download test/nested --revision {hub.COMMIT} --include '0_Transformer/*' "
+        "--local-dir models/nested`, and use -S model=models/nested/0_Transformer"
     )
     assert not user.hub.asked("safetensors")
 
@@ -218,7 +217,7 @@ KINDS = ["GET /api/models/test/small$", "GET /api/.*/tree/", "HEAD .*safetensors
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_or_broken_hub_is_asked_again(user: User, status: int) -> None:
+def test_requests_to_a_busy_or_broken_hub_are_retried(user: User, status: int) -> None:
     user.hub.faults = [
         Fault(kind, times=2, status=status, retry_after=0 if status == 429 else None) for kind in KINDS
     ]
@@ -227,18 +226,17 @@ def test_a_busy_or_broken_hub_is_asked_again(user: User, status: int) -> None:
     assert [len(user.hub.asked(kind)) for kind in KINDS] == [3, 3, 3, 3]
 
 
-TRIES = dict(
-    zip(KINDS, (6, 6, 7, 6), strict=True)
-)  # huggingface_hub looks into the cache after the first HEAD
+# After the first HEAD, huggingface_hub looks into the cache.
+TRIES = dict(zip(KINDS, (6, 6, 7, 6), strict=True))
 
 
 @pytest.mark.parametrize("status", [pytest.param(429, marks=SLOW), pytest.param(500, marks=SLOW), 503])
 @pytest.mark.parametrize("kind", [*(pytest.param(kind, marks=SLOW) for kind in KINDS[:3]), KINDS[3]])
-def test_a_hub_that_stays_busy_or_broken_is_given_up(user: User, kind: str, status: int) -> None:
+def test_retries_end_if_the_hub_stays_busy_or_broken(user: User, kind: str, status: int) -> None:
     user.hub.faults = [Fault(kind, status=status, retry_after=0 if status == 429 else None)]
     assert user.fetch("test/small", fails=True) == (
-        f"error: model test/small could not be fetched from the Hub: the request to 127.0.0.1 failed: HTTP {status}; "
-        "check the network and HF_ENDPOINT, then run it again: files that were transferred are kept"
+        "error: model test/small could not be fetched from the Hub: the request to 127.0.0.1 failed: "
+        f"HTTP {status}; check the network and HF_ENDPOINT, then run it again: transferred files are kept"
     )
     assert len(user.hub.asked(kind)) == TRIES[kind]
 
@@ -253,7 +251,7 @@ def test_a_hub_that_stays_busy_or_broken_is_given_up(user: User, kind: str, stat
     assert not user.hub.requests
 
 
-def test_a_hub_out_of_reach_is_named(user: User) -> None:
+def test_an_unreachable_hub_is_named(user: User) -> None:
     error = user.fetch(fails=True, HF_ENDPOINT="http://127.0.0.1:9")
     assert (
         "from the Hub: the request to 127.0.0.1 failed: [Errno 111] Connection refused; check the network"
@@ -262,14 +260,14 @@ def test_a_hub_out_of_reach_is_named(user: User) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_hub_that_asks_to_wait_for_long_is_not_asked_again(user: User, kind: str) -> None:
+def test_a_hub_that_asks_for_a_long_wait_is_not_retried(user: User, kind: str) -> None:
     user.hub.faults = [Fault(kind, status=429, retry_after=3600)]
     assert "127.0.0.1 answers HTTP 429 and asks to wait 3600 s; " in user.fetch("test/small", fails=True)
     assert len(user.hub.asked(kind)) == 1
 
 
 @pytest.mark.parametrize("kind", [*(pytest.param(kind, marks=SLOW) for kind in KINDS[:3]), KINDS[3]])
-def test_a_hub_that_says_nothing_is_given_up(user: User, kind: str) -> None:
+def test_requests_without_an_answer_time_out(user: User, kind: str) -> None:
     user.hub.faults = [Fault(kind, end="stall")]
     error = user.fetch("test/small", fails=True, HF_HUB_DOWNLOAD_TIMEOUT="1")
     assert (
@@ -280,22 +278,21 @@ def test_a_hub_that_says_nothing_is_given_up(user: User, kind: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["cut", *(pytest.param(end, marks=SLOW) for end in ("reset", "stall"))])
-def test_a_file_that_ends_in_the_middle_is_gone_on_with(
-    user: User, end: Literal["cut", "reset", "stall"]
-) -> None:
+def test_an_interrupted_download_resumes(user: User, end: Literal["cut", "reset", "stall"]) -> None:
     user.hub.faults = [Fault("GET .*safetensors", times=1, sent=21 * MIB, end=end)]
     model = f"test/large@{hub.COMMIT}"
     assert user.fetch(model, HF_HUB_DOWNLOAD_TIMEOUT="1") == model
     first, second = user.hub.asked("GET .*safetensors")
     assert "bytes" not in first
-    assert re.search(
-        r"bytes=(10485760|20971520)-$", second
-    )  # after one or two chunks of 10 MiB: a reset drops some
+    # After one or two chunks of 10 MiB: a reset loses some.
+    assert re.search(r"bytes=(10485760|20971520)-$", second)
 
 
 @SLOW
 @pytest.mark.parametrize("end", ["cut", "reset", "stall"])
-def test_a_file_that_never_comes_whole_is_given_up(user: User, end: Literal["cut", "reset", "stall"]) -> None:
+def test_retries_end_if_a_download_is_always_interrupted(
+    user: User, end: Literal["cut", "reset", "stall"]
+) -> None:
     user.hub.faults = [Fault("GET .*safetensors", sent=3, end=end)]
     error = user.fetch(fails=True, HF_HUB_DOWNLOAD_TIMEOUT="1")
     assert re.search(
@@ -309,23 +306,23 @@ def test_a_file_that_never_comes_whole_is_given_up(user: User, end: Literal["cut
 
 
 @pytest.mark.parametrize("file", [pytest.param("config.json", marks=SLOW), "model.safetensors"])
-def test_a_file_with_another_content_is_refused_and_fetched_anew(user: User, file: str) -> None:
+def test_a_file_with_a_wrong_hash_is_refused_and_downloaded_again(user: User, file: str) -> None:
     user.hub.faults = [Fault(f"GET .*{file}", times=1, damaged=True)]
-    error = f"error: model {MODEL}: {file} came or became damaged (the hash is wrong) and was removed from the cache; "
-    assert user.fetch(fails=True) == f"{error}run it again to fetch it anew"
+    error = f"error: model {MODEL}: {file} had a wrong hash and was removed from the cache; "
+    assert user.fetch(fails=True) == f"{error}run it again to download it"
     assert user.fetch() == MODEL
 
     user.cached(file).write_bytes(b"[]")
     offline = {"HF_HUB_OFFLINE": "1"}
-    assert user.fetch(fails=True, **offline) == f"{error}run it again without HF_HUB_OFFLINE to fetch it anew"
-    assert "not all of it is in the cache, and HF_HUB_OFFLINE is set" in user.fetch(fails=True, **offline)
+    assert user.fetch(fails=True, **offline) == f"{error}run it again without HF_HUB_OFFLINE to download it"
+    assert "some of its files are not cached, and HF_HUB_OFFLINE is set" in user.fetch(fails=True, **offline)
     assert user.fetch() == MODEL
     assert len(user.hub.asked(f"GET .*{file}")) == 3
     user.cached(file).unlink()
     assert user.fetch() == MODEL
 
 
-def test_a_model_that_is_gone_or_out_of_reach_is_not_silently_the_cached_one(user: User) -> None:
+def test_the_cache_does_not_silently_replace_an_unreachable_model(user: User) -> None:
     assert user.fetch("test/small") == MODEL
     user.hub.faults = [Fault("/api/models/", status=401)]
     assert "401" in user.fetch("test/small", fails=True)
@@ -339,26 +336,25 @@ def test_a_model_that_is_gone_or_out_of_reach_is_not_silently_the_cached_one(use
 @pytest.mark.parametrize(
     ("tries", "message"), [(float("inf"), "HTTP 503"), (6, "the Hub did not list the files")]
 )
-def test_a_part_of_a_model_in_the_cache_does_not_stand_in_for_the_whole(
-    user: User, tries: float, message: str
-) -> None:
-    code = f"import huggingface_hub; huggingface_hub.hf_hub_download('test/large', 'config.json', revision='{hub.COMMIT}')"
+def test_a_partly_cached_model_is_not_used(user: User, tries: float, message: str) -> None:
+    code = "from huggingface_hub import hf_hub_download; "
+    code += f"hf_hub_download('test/large', 'config.json', revision='{hub.COMMIT}')"
     user.run("-c", code, environment={"HF_HUB_DISABLE_PROGRESS_BARS": "1"})
     user.hub.faults = [Fault("tree", times=tries, status=503)]
     assert message in user.fetch(f"test/large@{hub.COMMIT}", fails=True)
 
 
-def test_a_cache_that_keeps_no_list_of_files_is_used(user: User) -> None:
+def test_a_cache_without_a_list_of_files_is_used(user: User) -> None:
     trees = user.home / ".cache/huggingface/hub/models--test--small/trees"
     trees.parent.mkdir(parents=True)
-    trees.write_text("a file where the folder of the lists is to be, as if the cache were read-only")
+    trees.write_text("a file in place of the folder for lists, as if the cache were read-only")
     assert user.fetch() == MODEL
     assert user.fetch() == MODEL
     assert len(user.hub.asked("GET .*safetensors")) == 1
 
 
 @pytest.mark.parametrize("offline", [pytest.param("0", marks=SLOW), "1"])
-def test_another_revision_of_a_dataset_never_stands_in(user: User, offline: str) -> None:
+def test_another_revision_of_a_dataset_is_never_used(user: User, offline: str) -> None:
     assert user.load(DATASET) == "100"
     user.hub.faults = [Fault(".", status=503)]
     error = user.load(DATASET.replace(hub.COMMIT, "b" * 40), fails=True, HF_HUB_OFFLINE=offline)
@@ -366,9 +362,9 @@ def test_another_revision_of_a_dataset_never_stands_in(user: User, offline: str)
 
 
 @SLOW
-def test_a_dataset_with_another_content_is_refused_and_fetched_anew(user: User) -> None:
+def test_a_dataset_with_a_wrong_hash_is_refused_and_downloaded_again(user: User) -> None:
     user.hub.faults = [Fault("GET .*test-0.*parquet", times=1, damaged=True)]
-    assert "test-00000-of-00001.parquet came or became damaged" in user.load(DATASET, fails=True)
+    assert "test-00000-of-00001.parquet had a wrong hash" in user.load(DATASET, fails=True)
     assert user.load(DATASET) == "100"
     user.hub.requests.clear()
     assert user.load(DATASET, HF_HUB_OFFLINE="1") == "100"
@@ -376,7 +372,7 @@ def test_a_dataset_with_another_content_is_refused_and_fetched_anew(user: User) 
 
 
 @SLOW
-def test_a_dataset_that_cannot_be_read_is_one_line(user: User) -> None:
+def test_an_unreadable_dataset_is_one_line(user: User) -> None:
     error = user.load(f"{DATASET.replace('test/reviews', 'test/broken')}test_size: 0.2\n", fails=True)
     assert error.startswith("error: test/broken train.parquet: cannot be loaded: ArrowInvalid: ")
 

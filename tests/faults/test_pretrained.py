@@ -1,9 +1,10 @@
-"""Bad pretrained models in numbers: each is loaded rightly, or refused in one line that names it."""
+"""Many faulty pretrained models: each is loaded correctly, or refused in one line that names it."""
 
 import json
 import shutil
 import string
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ PARSED = Params.model_validate(parse_yaml(PARAMS, "params.yaml") | {"max_length"
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of two small layers whose tokenizer knows letters, with no head."""
+    """A BERT with two small layers and no head, whose tokenizer knows letters."""
     folder = tmp_path_factory.mktemp("plain")
     (folder / "vocab.txt").write_text("\n".join(LETTERS) + "\n")
     BertTokenizer(vocab=str(folder / "vocab.txt")).save_pretrained(folder)
@@ -45,12 +46,12 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def headed(plain: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with a trained head, whose labels stand the other way round."""
+    """The same with a trained head, whose labels are in reverse order."""
     folder = tmp_path_factory.mktemp("headed") / "headed"
     shutil.copytree(plain, folder)
     labels = {0: "POSITIVE", 1: "NEGATIVE"}
     model = BertForSequenceClassification(config(id2label=labels, label2id={"POSITIVE": 0, "NEGATIVE": 1}))
-    model.classifier.bias.data = torch.tensor([9.0, -9.0])  # it finds all positive
+    model.classifier.bias.data = torch.tensor([9.0, -9.0])  # it predicts POSITIVE for every review
     model.save_pretrained(folder)
     return folder
 
@@ -68,7 +69,7 @@ def config(**values: Any) -> BertConfig:
 
 
 def trial() -> str | None:
-    """The line with which the stage check refuses the model in the folder `model`."""
+    """The error with which check refuses the model in the folder `model`, or None."""
 
     def run() -> None:
         try_model(sources.fetch("model"), PARSED)
@@ -94,15 +95,14 @@ def head(labels: int) -> Tensors:
 
 
 def edit(folder: Path, case: dict[str, Any]) -> None:
-    """Make the edits of a case of pretrained.yaml."""
+    """Edit a model's folder as a case of pretrained.yaml says."""
     for kind, value in case.items():
         if kind in ("config", "drop"):
             content = json.loads((folder / "config.json").read_text())
-            content = (
-                content | value
-                if kind == "config"
-                else {key: content[key] for key in content if key not in value}
-            )
+            if kind == "config":
+                content |= value
+            else:
+                content = {key: content[key] for key in content if key not in value}
             (folder / "config.json").write_text(json.dumps(content))
         elif kind == "remove":
             for path in [path for pattern in value for path in folder.glob(pattern)]:
@@ -112,9 +112,7 @@ def edit(folder: Path, case: dict[str, Any]) -> None:
         elif kind == "tensors":
             edit_tensors(folder, TENSORS[value])
         elif kind == "without":
-            edit_tensors(
-                folder, lambda tensors: {name: tensors[name] for name in tensors if value not in name}
-            )
+            edit_tensors(folder, partial(without, part=value))
         for name, content in value.items() if kind in ("rename", "write", "utf16", "cut") else ():
             if kind == "rename":
                 (folder / name).rename(folder / content)
@@ -124,34 +122,38 @@ def edit(folder: Path, case: dict[str, Any]) -> None:
                 (folder / name).write_text(content, encoding="utf-16" if kind == "utf16" else "utf-8")
 
 
+def without(tensors: Tensors, part: str) -> Tensors:
+    return {name: tensor for name, tensor in tensors.items() if part not in name}
+
+
 def edit_tensors(folder: Path, change: Callable[[Tensors], Tensors]) -> None:
     path = folder / "model.safetensors"
     save_file(change(load_file(path)), path, {"format": "pt"})
 
 
 @cases("pretrained", "plain")
-def test_a_model(case: dict[str, Any], plain: Path) -> None:
+def test_a_faulty_model(case: dict[str, Any], plain: Path) -> None:
     shutil.copytree(plain, "model")
     edit(Path("model"), case)
     check_refusal(trial(), case["error"])
 
 
 @cases("pretrained", "headed")
-def test_a_model_with_a_head(case: dict[str, Any], headed: Path) -> None:
+def test_a_faulty_model_with_a_head(case: dict[str, Any], headed: Path) -> None:
     shutil.copytree(headed, "model")
     edit(Path("model"), case)
     check_refusal(trial(), case["error"])
-    # As evaluate would load it: it does not say how reviews are to be truncated.
+    # Evaluate refuses it: its config does not say how reviews are truncated.
     assert refusal(lambda: load_transformer("model"), "model: ") is not None
 
 
-def test_labels_that_stand_the_other_way_round_are_read_as_they_stand(headed: Path) -> None:
+def test_labels_in_reverse_order_are_read_from_the_config(headed: Path) -> None:
     shutil.copytree(headed, "model")
     edit(Path("model"), {"config": {"review_max_length": MAX_LENGTH, "review_truncation": "head"}})
     assert (load_transformer("model").probabilities(["good", "bad"]) > 0.9).all()
 
 
-def test_weights_are_trained_in_float32_whatever_they_came_in(plain: Path) -> None:
+def test_weights_are_loaded_as_float32(plain: Path) -> None:
     shutil.copytree(plain, "model")
     edit(Path("model"), {"tensors": "float16", "config": {"dtype": "float16"}})
     assert load_weights("model", new_head=True).dtype == torch.float32
@@ -160,7 +162,7 @@ def test_weights_are_trained_in_float32_whatever_they_came_in(plain: Path) -> No
 @pytest.mark.parametrize(
     "model", ["x" * 5000, "a/b/c", "a b", "org/" + "x" * 300, "../nowhere", "😀", "/nowhere", "~"]
 )
-def test_a_model_that_is_no_name(model: str) -> None:
+def test_an_impossible_model_name_is_refused(model: str) -> None:
     assert refusal(lambda: sources.fetch(model), "params.yaml: model: ", "model ") is not None
 
 
@@ -175,7 +177,7 @@ def test_reviews_of_any_size_are_encoded(plain: Path) -> None:
 
 @tried(60, 2_000)
 @pytest.mark.parametrize("which", ["plain", "headed"])
-def test_a_config_of_any_values(which: str, examples: int, request: pytest.FixtureRequest) -> None:
+def test_a_config_with_random_values(which: str, examples: int, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(which)
     keys = [
         *sorted(json.loads((folder / "config.json").read_text())),
@@ -209,7 +211,7 @@ def test_a_config_of_any_values(which: str, examples: int, request: pytest.Fixtu
 @pytest.mark.parametrize(
     "name", ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]
 )
-def test_a_model_with_faults_in_its_bytes(name: str, examples: int, plain: Path) -> None:
+def test_a_model_with_damaged_bytes(name: str, examples: int, plain: Path) -> None:
     insertions = [
         b"\0",
         b"\xff",
@@ -234,7 +236,7 @@ def test_a_model_with_faults_in_its_bytes(name: str, examples: int, plain: Path)
 
 
 @pytest.mark.slow
-def test_a_refusal_costs_no_earlier_output(copy: Clone, plain: Path) -> None:
+def test_a_refusal_leaves_earlier_outputs(copy: Clone, plain: Path) -> None:
     before = copy.bytes_of("data/prepared", "models", "metrics")
     shutil.copytree(plain, copy.folder / "model")
     edit(copy.folder / "model", {"remove": ["tokenizer*", "vocab.txt"]})

@@ -1,4 +1,4 @@
-"""Classifiers on disk: other programs score reviews with them as this project does."""
+"""Saved classifiers: pipelines of transformers compute the same scores as this project."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sentiment.loading import load_classifier
 from transformers import pipeline
 
+from sentiment.api import open_classifier
 from sentiment.labels import LABELS
 from sentiment.model.encoding import Encoder, Truncation
 from sentiment.model.saved import save_transformer
@@ -17,16 +17,17 @@ from sentiment.training import fine_tuning
 from tests.architectures import PARAMS, reviews, write_pretrained
 
 TEXTS = ["Good.", "I loved it, really", *reviews()["text"].head(4)]  # some are longer than a model reads
-SEVERAL, NUMBER = {"problem_type": "multi_label_classification"}, {"problem_type": "regression"}
+MULTI_LABEL = {"problem_type": "multi_label_classification"}
+REGRESSION = {"problem_type": "regression"}
 
 
 @pytest.mark.parametrize(
     ("kind", "labels", "config", "head", "truncation"),
     [
-        ("distilbert", ["negative", "positive"], SEVERAL, "auto", "head"),
-        ("bert", ["LABEL_0"], NUMBER, "new", "head"),
-        ("roberta", ["joy", "anger", "fear"], SEVERAL, ["anger", "joy"], "tail"),
-        ("gpt2", ["neg", "pos"], NUMBER, "new", "tail"),
+        ("distilbert", ["negative", "positive"], MULTI_LABEL, "auto", "head"),
+        ("bert", ["LABEL_0"], REGRESSION, "new", "head"),
+        ("roberta", ["joy", "anger", "fear"], MULTI_LABEL, ["anger", "joy"], "tail"),
+        ("gpt2", ["neg", "pos"], REGRESSION, "new", "tail"),
         (
             "t5",
             ["a", "b"],
@@ -36,7 +37,7 @@ SEVERAL, NUMBER = {"problem_type": "multi_label_classification"}, {"problem_type
         ),
     ],
 )
-def test_transformers_pipeline_scores_as_the_classifier_does(
+def test_a_pipeline_of_transformers_computes_the_same_scores(
     tmp_path: Path,
     kind: str,
     labels: list[str],
@@ -52,13 +53,13 @@ def test_transformers_pipeline_scores_as_the_classifier_does(
     settings.write_text(json.dumps(json.loads(settings.read_text()) | other_side))
     params = PARAMS.model_copy(update={"head": head, "lr": 1e-2})
     encoder = Encoder(base.folder, 48, truncation)
-    data = fine_tuning.as_dataset(encoder(reviews()["text"].head(16).tolist())[0], [0, 1] * 8)
+    data = fine_tuning.as_dataset(encoder(reviews()["text"].head(16).tolist()).ids, [0, 1] * 8)
     trained = fine_tuning.train_within_memory(
         fine_tuning.TrainingJob(tmp_path / "checkpoints", base, encoder, params, data, data)
     )
     save_transformer(tmp_path / "classifier", trained.model, encoder, kind)
 
-    probabilities = load_classifier(tmp_path / "classifier", "fp32").probabilities(TEXTS)
+    probabilities = open_classifier(tmp_path / "classifier", "fp32").probabilities(TEXTS)
     classify: Any = pipeline("text-classification", str(tmp_path / "classifier"), device="cpu")
     scores = [
         {one["label"]: one["score"] for one in classify(text, top_k=None, truncation=True)} for text in TEXTS

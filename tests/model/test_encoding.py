@@ -1,4 +1,4 @@
-"""Encoding: truncation, the tokens around a review, those that a vocabulary does not have, and padding."""
+"""Encoding: truncation, special tokens, unknown tokens, padding, and saved tokenizers."""
 
 import json
 import sys
@@ -48,7 +48,7 @@ def test_special_tokens_stay_where_each_tokenizer_puts_them(tmp_path: Path, kind
 
 
 @pytest.mark.parametrize(("truncation", "head"), [("head", 30), ("tail", 0), ("head_tail", 8)])
-def test_truncation_keeps_the_part_it_names(folder: Path, truncation: Truncation, head: int) -> None:
+def test_truncation_keeps_the_named_part(folder: Path, truncation: Truncation, head: int) -> None:
     encoder = Encoder(folder, 32, truncation)
     whole = encoder.tokenizer(TEXTS[1], add_special_tokens=False, verbose=False)["input_ids"]
     encoded = encoder(TEXTS[1:2])
@@ -58,7 +58,7 @@ def test_truncation_keeps_the_part_it_names(folder: Path, truncation: Truncation
     assert encoded.truncated == 1
 
 
-def test_head_tail_is_the_papers_at_512(folder: Path) -> None:
+def test_head_tail_keeps_128_and_382_tokens_of_512_as_in_the_paper(folder: Path) -> None:
     assert Encoder(folder, 512, "head_tail").ends == (1 + 128, 382 + 1)
 
 
@@ -95,21 +95,19 @@ def test_every_kind_of_tokenizer_can_pad(tmp_path: Path, kind: str) -> None:
     encoder = Encoder(write_pretrained(tmp_path, kind), 64, "head")
     given = AutoTokenizer.from_pretrained(tmp_path)
     assert encoder.tokenizer.pad_token == (given.pad_token or given.eos_token)
-    padded = encoder.tokenizer.pad({"input_ids": [encoder.filled(8), encoder.filled(12)]})
+    padded = encoder.tokenizer.pad({"input_ids": [encoder.dummy(8), encoder.dummy(12)]})
     assert sum(padded["attention_mask"][0]) == 8
     assert len(padded["input_ids"][0]) == 12
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(
-    tmp_path: Path, kind: str
-) -> None:
+def test_a_saved_tokenizer_gives_the_same_ids_without_transformers(tmp_path: Path, kind: str) -> None:
     trained = Encoder(write_pretrained(tmp_path / "base", kind), 64, "head_tail")
     config = json.loads((tmp_path / "base/config.json").read_text()) | {"review_truncation": "head_tail"}
     trained.tokenizer.save_pretrained(tmp_path / "written")
     (tmp_path / "written/config.json").write_text(json.dumps(config))
     written = Encoder(tmp_path / "written", 64, "head_tail")
-    assert "tokenizer" not in vars(written)  # that of transformers, which is read when it is asked for
+    assert "tokenizer" not in vars(written)  # the tokenizer of transformers is loaded on first use
     texts = [
         *TEXTS,
         *reviews()["text"].head(40),
@@ -120,15 +118,15 @@ def test_what_train_wrote_is_read_without_transformers_and_comes_to_the_same(
     ]
     assert written(texts) == trained(texts)
     assert written.padding == trained.padding
-    assert [written.located(text) for text in texts] == [trained.located(text) for text in texts]
-    assert (written.ends, written.filled(9)) == (trained.ends, trained.filled(9))
+    assert [written.with_offsets(text) for text in texts] == [trained.with_offsets(text) for text in texts]
+    assert (written.ends, written.dummy(9)) == (trained.ends, trained.dummy(9))
     whole = written.tokenizer(texts, verbose=False)["input_ids"]
     assert [ids for ids in written(texts).ids if len(ids) < 64] == [ids for ids in whole if len(ids) < 64]
 
 
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("kind", ["bert", "roberta", "xlm-roberta"])  # WordPiece, BPE, Unigram
-def test_threads_may_encode_at_the_same_time(tmp_path: Path, kind: str, written: bool) -> None:
+def test_several_threads_can_encode_at_the_same_time(tmp_path: Path, kind: str, written: bool) -> None:
     encoder = Encoder(write_pretrained(tmp_path, kind), 64, "head_tail")
     if written:
         file = tmp_path / "config.json"
@@ -140,7 +138,7 @@ def test_threads_may_encode_at_the_same_time(tmp_path: Path, kind: str, written:
         assert list(threads.map(lambda text: encoder([text]), texts * 5)) == expected * 5
 
 
-def test_settings_of_a_written_tokenizer_hold(tmp_path: Path, folder: Path) -> None:
+def test_a_saved_tokenizer_keeps_its_settings(tmp_path: Path, folder: Path) -> None:
     write_pretrained(tmp_path, "roberta")
     for name, content in {
         "config.json": {"review_truncation": "head"},
@@ -157,7 +155,7 @@ def test_settings_of_a_written_tokenizer_hold(tmp_path: Path, folder: Path) -> N
     assert ids.count(end) == 1
 
 
-def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path: Path) -> None:
+def test_a_tokenizer_without_padding_and_end_of_text_is_refused(tmp_path: Path) -> None:
     write_pretrained(tmp_path, "gpt2")
     file = tmp_path / "tokenizer_config.json"
     settings = json.loads(file.read_text())
@@ -173,7 +171,7 @@ def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["bert", "qwen2"])
-def test_a_token_that_the_model_does_not_have_is_an_unknown_one(tmp_path: Path, kind: str) -> None:
+def test_a_token_that_the_model_lacks_counts_as_unknown(tmp_path: Path, kind: str) -> None:
     write_pretrained(tmp_path, kind)
     before = Encoder(tmp_path, 64, "head")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
@@ -186,15 +184,13 @@ def test_a_token_that_the_model_does_not_have_is_an_unknown_one(tmp_path: Path, 
     (ids,) = encoder(["a <extra> a"]).ids
     assert ids.count(other) == 1
     assert max(ids) < len(before.tokenizer)
-    assert encoder.located("a <extra> a")[0] == ids
+    assert encoder.with_offsets("a <extra> a")[0] == ids
 
 
-def test_a_review_that_begins_with_a_token_that_the_model_does_not_have_is_refused(tmp_path: Path) -> None:
+def test_a_special_token_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
     file = write_pretrained(tmp_path, "bert") / "config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | {"vocab_size": 3}))
-    with pytest.raises(
-        InputError, match=r"has 8\d\d tokens, the model 3, and it begins or ends reviews with one of those"
-    ):
+    with pytest.raises(InputError, match=r"has 8\d\d tokens, the model 3, and it adds a special token"):
         Encoder(tmp_path, 64, "head")
 
 
@@ -221,7 +217,7 @@ def write_sentencepiece(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "vocab_type": "spm"}')
 
 
-def test_a_sentencepiece_model_alone_is_read(tmp_path: Path) -> None:
+def test_a_tokenizer_with_only_a_sentencepiece_model_is_read(tmp_path: Path) -> None:
     write_sentencepiece(tmp_path)
     encoder = Encoder(tmp_path, 64, "head")
     (ids,) = encoder(["A good film."]).ids
@@ -230,7 +226,7 @@ def test_a_sentencepiece_model_alone_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["sentencepiece", "google.protobuf"])
-def test_a_sentencepiece_model_without_the_extra_is_one_line(
+def test_a_missing_sentencepiece_extra_is_named_in_one_line(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if name != "sentencepiece":

@@ -1,4 +1,4 @@
-"""Scoring: what a review's score depends on, on the real MiniLM weights and on tiny models."""
+"""Scoring: a score depends only on its own text, with the real MiniLM weights and with tiny models."""
 
 import os
 import subprocess
@@ -52,7 +52,7 @@ def test_scores_are_those_of_transformers_pipeline() -> None:
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
-def test_a_score_is_the_same_to_the_bit_whatever_is_scored_beside_it() -> None:
+def test_a_score_has_the_same_bits_whatever_else_is_scored() -> None:
     classifier = minilm()
     together = classifier.probabilities(TEXTS)
     assert len(set(together)) > len(TEXTS) / 2
@@ -71,27 +71,27 @@ def test_a_score_is_the_same_to_the_bit_whatever_is_scored_beside_it() -> None:
         assert printed.stdout.split()[-1] == together.tobytes().hex(), threads
 
 
-def test_threads_that_score_one_batch_each_come_to_the_same_bits() -> None:
+def test_scoring_batch_by_batch_gives_the_same_bits() -> None:
     classifier, threads = minilm(), torch.get_num_threads()
     texts = TEXTS * 3
     expected = classifier.probabilities(texts)
-    waiting, found = dict(enumerate(classifier.encoder(texts).ids)), np.zeros(len(texts))
+    waiting = dict(enumerate(classifier.encoder(texts).ids))
+    probabilities = np.zeros(len(texts))
     try:
         assert classifier.share_threads() == threads
         while waiting:
-            rows = [
-                list(waiting)[row] for row in classifier.next_batch([len(ids) for ids in waiting.values()])
-            ]
-            assert rows[0] == next(iter(waiting))  # who has waited longest
-            assert len(rows) * len(waiting[rows[0]]) <= scoring.ALONE
-            found[rows] = classifier.probabilities_of_batch([waiting.pop(row) for row in rows])
+            lengths = [len(ids) for ids in waiting.values()]
+            rows = [list(waiting)[index] for index in classifier.next_batch(lengths)]
+            assert rows[0] == next(iter(waiting))  # the one that has waited longest
+            assert len(rows) * len(waiting[rows[0]]) <= scoring.TOKENS_PER_THREAD
+            probabilities[rows] = classifier.probabilities_of_batch([waiting.pop(row) for row in rows])
     finally:
         torch.set_num_threads(threads)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(probabilities, expected)
 
 
 @pytest.mark.parametrize("kind", ["bert", "fnet", "xlnet", "convbert", "gpt2"])
-def test_a_score_depends_on_its_own_text_in_other_architectures(tmp_path: Path, kind: str) -> None:
+def test_a_score_depends_only_on_its_own_text_in_other_architectures(tmp_path: Path, kind: str) -> None:
     base = sources.fetch(str(write_pretrained(tmp_path, kind, head=True, id2label={0: "neg", 1: "pos"})))
     encoder = Encoder(base.folder, 64, "head_tail")
     classifier = scoring.TransformerClassifier(building.build_classifier(base, encoder), encoder, "fp32")
@@ -99,11 +99,11 @@ def test_a_score_depends_on_its_own_text_in_other_architectures(tmp_path: Path, 
     assert np.ptp(together) > 1e-3
     alone = np.concatenate([classifier.probabilities([text]) for text in TEXTS])
     np.testing.assert_allclose(alone, together, rtol=0, atol=1e-6)
-    changed = scoring.padding_changes_logits(classifier.model, classifier.encoder)
-    assert (changed < scoring.HARMLESS) == (kind != "fnet")
+    changed = scoring.padding_effect(classifier.model, classifier.encoder)
+    assert (changed < scoring.MAX_PADDING_EFFECT) == (kind != "fnet")
 
 
-def test_probabilities_are_scipys_softmax_to_the_bit() -> None:
+def test_probabilities_have_the_bits_of_scipys_softmax() -> None:
     logits = np.random.default_rng(0).normal(0, 8, (9999, 2)).astype(np.float32)
     orders: list[dict[Any, str]] = [{0: "POSITIVE", 1: "NEGATIVE"}, {"0": "negative", "1": "positive"}]
     for positive, names in enumerate(orders):
@@ -112,7 +112,7 @@ def test_probabilities_are_scipys_softmax_to_the_bit() -> None:
 
 
 @pytest.mark.parametrize("padded", [True, False])
-def test_batches_hold_every_review_once_within_the_budget(padded: bool) -> None:
+def test_batches_contain_every_review_once_within_the_token_limit(padded: bool) -> None:
     lengths = np.random.default_rng(0).integers(1, 90, 500).tolist()
     batches = scoring.batches(lengths, tokens=100, padded=padded)
     assert sorted(row for batch in batches for row in batch) == list(range(500))

@@ -1,4 +1,4 @@
-"""Classifiers built from pretrained models: which head they get, which dropout, and how many tokens they read."""
+"""Classifiers built from pretrained models: their head, dropout, and maximum number of tokens."""
 
 import json
 import shutil
@@ -48,7 +48,7 @@ def built(
         (["positive", "neutral", "negative"], ["negative", "positive"], (2, 0)),
     ],
 )
-def test_a_kept_head_gives_the_scores_that_it_gave(
+def test_a_kept_head_gives_the_same_scores(
     tmp_path: Path, kind: str, labels: list[str], head: str | list[str | int], kept: tuple[int, int]
 ) -> None:
     base = headed(tmp_path, kind, labels)
@@ -83,7 +83,7 @@ def test_a_kept_head_gives_the_scores_that_it_gave(
         (["rating"], "auto", None),
     ],
 )
-def test_labels_of_a_head_are_found_or_named(
+def test_labels_are_recognised_or_listed(
     tmp_path: Path, labels: list[str], head: str | list[str | int], kept: tuple[int, int] | None
 ) -> None:
     base = headed(tmp_path, "bert", labels)
@@ -99,7 +99,7 @@ def test_labels_of_a_head_are_found_or_named(
     assert ("as in -S 'head=[" in str(refused.value)) == (len(labels) > 1)
 
 
-def test_labels_are_refused_where_there_is_no_head(tmp_path: Path) -> None:
+def test_labels_of_a_model_without_a_head_are_refused(tmp_path: Path) -> None:
     base = sources.fetch(str(write_pretrained(tmp_path / "bert", "bert")))
     assert base.kept_labels("auto") is base.kept_labels("new") is None
     with pytest.raises(InputError, match=r"head: \['a', 'b'\]: bert has no trained head; allowed: auto, new"):
@@ -107,7 +107,7 @@ def test_labels_are_refused_where_there_is_no_head(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "distilbert", "xlnet", "gpt2", "bart", "t5"])
-def test_a_new_head_is_drawn_by_the_seed_whatever_head_there_was(tmp_path: Path, kind: str) -> None:
+def test_a_new_head_depends_only_on_the_seed(tmp_path: Path, kind: str) -> None:
     base = headed(tmp_path, kind, STARS)
     models = []
     for seed in (0, 0, 1):
@@ -129,7 +129,9 @@ def test_a_new_head_is_drawn_by_the_seed_whatever_head_there_was(tmp_path: Path,
 
 
 @pytest.mark.parametrize("architectures", [None, [], ["BertForTokenClassification"], ["BertForMaskedLM"]])
-def test_a_new_head_is_new_whatever_config_json_says(tmp_path: Path, architectures: list[str] | None) -> None:
+def test_a_new_head_is_random_whatever_config_json_says(
+    tmp_path: Path, architectures: list[str] | None
+) -> None:
     base = headed(tmp_path, "bert", ["NEGATIVE", "POSITIVE"])
     file = base.folder / "config.json"
     config = json.loads(file.read_text()) | {"architectures": architectures}
@@ -148,7 +150,7 @@ def test_a_new_head_is_new_whatever_config_json_says(tmp_path: Path, architectur
 
 @pytest.mark.parametrize("kind", ["distilbert", "albert", "xlnet", "funnel", "gpt2", "t5", "bart", "esm"])
 @pytest.mark.parametrize(("dropout", "random"), [(0.0, False), (0.5, True)])
-def test_dropout_is_as_given_in_every_architecture(
+def test_dropout_takes_effect_in_every_architecture(
     tmp_path: Path, kind: str, dropout: float, random: bool
 ) -> None:
     drops: dict[str, Any] = {"encoder_layerdrop": 0.5, "decoder_layerdrop": 0.5} if kind == "bart" else {}
@@ -159,7 +161,7 @@ def test_dropout_is_as_given_in_every_architecture(
     assert all(weight.grad is None or weight.grad.isfinite().all() for weight in model.parameters())
 
 
-def test_dropout_that_an_architecture_does_not_allow_is_refused(tmp_path: Path) -> None:
+def test_a_dropout_that_the_architecture_does_not_allow_is_refused(tmp_path: Path) -> None:
     base = sources.fetch(str(write_pretrained(tmp_path / "mpt", "mpt")))
     model, encoder = built(base, dropout=0.0)
     first, second = dry_run.two_steps(model.train(), encoder, 32)
@@ -174,15 +176,13 @@ def test_dropout_can_be_turned_off_in_every_architecture_of_transformers() -> No
         building.set_dropout(config, 0.0)
         read = type(config).from_dict(config.to_dict())
         parts = [read, *(getattr(read, name) for name in read.sub_configs)]
-        values = {
-            name: value for part in parts if part for name, value in vars(part).items() if "drop" in name
-        }
-        left = {name: value for name, value in values.items() if value and not isinstance(value, bool)}
-        assert not left, kind
+        for part in filter(None, parts):
+            for name, value in vars(part).items():
+                assert "drop" not in name or not value or isinstance(value, bool), f"{kind}: {name}"
 
 
 @pytest.mark.parametrize("kind", ["bert", "bart"])
-def test_a_pretrained_models_own_dropout_is_left(tmp_path: Path, kind: str) -> None:
+def test_a_pretrained_models_own_dropout_is_kept(tmp_path: Path, kind: str) -> None:
     own: dict[str, Any] = (
         {"hidden_dropout_prob": 0.25} if kind == "bert" else {"dropout": 0.25, "encoder_layerdrop": 0.125}
     )
@@ -204,7 +204,7 @@ def test_a_pretrained_models_own_dropout_is_left(tmp_path: Path, kind: str) -> N
         ("t5", {}, 600, None),
     ],
 )
-def test_the_most_tokens_that_a_model_reads_are_found(
+def test_the_maximum_length_of_a_model_is_found(
     tmp_path: Path, kind: str, positions: dict[str, Any], length: int, most: int | None
 ) -> None:
     base = sources.fetch(str(write_pretrained(tmp_path / kind, kind, **positions)))
@@ -217,7 +217,7 @@ def test_the_most_tokens_that_a_model_reads_are_found(
         building.check_lengths(model.eval(), encoder, base.source, max_length=64, train_max_length=length)
 
 
-def test_a_model_that_reads_one_length_alone_is_refused(tmp_path: Path) -> None:
+def test_a_model_that_reads_only_one_length_is_refused(tmp_path: Path) -> None:
     sizes: dict[str, Any] = {"num_landmarks": 8, "segment_means_seq_len": 64}
     base = sources.fetch(str(write_pretrained(tmp_path / "nystromformer", "nystromformer", **sizes)))
     model, encoder = built(base)
@@ -227,7 +227,7 @@ def test_a_model_that_reads_one_length_alone_is_refused(tmp_path: Path) -> None:
         building.check_lengths(model.eval(), encoder, base.source, max_length=65)
 
 
-def test_weights_in_parts_are_read(tmp_path: Path) -> None:
+def test_sharded_weights_are_read(tmp_path: Path) -> None:
     base = headed(tmp_path, "bert", list(LABELS))
     whole = built(base)[0]
     parts = tmp_path / "parts"

@@ -35,7 +35,7 @@ def test_a_capped_fit_says_so_and_one_that_is_not_does_not(
     assert "fit_on" not in whole
     assert "fit on" not in capsys.readouterr().out
 
-    monkeypatch.setattr(baseline, "MOST", {"train": 200, "validation": 60})
+    monkeypatch.setattr(baseline, "MAX_REVIEWS", {"train": 200, "validation": 60})
     baseline.main()
     capped = json.loads(Path("metrics/baseline.json").read_text())["details"][0]
     assert capped.pop("fit_on") == {"train": 200, "validation": 60}

@@ -1,4 +1,4 @@
-"""Pretrained models: which folders are taken, and what models/pretrained says of each."""
+"""Pretrained models: which folders are accepted, and what check writes about them."""
 
 import shlex
 import shutil
@@ -40,10 +40,12 @@ def test_only_safetensors_are_loaded(project: Path) -> None:
         (["runs/first try"], "runs/first try", "runs/first try"),
     ],
 )
-def test_a_model_in_a_subfolder_is_named(project: Path, folders: list[str], listed: str, used: str) -> None:
+def test_the_error_names_a_model_in_a_subfolder(
+    project: Path, folders: list[str], listed: str, used: str
+) -> None:
     for name in folders:
         shutil.copytree("models/mine", f"models/outer/{name}")
-    for module in ("1_Pooling", "2_Dense"):  # of sentence-transformers: neither is a model
+    for module in ("1_Pooling", "2_Dense"):  # modules of sentence-transformers are not models
         Path("models/outer", module).mkdir()
         Path("models/outer", module, "config.json").write_text("{}")
     shutil.copy("models/mine/model.safetensors", "models/outer/2_Dense")
@@ -54,14 +56,14 @@ def test_a_model_in_a_subfolder_is_named(project: Path, folders: list[str], list
         str(refused.value) == f"model outer: the model is in a folder within it: {listed}; use -S {setting}"
     )
     assert sources.fetch(f"models/outer/{used}").config["model_type"] == "bert"
-    Path("models/outer/config.json").write_text("{}")  # as a model that has its weights elsewhere
+    Path("models/outer/config.json").write_text("{}")  # as of a model whose weights are elsewhere
     with pytest.raises(InputError, match="the model is in a folder within it"):
         sources.fetch("models/outer")
     shutil.copytree("models/mine", "models/outer", dirs_exist_ok=True)
     assert sources.fetch("models/outer").has_head is False
 
 
-def test_a_checkpoint_beside_weights_in_another_format_is_not_named(project: Path) -> None:
+def test_a_checkpoint_next_to_pickled_weights_is_not_suggested(project: Path) -> None:
     folder = project / "models/mine"
     shutil.copytree(folder, folder / "checkpoint-1")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
@@ -77,7 +79,7 @@ def test_an_adapter_is_refused(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["classifier", "int8"])
-def test_what_the_pipeline_writes_is_no_start_of_it(project: Path, name: str) -> None:
+def test_outputs_of_the_pipeline_are_refused_as_its_model(project: Path, name: str) -> None:
     shutil.copytree("models/mine", f"models/{name}")
     Path("link").symlink_to(f"models/{name}")
     for model in (f"models/{name}", f"./models/../models/{name}", str(project / "models" / name), "link"):
@@ -86,7 +88,7 @@ def test_what_the_pipeline_writes_is_no_start_of_it(project: Path, name: str) ->
 
 
 @pytest.mark.parametrize("model", ["models/none", "models/none/x"])
-def test_a_folder_that_is_missing_is_not_asked_of_the_hub(project: Path, model: str) -> None:
+def test_a_missing_folder_is_not_requested_from_the_hub(project: Path, model: str) -> None:
     with pytest.raises(InputError, match=r"^params.yaml: model: "):
         sources.fetch(model)
     Path("none.dvc").touch()
@@ -94,7 +96,7 @@ def test_a_folder_that_is_missing_is_not_asked_of_the_hub(project: Path, model: 
         sources.fetch("none")
 
 
-def test_a_link_leads_to_a_local_folder_and_a_file_names_the_model(project: Path) -> None:
+def test_check_writes_a_link_to_a_local_folder_and_the_name_of_the_model(project: Path) -> None:
     local, pointer = Path("models/local"), Path("models/pretrained")
     for model in ("models/mine", str(project / "models/mine")):
         sources.point_to(sources.fetch(model))
@@ -110,19 +112,19 @@ def test_a_link_leads_to_a_local_folder_and_a_file_names_the_model(project: Path
     assert pointer.read_text() == f"{sources.PACKAGED}@sha256:{sources.PACKAGED_SHA256[:12]}\n"
 
 
-def test_the_link_is_no_model(project: Path) -> None:
+def test_the_link_is_refused_as_a_model(project: Path) -> None:
     sources.point_to(sources.fetch("models/mine"))
     for model in ("models/local", "models/../models/local/", str(project / "models/local")):
         with pytest.raises(InputError, match="is a link that `check` writes; name the folder it leads to"):
             sources.fetch(model)
 
 
-def test_the_link_hashes_the_same_where_git_has_no_links() -> None:
+def test_the_link_has_the_same_hash_without_symbolic_links() -> None:
     assert (ROOT / "models/local").readlink() == Path("none")
     assert (ROOT / "models/none").read_bytes() == b"none"
 
 
-def test_packaged_weights_that_were_changed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modified_packaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "PACKAGED_SHA256", "0" * 64)
     with pytest.raises(InputError, match="SHA-256 is 53aa51"):
         sources.fetch(sources.PACKAGED)

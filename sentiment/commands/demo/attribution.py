@@ -40,7 +40,7 @@ def attribute(
     """
     matches = [(*match.span(), match[0]) for match in _WORD.finditer(text)]
     words = pd.DataFrame(matches, columns=["start", "end", "word"])
-    ids, spans = classifier.encoder.located(text)
+    ids, spans = classifier.encoder.with_offsets(text)
     # The row of the word that a token belongs to: the last that starts before the token ends.
     rows = [None if span is None else max(int(words["start"].searchsorted(span[1])) - 1, 0) for span in spans]
     tried = list(dict.fromkeys(row for row in rows if row is not None))
