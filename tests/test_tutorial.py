@@ -40,7 +40,7 @@ def wait_for_queue(clone: Clone) -> None:
 
 
 def shapes(text: str) -> list[str]:
-    """The lines of an output without what depends on a run: numbers, verdicts, labels, and the width of columns."""
+    """The lines of an output without what varies by run: numbers, verdicts, labels, widths of columns."""
     for pattern, word in (
         (r"\b(better|worse|within noise)\b", "VERDICT"),
         (r"\b(POSITIVE|NEGATIVE)\b", "LABEL"),
@@ -52,6 +52,11 @@ def shapes(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines()]
 
 
+def printed(start: str, outputs: dict[str, str]) -> str:
+    """The output of the block that starts so."""
+    return next(output for block, output in outputs.items() if block.startswith(start))
+
+
 def test_every_step_shows_and_does_what_the_page_says(clone: Clone) -> None:
     clone.set(**SMALL)
     clone.commit()
@@ -60,7 +65,7 @@ def test_every_step_shows_and_does_what_the_page_says(clone: Clone) -> None:
     outputs = {}
     for language, content in steps:
         output = follow(clone, language, content)
-        outputs[content.splitlines()[0]] = output
+        outputs[content] = output
         if language == "console":
             shown = [line for line in shapes(content) if line and line != "..." and not line.startswith("$ ")]
             missing = [line for line in shown if line not in shapes(output)]
@@ -79,6 +84,6 @@ def test_every_step_shows_and_does_what_the_page_says(clone: Clone) -> None:
     theirs = Clone(clone.folder.parent / "colleague")
     assert theirs.bytes_of("models/classifier") == clone.bytes_of("models/classifier")
     # Both ways of predicting give the same scores.
-    by_command = re.findall(r"^\d+,(\w+),(.+)$", outputs[next(key for key in outputs if "sentiment predict" in key)], re.M)
-    by_python = next(output for key, output in outputs.items() if key == "from sentiment import load_classifier")
-    assert by_python.split() == [word for label, score in by_command for word in (label, f"{float(score):.4f}")]
+    by_command = re.findall(r"^\d+,(\w+),(.+)$", printed("$ sentiment predict", outputs), re.MULTILINE)
+    expected = [f"{label} {float(probability):.4f}" for label, probability in by_command]
+    assert printed("from sentiment import load_classifier", outputs).splitlines() == expected
