@@ -99,7 +99,7 @@ def test_a_checkout_of_another_user_is_one_line_whose_command_helps(copy: Clone)
 def test_without_a_commit_the_cause_is_told(copy: Clone) -> None:
     copy.run("rm -rf .git && git init -q")
     assert copy.run("sentiment best", fails=True) == (
-        "error: there is no commit yet, from which experiments start; `git commit` makes one\n"
+        "error: there is no commit yet for experiments to start from; `git commit` creates one\n"
     )
     copy.run("sentiment best workspace && sentiment report && sentiment verify")
 
@@ -108,11 +108,11 @@ def test_addresses_and_whole_paths_stay_as_they_are_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "project/notes"
-    for mark in project.MARKS:
-        (tmp_path / "project" / mark).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "project" / mark).touch()
+    for marker in project.MARKERS:
+        (tmp_path / "project" / marker).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "project" / marker).touch()
     folder.mkdir()
-    monkeypatch.setattr(project, "_below", "")
+    monkeypatch.setattr(project, "_started_in", "")
     monkeypatch.chdir(folder)
     project.change_to_top_folder()
     assert Path.cwd() == tmp_path / "project"

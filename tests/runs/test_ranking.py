@@ -5,7 +5,7 @@ import pytest
 
 from sentiment.metrics import intervals
 from sentiment.runs.ranking import rank
-from tests.evaluation.simulation import in_the_set
+from tests.runs.simulation import in_the_set
 
 
 @pytest.mark.parametrize("grouped", [False, True])

@@ -82,7 +82,7 @@ def test_a_stage_is_outdated_until_it_has_run_on_what_others_wrote(
     assert not commit.ran_on_current_inputs("export@int8")  # which has never run
     assert len(here.scored_reviews("test")) == 100
     with pytest.raises(
-        InputError, match="^workspace: train has not run on what the stages before it wrote; `dvc repro`"
+        InputError, match="^workspace: train has not run since its inputs changed; `dvc repro`"
     ):
         here.scored_reviews("validation")
 

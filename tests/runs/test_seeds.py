@@ -7,7 +7,7 @@ from scipy.stats import ttest_ind, ttest_rel
 
 from sentiment.errors import InputError
 from sentiment.runs.seeds import seed_difference
-from tests.evaluation.simulation import right_answers, seed_alarms
+from tests.runs.simulation import right_answers, seed_alarms
 
 
 def test_without_luck_of_the_seed_it_is_the_paired_t_test() -> None:
