@@ -34,7 +34,7 @@ def test_setup_says_how_to_do_without_cuda_unless_there_is_a_torch(tmp_path: Pat
         return done.stdout.splitlines()
 
     _, note, command, install, *_ = setup()
-    assert "no NVIDIA GPU here, and torch brings CUDA" in note
+    assert "no NVIDIA GPU found, but torch includes CUDA" in note
     assert command.split() == [
         ".venv/bin/pip",
         "install",

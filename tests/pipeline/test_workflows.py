@@ -10,7 +10,7 @@ from tests.conftest import ROOT, Clone
 from tests.helpers import hub
 from tests.helpers.hub import TOKEN
 
-PUSHED = "Outputs that nobody has pushed"
+PUSHED = "Check for outputs that were not pushed"
 
 
 def steps_of(workflow: str) -> dict[str, dict[str, str]]:
@@ -37,11 +37,11 @@ def test_outputs_that_nobody_has_pushed_are_named(copy: Clone, tmp_path: Path) -
     copy.run("dvc commit --force baseline")
     copy.commit()
     summary = tmp_path / "summary.md"
-    none = "the remote has no output of either commit; outputs are made here\n"
+    none = "the remote has no output of either commit; this job runs the stages itself\n"
     assert run_step(copy, PUSHED, summary) == none
     copy.run("git checkout -q main && dvc checkout && dvc push && git checkout -q faster && dvc checkout")
     assert run_step(copy, PUSHED, summary, fails=True) == (
-        "error: not in the remote: models/baseline.npz; `dvc push` them from where they were made\n"
+        "error: not in the remote: models/baseline.npz; `dvc push` them where they were produced\n"
     )
     copy.run("dvc push")
     assert run_step(copy, PUSHED, summary) == ""
@@ -61,9 +61,7 @@ def test_a_pull_request_is_reported(copy: Clone, tmp_path: Path) -> None:
     assert "base -> workspace, 100 test reviews" in report
     assert "lr: 0.0002 -> 0.001" in report
     assert "| metrics/test.json | accuracy " in " ".join(report.split())
-    assert (
-        "not those of this machine" in report
-    )  # train.json and test.json were not committed with the change
+    assert "differ from those of this machine" in report  # the change was committed without new metrics
     assert "base" in (copy.folder / "metrics/report.html").read_text()
 
 
