@@ -1,7 +1,7 @@
 """Checks that the remote has the outputs in dvc.lock of a commit: python .ci/pushed.py BASE HEAD.
 
-If the remote has no output of either commit, or cannot be reached, the team does not push there. This is reported, but
-is no error.
+If the remote has no output of either commit, or cannot be reached, the team does not push there. This is
+reported, but is no error.
 """
 
 import sys
