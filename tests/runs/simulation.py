@@ -1,6 +1,6 @@
 """Simulated runs whose truth is known, and the tables of docs/experiments.md on what the statistics make of them.
 
-`python -m tests.runs.simulation` prints the tables; it takes half an hour.
+`python -m tests.evaluation.simulation` prints the tables; it takes half an hour.
 """
 
 import sys
