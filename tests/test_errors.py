@@ -1,4 +1,4 @@
-"""Errors in one line: lack of memory is recognised in the messages of every library, and never mislabelled."""
+"""Errors in one line: lack of memory is recognised in the messages of every library."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Metrics, compared with scikit-learn on random cases, with and without weights, and with manual calculations."""
+"""Metrics, compared with scikit-learn on weighted random cases, and with manual calculations."""
 
 from typing import Any
 

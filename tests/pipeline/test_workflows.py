@@ -1,4 +1,4 @@
-"""The shell steps of GitHub's workflows, run as a runner would."""
+"""The shell steps of the GitHub workflows, executed as a runner would."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ STEPS = steps_of("report")
 
 
 def run_step(clone: Clone, name: str, summary: Path, fails: bool = False) -> str:
-    """Run a step of the workflow for a pull request of the branch `faster` to main; return what it printed."""
+    """Run a step of the workflow for a pull request of the branch `faster` to main; return its output."""
     base, head = clone.run("git rev-parse main faster").split()
     script = summary.with_name("step.sh")
     script.write_text(STEPS[name]["run"])
@@ -31,7 +31,7 @@ def run_step(clone: Clone, name: str, summary: Path, fails: bool = False) -> str
     return clone.run(command, fails, BASE=base, HEAD=head, GITHUB_STEP_SUMMARY=str(summary))
 
 
-def test_outputs_that_nobody_has_pushed_are_named(copy: Clone, tmp_path: Path) -> None:
+def test_outputs_that_were_not_pushed_are_reported(copy: Clone, tmp_path: Path) -> None:
     copy.run("git checkout -q -b faster")
     (copy.folder / "models/baseline.npz").write_bytes(b"another")
     copy.run("dvc commit --force baseline")
@@ -53,7 +53,7 @@ def test_outputs_that_nobody_has_pushed_are_named(copy: Clone, tmp_path: Path) -
 def test_a_pull_request_is_reported(copy: Clone, tmp_path: Path) -> None:
     copy.run("git checkout -q -b faster")
     copy.set(lr="1e-3")
-    copy.commit()  # the pipeline has not been run since
+    copy.commit()  # the pipeline has not run since
     summary = tmp_path / "summary.md"
     for name in STEPS:
         run_step(copy, name, summary)

@@ -46,7 +46,7 @@ def test_nearly_identical_runs_do_not_hide_the_best() -> None:
 
 
 def test_whole_films_are_resampled() -> None:
-    # One run is better on all reviews of six of ten films. If reviews were resampled, it would be significant.
+    # One run is better on all reviews of six of ten films. Resampling reviews would make it significant.
     film = np.repeat(np.arange(10), 50)
     right = np.stack([film < 8, (film >= 8) | (film < 6)])
     right[0, film < 4] = False

@@ -166,7 +166,7 @@ def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
     copy.set(launch=TWO)
     output = copy.run("dvc repro")
     assert "Running stage 'train'" in output
-    # Two processes pad differently and add in another order. In bf16, which `auto` selects on some processors,
+    # Two processes pad differently and add in another order. In bf16, which `auto` selects on some CPUs,
     # rounding moves a logit of size 1 by up to this. Near 0.5, a loss moves by half of it, a probability by a
     # quarter.
     rounding = torch.finfo(torch.bfloat16).eps
@@ -276,8 +276,8 @@ def test_an_interrupted_training_restores_the_previous_curves(copy: Clone, how: 
 
 
 def test_the_epoch_with_the_highest_validation_accuracy_is_kept(tiny: Clone) -> None:
-    # The learning rate is so high that the loss rises again. Scoring must switch dropout off. fp32, because one
-    # review decides which epoch is best, and processors differ less in fp32 than in bf16.
+    # The learning rate is so high that the loss rises again. Scoring must switch dropout off. fp32, because
+    # one review decides which epoch is best, and processors differ less in fp32 than in bf16.
     tiny.set(epochs="6", lr="3e-3", batch_size="4", dropout="0.1", max_length="64", precision="fp32")
     tiny.run("python -m stages.train")
     accuracy = curve(tiny, "validation/accuracy")
