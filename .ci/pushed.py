@@ -1,7 +1,7 @@
-"""Checks that the remote has the outputs that dvc.lock names at a commit: python .ci/pushed.py BASE HEAD.
+"""Checks that the remote has the outputs in dvc.lock of a commit: python .ci/pushed.py BASE HEAD.
 
-Where it has none of HEAD's and none of BASE's either, nobody pushes there, or it cannot be reached; then a line says so,
-and that is no error.
+If the remote has no output of either commit, or cannot be reached, the team does not push there. This is
+reported, but is no error.
 """
 
 import sys
@@ -10,7 +10,7 @@ from dvc.repo import Repo
 
 
 def stored(repo: Repo, commit: str) -> dict[str, bool]:
-    """Whether the remote has each output of DVC's cache that dvc.lock names at this commit, by path."""
+    """Whether the remote has each cached output of a commit, by path."""
     remote = repo.cloud.get_remote_odb()
     with repo.switch(commit):
         hashes = {
@@ -20,18 +20,18 @@ def stored(repo: Repo, commit: str) -> dict[str, bool]:
 
 
 def main(base: str, head: str) -> None:
-    """Exit with an error that names the outputs of `head` that are not there."""
+    """Exit with an error that names the outputs of `head` that are missing."""
     unused = "the remote has no output of either commit"
     try:
         with Repo() as repo:
             before, after = stored(repo, base), stored(repo, head)
-    except Exception as error:  # each kind of remote has its own
+    except Exception as error:  # each kind of remote raises its own
         before = after = {}
         unused = f"the remote cannot be reached: {error}"
     if not any((*before.values(), *after.values())):
-        print(f"{unused}; outputs are made here")
-    elif missing := [path for path, there in after.items() if not there]:
-        sys.exit(f"error: not in the remote: {', '.join(missing)}; `dvc push` them from where they were made")
+        print(f"{unused}; this job runs the stages itself")
+    elif missing := [path for path, is_stored in after.items() if not is_stored]:
+        sys.exit(f"error: not in the remote: {', '.join(missing)}; `dvc push` them where they were produced")
 
 
 if __name__ == "__main__":

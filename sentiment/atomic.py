@@ -12,7 +12,7 @@ from sentiment.errors import full_disk
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` for a file or a folder; it takes the place of `path` if the block succeeds.
+    """Yield a temporary path for a new file or folder, which replaces `path` if the block succeeds.
 
     Raises:
         InputError: the disk is full.
@@ -24,9 +24,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         with full_disk(path.parent):
             yield partial
-        if (
-            path.is_dir() and not path.is_symlink()
-        ):  # no folder can be renamed onto another that has files in it
+        if path.is_dir() and not path.is_symlink():  # a rename cannot replace a folder that contains files
             remove(path)
         partial.replace(path)
     finally:
@@ -34,7 +32,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def remove(path: str | Path) -> None:
-    """Remove a file, a folder with all that is in it, or a link, if it is there."""
+    """Remove a file, a folder with its content, or a link, if it exists."""
     path = Path(path)
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -43,7 +41,7 @@ def remove(path: str | Path) -> None:
 
 
 def write_json(path: str | Path, content: dict[str, Any]) -> None:
-    """Write `content` as indented JSON, floats rounded to 6 decimals, keys in the order given."""
+    """Write `content` as indented JSON, with floats rounded to 6 decimals and keys in the given order."""
 
     def rounded(value: Any) -> Any:
         if isinstance(value, dict):

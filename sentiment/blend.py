@@ -1,21 +1,21 @@
-"""Blends two models that err on different reviews, such as a transformer and the n-gram baseline."""
+"""Blend of two models that make different mistakes, such as a transformer and the n-gram baseline."""
 
 import numpy as np
 from scipy.special import logit
 from sklearn.linear_model import LogisticRegression
 
-CERTAIN = 1e-6  # probabilities are kept this far from 0 and 1, where logits end
+MARGIN = 1e-6  # probabilities are clipped to this distance from 0 and 1, whose logits are infinite
 
 
 class Blend:
-    """Two models' probabilities as one: logistic regression on their logits, fitted on validation reviews.
+    """Logistic regression on the logits of two models, fitted on validation reviews.
 
-    It weighs the models, and calibrates what comes of it.
+    It weights the models and calibrates the result.
 
     Args:
-        first: probabilities of POSITIVE by one model, shape (validation reviews,).
-        second: by the other, the same reviews.
-        labels: indices into LABELS.
+        first: probabilities of POSITIVE from one model, shape (validation reviews,).
+        second: probabilities of POSITIVE from the other model, for the same reviews.
+        labels: indices into LABELS, shape (validation reviews,).
     """
 
     def __init__(self, first: np.ndarray, second: np.ndarray, labels: np.ndarray):
@@ -23,15 +23,21 @@ class Blend:
 
     @property
     def weights(self) -> tuple[float, float]:
-        """The factors of the logits of both models."""
+        """The weights of the two models' logits."""
         first, second = self._regression.coef_[0]
         return float(first), float(second)
 
     def probabilities(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """The blended probabilities of POSITIVE, float64 array of shape (reviews,)."""
+        """Blended probabilities of POSITIVE, float64 array of shape (reviews,).
+
+        Args:
+            first: probabilities of POSITIVE from the first model, shape (reviews,).
+            second: probabilities of POSITIVE from the second model, shape (reviews,).
+        """
         blended: np.ndarray = self._regression.predict_proba(self._logits(first, second))[:, 1]
         return blended
 
     @staticmethod
     def _logits(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return np.column_stack([logit(np.clip(each, CERTAIN, 1 - CERTAIN)) for each in (first, second)])
+        probabilities = np.column_stack([first, second])
+        return logit(np.clip(probabilities, MARGIN, 1 - MARGIN))

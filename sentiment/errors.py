@@ -1,4 +1,4 @@
-"""Errors that a user can put right, as one clear line instead of a stack trace."""
+"""Errors that a user can fix, reported in one line instead of a stack trace."""
 
 import re
 import shlex
@@ -8,26 +8,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# As CUDA and tokenizers say it, PyTorch and ONNX Runtime on CPUs, cuBLAS, C++, oneDNN, and the loader of shared libraries.
+# How libraries report a lack of memory: CUDA and tokenizers; PyTorch and ONNX Runtime on CPUs; cuBLAS; C++;
+# oneDNN; the loader of shared libraries.
 _MEMORY = re.compile(
     "out of memory|allocate memory|ALLOC_FAILED|bad_alloc|could not create a primitive$|failed to map segment"
 )
-
-
-# The packages whose errors say what is wrong with a repository: DVC, and how it and we use Git.
-_OF_GIT = {"dvc", "scmrepo", "_pygit2", "dulwich", "git"}
-# As Git and libgit2 say that a repository belongs to another user, and where it is.
-_OWNER = re.compile("dubious ownership in repository at '(.+?)'|repository path '(.+?)' is not owned by")
+# Packages whose errors explain what is wrong with a repository: DVC and the Git libraries.
+_REPOSITORY_PACKAGES = {"dvc", "scmrepo", "_pygit2", "dulwich", "git"}
+# How Git and libgit2 report that a repository belongs to another user; the group is its folder.
+_OTHER_OWNER = re.compile(
+    "dubious ownership in repository at '(.+?)'|repository path '(.+?)' is not owned by"
+)
 
 
 class InputError(Exception):
-    """Something given from outside is wrong; the message is one line saying what, where and what is allowed."""
+    """An error in the user's input. The message is one line: what is wrong, where, and what is allowed."""
 
 
 def run(main: Callable[[], object]) -> None:
-    """Run the main() of a program; what its surroundings do to it ends it with one line and exit status 1.
+    """Run a program's main(), and exit with status 1 and one line on an error that the user can fix.
 
-    That is an InputError, an error of DVC's, a full disk, too little memory, or Ctrl-C. The home folder is shown as ~.
+    These are InputError, errors of DVC and Git, missing files, a full disk, lack of memory, and Ctrl-C. The
+    line shows the home folder as ~.
     """
     try:
         main()
@@ -37,16 +39,15 @@ def run(main: Callable[[], object]) -> None:
     except OSError as error:
         if error.strerror is None and not isinstance(error, FileNotFoundError):
             raise
-        where = error.filename or (
-            "input/output" if error.strerror else error
-        )  # pyarrow names the file alone
-        line = f"{where}: {error.strerror or 'no such file; `dvc repro` makes it'}"
+        if error.strerror:
+            line = f"{error.filename or 'input/output'}: {error.strerror}"
+        else:  # pyarrow's error names only the file
+            line = f"{error.filename or error}: no such file; `dvc repro` creates it"
     except Exception as error:
         if memory_ran_out(error):
             line = "there is not enough memory"
-        elif (
-            type(error).__module__.split(".")[0] in _OF_GIT
-        ):  # importing their errors would take half a second
+        # By name, because importing the packages for their error classes would take half a second.
+        elif type(error).__module__.split(".")[0] in _REPOSITORY_PACKAGES:
             line = reason(error)
         else:
             raise
@@ -56,32 +57,30 @@ def run(main: Callable[[], object]) -> None:
 
 
 def memory_ran_out(error: Exception) -> bool:
-    """Whether this error, of Python or of a library, says that there is too little memory."""
+    """Whether an error of Python or of a library reports a lack of memory."""
     return isinstance(error, MemoryError) or bool(_MEMORY.search(str(error)))
 
 
 def without_home(text: str) -> str:
-    """Text with ~ for the home folder, which may tell who somebody is."""
+    """Replace the home folder by ~, because its name may reveal who the user is."""
     try:
         home = str(Path.home())
-    except RuntimeError:  # HOME is not set, and the user has no entry
+    except RuntimeError:  # HOME is not set, and the user has no entry in the password database
         return text
     return text.replace(home, "~") if len(home) > 1 else text
 
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """Turn whatever a library raises in this block, on files that it cannot read, into an InputError of one line.
+    """Turn any error of a library that loads `what` into an InputError, except a lack of memory.
 
-    Too little memory is no fault of the files.
+    Damaged files make transformers, tokenizers and safetensors raise nearly any kind of exception.
     """
     try:
         yield
     except InputError:
         raise
-    except (
-        Exception
-    ) as error:  # damaged files make transformers, tokenizers and safetensors raise nearly any kind
+    except Exception as error:
         if memory_ran_out(error):
             raise
         raise InputError(f"{what}: cannot be loaded: {reason(error)}") from error
@@ -89,7 +88,7 @@ def loading(what: str) -> Iterator[None]:
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Turn a failed import in this block into an InputError that says which extra of pyproject.toml brings it."""
+    """Turn a failed import into an InputError that names the extra of pyproject.toml to install."""
     try:
         yield
     except ImportError as error:
@@ -100,9 +99,9 @@ def extra(name: str) -> Iterator[None]:
 
 @contextmanager
 def full_disk(folder: str | Path) -> Iterator[None]:
-    """Turn whatever is raised in this block while the folder's disk is full into an InputError that says so.
+    """Turn any error into an InputError if the folder's disk is full.
 
-    Each library has an error of its own for it, and some make room again before they raise it.
+    Each library reports it in its own way, and some free disk space before they raise the error.
     """
     try:
         yield
@@ -113,8 +112,8 @@ def full_disk(folder: str | Path) -> Iterator[None]:
 
 
 def reason(error: BaseException) -> str:
-    """The type and message of a library's error, on one line; of Git's most frequent one, what to do about it."""
-    if owned := _OWNER.search(str(error)):
+    """A library's error in one line: type and message, or the remedy for Git's most frequent error."""
+    if owned := _OTHER_OWNER.search(str(error)):
         folder = shlex.quote(owned[1] or owned[2])
         return (
             f"{folder} belongs to another user, so Git does not read it; if you trust that user, run "
@@ -123,8 +122,8 @@ def reason(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {error}")
 
 
-def one_line(text: str, most: int = 200) -> str:
-    """Text as an error line shows it: no line breaks, control characters escaped, at most `most` characters."""
-    text = " ".join(text[: 4 * most].split())
+def one_line(text: str, limit: int = 200) -> str:
+    """Format text for an error message: no line breaks or control characters, at most `limit` characters."""
+    text = " ".join(text[: 4 * limit].split())
     text = "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-    return text if len(text) <= most else text[: most - 3] + "..."
+    return text if len(text) <= limit else text[: limit - 3] + "..."

@@ -1,5 +1,5 @@
-"""The two classes, and how they are spelled."""
+"""The two classes and their spellings."""
 
-LABELS = ("NEGATIVE", "POSITIVE")  # the index is the label that prepared data holds
-# What means each of them in data, and in the head of a pretrained model, where nothing else is said.
+LABELS = ("NEGATIVE", "POSITIVE")  # prepared data contains the index
+# Default spellings of NEGATIVE and POSITIVE in a dataset and in the head of a pretrained model.
 SPELLINGS = ({"negative", "neg", "0", "false"}, {"positive", "pos", "1", "true"})

@@ -1,6 +1,6 @@
-"""The typed schema of params.yaml: the only reader of that file.
+"""The typed schema of params.yaml, and the only reader of that file.
 
-Each class holds the parameters of one stage, exactly those that dvc.yaml declares for it.
+Each class has the parameters of one stage, exactly those that dvc.yaml declares for it.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -17,7 +17,7 @@ _SEED = "a whole number from 0 to 4294967295"
 
 
 def _parameter(description: str, allowed: str, **limits: Any) -> Any:
-    """A field: what it is (for the documentation), the values allowed in words (for errors), and its limits."""
+    """A pydantic field: description (for docs/parameters.md), allowed values in words (for errors)."""
     return Field(description=description, json_schema_extra={"allowed": allowed}, **limits)
 
 
@@ -31,7 +31,8 @@ class _Stage(BaseModel):
         """Read params.yaml, check all of it, and return the parameters of this stage.
 
         Raises:
-            InputError: the file is missing, is not YAML, or has an unknown, missing or disallowed value.
+            InputError: the file is missing or not YAML; a key is unknown or missing; or a value is not
+                allowed.
         """
         content = read_yaml(FILE)
         try:
@@ -42,33 +43,39 @@ class _Stage(BaseModel):
 
 
 class PrepareParams(_Stage):
-    """The parameters of prepare: which reviews, and how they are split."""
+    """The parameters of prepare: the dataset and its splits."""
 
     dataset: str = _parameter(
-        "folder of `data/`", "the name of a folder in data/ that holds a dataset.yaml", pattern=r"^\w[\w.-]*$"
+        "folder in `data/`",
+        "the name of a folder in data/ that contains a dataset.yaml",
+        pattern=r"^\w[\w.-]*$",
     )
     validation_size: float = _parameter(
-        "share of the training reviews held out to pick the checkpoint; stratified, by group where there is one",
+        "share of the training reviews that is held out for choosing the checkpoint; stratified, in whole "
+        "groups if the dataset has groups",
         "a share above 0 and at most 0.5",
         gt=0,
         le=0.5,
     )
     max_train_reviews: int | None = _parameter(
-        "cap on the training reviews, stratified, for short runs", "null (all) or a whole number from 2", ge=2
+        "maximum number of training reviews, a stratified sample, for short runs",
+        "null (all) or a whole number from 2",
+        ge=2,
     )
-    split_seed: int = _parameter("draws the validation split and the cap", _SEED, ge=0, lt=2**32)
+    split_seed: int = _parameter("seed of the validation split and of that sample", _SEED, ge=0, lt=2**32)
 
 
 class EvaluateParams(_Stage):
-    """The parameters of evaluate and of prediction: how floating-point work is done."""
+    """The parameters of evaluate and of prediction."""
 
     precision: Literal["auto", "bf16", "fp32"] = _parameter(
-        "`bf16`, `fp32`, or `auto`: bf16 where matrix units multiply it (CUDA, AMX)", "auto, bf16 or fp32"
+        "`bf16`, `fp32`, or `auto`: bf16 on hardware with matrix units for it (CUDA, AMX), else fp32",
+        "auto, bf16 or fp32",
     )
 
 
 class ZeroShotParams(EvaluateParams):
-    """The parameters of zero_shot: which pretrained model, and how it reads a review."""
+    """The parameters of zero_shot: the pretrained model, and how reviews are encoded for it."""
 
     model: str = _parameter(
         "Hub id, optionally `@revision`, or a local folder; safetensors only",
@@ -76,28 +83,30 @@ class ZeroShotParams(EvaluateParams):
         pattern=PRINTABLE,
     )
     head: Literal["auto", "new"] | Annotated[list[str | int], Field(min_length=2, max_length=2)] = _parameter(
-        "classification head: `auto` keeps the pretrained model's own if its labels say which is negative, and makes a new "
-        "one if it has none; `new` makes a new one; `[LABEL_0, LABEL_1]` keeps these two of its labels, NEGATIVE's first",
+        "classification head: `auto` keeps the pretrained model's head if its labels tell which one is "
+        "negative, and creates a new one if it has none; `new` creates a new one; `[LABEL_0, LABEL_1]` keeps "
+        "these two of its labels, the negative one first",
         "auto, new, or two labels of the model's head, the negative one first, such as [LABEL_0, LABEL_1]",
     )
     max_length: int = _parameter(
-        "tokens a review",
+        "maximum number of tokens per review",
         "a whole number of tokens from 8 to the model's limit, at most 1000000",
         ge=8,
         le=10**6,
     )
     truncation: Literal["head", "tail", "head_tail"] = _parameter(
-        "what is kept of a longer review: `head`, `tail`, or a quarter from the head and the rest from the tail "
-        "([Sun et al. 2019](https://arxiv.org/abs/1905.05583))",
+        "part of a longer review that is kept: `head`, `tail`, or `head_tail`, a quarter from the head and "
+        "the rest from the tail ([Sun et al. 2019](https://arxiv.org/abs/1905.05583))",
         "head, tail or head_tail",
     )
 
 
 class _TrainingParams(ZeroShotParams):
-    """The parameters that a teacher and the model itself share."""
+    """The parameters that teach and train share."""
 
     train_max_length: int | None = _parameter(
-        "tokens a review in training; `null` is `max_length`. Fewer are faster",
+        "maximum number of tokens per review in training; `null` means `max_length`. Fewer tokens train "
+        "faster",
         "null (max_length) or a whole number of tokens from 8 to the model's limit",
         ge=8,
         le=10**6,
@@ -109,19 +118,22 @@ class _TrainingParams(ZeroShotParams):
         le=1,
     )
     batch_size: int = _parameter(
-        "reviews an optimizer step, on any hardware", "a whole number from 1 to 1000000", ge=1, le=10**6
+        "reviews per optimizer step, on any hardware", "a whole number from 1 to 1000000", ge=1, le=10**6
     )
     warmup_ratio: float = _parameter(
-        "share of the steps that warm up", "a share from 0 to below 1", ge=0, lt=1
+        "share of the steps in which the learning rate warms up", "a share from 0 to below 1", ge=0, lt=1
     )
-    weight_decay: float = _parameter("of AdamW", "a number from 0 to 1", ge=0, le=1)
+    weight_decay: float = _parameter("weight decay of AdamW", "a number from 0 to 1", ge=0, le=1)
     launch: str = _parameter(
-        "how training starts: `python`, or `torchrun --standalone --nproc-per-node 8` for eight GPUs; no shell reads it",
-        "python, or torchrun and its options, such as torchrun --standalone --nproc-per-node 8, without shell syntax",
+        "command that starts training: `python`, or `torchrun --standalone --nproc-per-node 8` for eight "
+        "GPUs; no shell interprets it",
+        "python, or torchrun and its options, such as torchrun --standalone --nproc-per-node 8, without "
+        "shell syntax",
         pattern=_LAUNCH,
     )
     dropout: float | None = _parameter(
-        "of attention and hidden layers while training; `null` keeps the pretrained model's own, a third slower on CPU",
+        "dropout of attention and hidden layers in training; `null` keeps the pretrained model's own, which "
+        "is slower on CPUs",
         "null (the pretrained model's own) or a share from 0 to below 1",
         ge=0,
         lt=1,
@@ -129,7 +141,7 @@ class _TrainingParams(ZeroShotParams):
 
 
 class TeachParams(_TrainingParams):
-    """The parameters of teach; `teachers` has the seed."""
+    """The parameters of teach. The seed comes from `teachers`."""
 
     teacher_epochs: int = _parameter(
         "passes of each teacher over the labelled reviews", "a whole number from 1 to 10000", ge=1, le=10**4
@@ -142,9 +154,10 @@ class TrainParams(_TrainingParams):
     epochs: int = _parameter(
         "passes over the training reviews, in whole batches", "a whole number from 1 to 10000", ge=1, le=10**4
     )
-    seed: int = _parameter("of training: new head, order of batches, dropout", _SEED, ge=0, lt=2**32)
+    seed: int = _parameter("seed of training: new head, order of batches, dropout", _SEED, ge=0, lt=2**32)
     teachers: list[Annotated[int, Field(ge=0, lt=2**32)]] = _parameter(
-        "seeds, such as `[1]`, each of a model that labels the reviews without labels, which training then reads too",
+        "seeds of teachers, such as `[1]`. Each teacher labels the unlabelled reviews, and training uses "
+        "them too",
         "[] or a list of different whole numbers from 0 to 4294967295, such as [1]",
     )
 
@@ -152,23 +165,23 @@ class TrainParams(_TrainingParams):
     @classmethod
     def _different(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) < len(values):
-            raise ValueError("twice the same")
+            raise ValueError("duplicate values")
         return values
 
 
 class Params(PrepareParams, TrainParams, TeachParams):
-    """The whole of params.yaml: the parameters of check."""
+    """All of params.yaml, the parameters of check."""
 
     exports: list[Literal["fp32", "int8"]] = _parameter(
-        "`[int8]` also makes `models/int8/`, `[fp32]` `models/fp32/`, in ONNX for CPUs",
+        "`[int8]` also writes `models/int8/`, `[fp32]` `models/fp32/`, in ONNX format for CPUs",
         "[], [int8], [fp32] or [int8, fp32]",
     )
 
 
 def scoring_precision() -> str:
-    """`precision` of params.yaml, or `auto` where there is no project, as beside a copy of a model elsewhere.
+    """The `precision` for scoring: that of params.yaml, or `auto` outside a project.
 
     Raises:
-        InputError: params.yaml is missing or has a fault.
+        InputError: params.yaml is missing or invalid.
     """
     return EvaluateParams.load().precision if is_top_folder() else "auto"

@@ -1,4 +1,4 @@
-"""Progress of long work on standard error: a bar with the time left on a terminal, elsewhere a line now and then."""
+"""Progress on standard error: a bar on a terminal, elsewhere a line every 30 seconds."""
 
 import os
 import sys
@@ -8,9 +8,9 @@ from typing import Any, TextIO, TypeVar
 
 from tqdm import tqdm
 
-QUICK = 1.0  # seconds: work that ends within them shows no bar
-BETWEEN_LINES = 30.0  # seconds without a terminal, before the first line too
-Advance = Callable[[float], object]  # takes how much more is done
+QUICK = 1.0  # seconds; work that takes less shows no bar
+BETWEEN_LINES = 30.0  # seconds between lines where there is no terminal, and before the first line
+Advance = Callable[[float], object]  # called with the amount of work done since the last call
 T = TypeVar("T")
 
 
@@ -19,52 +19,26 @@ def ignore(amount: float) -> None:
 
 
 class Progress(tqdm):
-    """A tqdm bar, or its lines; of several processes, the first one's alone. Use it as a context manager.
+    """A tqdm progress bar, or lines where there is no terminal. Use it as a context manager.
 
-    The time left is by the mean speed, which long reviews among short ones do not make jump. A bar within another one
-    goes when it ends.
+    With several processes, only the first one shows it. The remaining time follows from the mean speed, so
+    that it does not jump with the length of the reviews. A bar inside another one disappears when it ends.
 
     Args:
-        what: is done, such as `scoring`.
-        total: how much there is to do; None: unknown.
-        unit: of `total`, with a space before a word; empty: it is no unit that says anything to people.
-        shown: False shows nothing.
-        done: how much of it was done before, which does not count for the speed.
+        what: name of the work, such as `scoring`.
+        total: amount of work; None: unknown.
+        unit: unit of `total`, with a space before a word. If empty, only the share is shown.
+        shown: whether to show anything.
+        done: amount of work done before, which does not count for the speed.
     """
 
-    monitor_interval = 0  # no thread: every update looks at the clock
+    monitor_interval = 0  # no monitor thread, because every update checks the time
 
     def __init__(
         self, what: str, total: float | None, unit: str = " reviews", shown: bool = True, done: float = 0
     ):
-        options: dict[str, Any] = {
-            "file": _Lines(),
-            "position": 0,
-            "leave": False,
-            "delay": BETWEEN_LINES,
-            "mininterval": BETWEEN_LINES,
-            "bar_format": "{desc}: {percentage:.0f} % done, {remaining} left"
-            if total
-            else "{desc}: {n_fmt}{unit} done",
-        }
-        if sys.stderr.isatty():
-            speed = (
-                "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
-                if unit
-                else "[{elapsed}<{remaining}]"
-            )
-            bar = (
-                f"{{l_bar}}{{bar}}| {speed}"
-                if total
-                else "{desc}: {n_fmt}{unit} [{elapsed}, {rate_noinv_fmt}]"
-            )
-            options = {
-                "file": sys.stderr,
-                "leave": None,
-                "delay": QUICK,
-                "dynamic_ncols": True,
-                "bar_format": bar,
-            }
+        on_terminal = sys.stderr.isatty()
+        options = _bar_options(total, unit) if on_terminal else _line_options(total)
         super().__init__(
             desc=what,
             total=total,
@@ -79,38 +53,65 @@ class Progress(tqdm):
 
     @property
     def format_dict(self) -> dict[str, Any]:
-        """The values to show; what is done has no fractions, and their sum is never more than all."""
-        return super().format_dict | {"n": min(round(self.n), self.total or round(self.n))}
+        """The values to show. The amount done is rounded, and never exceeds the total."""
+        done = round(self.n)
+        return super().format_dict | {"n": min(done, self.total or done)}
 
     def advance_to(self, done: float) -> None:
-        """Show that so much of `total` is done."""
+        """Set the amount done."""
         self.update(done - self.n)
 
     def refresh(self, *args: Any, **options: Any) -> None:
-        """Draw the bar anew, but not before it is due, as `say` would."""
+        """Redraw the bar, but not before its delay is over, as `say` would."""
         if not self.disable and self._time() >= self.start_t + self.delay:
             super().refresh(*args, **options)
-            self.last_print_t = self._time()  # by which close() knows that there is a bar to end
+            self.last_print_t = self._time()  # tells close() that a bar is shown
+
+
+def _line_options(total: float | None) -> dict[str, Any]:
+    """Options of tqdm for lines, where there is no terminal."""
+    line = "{desc}: {n_fmt}{unit} done"
+    if total:
+        line = "{desc}: {percentage:.0f} % done, {remaining} left"
+    return {
+        "file": _Lines(),
+        "position": 0,
+        "leave": False,
+        "delay": BETWEEN_LINES,
+        "mininterval": BETWEEN_LINES,
+        "bar_format": line,
+    }
+
+
+def _bar_options(total: float | None, unit: str) -> dict[str, Any]:
+    """Options of tqdm for a bar on a terminal."""
+    if not total:
+        bar = "{desc}: {n_fmt}{unit} [{elapsed}, {rate_noinv_fmt}]"
+    elif unit:
+        bar = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}]"
+    else:
+        bar = "{l_bar}{bar}| [{elapsed}<{remaining}]"
+    return {"file": sys.stderr, "leave": None, "delay": QUICK, "dynamic_ncols": True, "bar_format": bar}
 
 
 def each(items: Iterable[T], advance: Advance, amounts: Iterable[float] = repeat(1)) -> Iterator[T]:
-    """Yield the items; `advance` takes the amount of each when the next one is asked for."""
+    """Yield the items, and report the amount of each to `advance` when the next one is requested."""
     for item, amount in zip(items, amounts, strict=False):
         yield item
         advance(amount)
 
 
 def say(line: str, file: TextIO | None = None) -> None:
-    """Print a line to a file (standard output), above the bars that are shown."""
+    """Print a line above the bars, by default to standard output."""
     tqdm.write(line, file=file)
 
 
 class _Lines:
-    """Standard error as a tqdm bar writes to it: each state of the bar on a line of its own."""
+    """Standard error for a tqdm bar: puts each state of the bar on its own line."""
 
     def write(self, text: str) -> None:
         if state := text.strip():
             print(state, file=sys.stderr, flush=True)
 
     def flush(self) -> None:
-        """Nothing: lines are flushed as they are written."""
+        """Do nothing, because `write` flushes each line."""

@@ -1,4 +1,4 @@
-"""The project's top folder, which commands go to from any folder below it, as git and dvc do."""
+"""The project's top folder. Commands work in any folder below it, as git and dvc do."""
 
 import functools
 import os
@@ -8,40 +8,42 @@ from typing import Any
 
 from sentiment.errors import InputError
 
-MARKS = ("dvc.yaml", "stages/check.py")  # files of the top folder
+MARKERS = ("dvc.yaml", "stages/check.py")  # files that identify the top folder
 
-_below = ""  # the folder in which the command was typed, seen from the top folder
+_started_in = ""  # the folder where the command was started, relative to the top folder
 
 
 def change_to_top_folder() -> None:
-    """Go to the project's top folder, if the working directory is in one."""
-    global _below
+    """Change to the project's top folder, if the working directory is inside a project."""
+    global _started_in
     here = Path.cwd()
     for folder in (here, *here.parents):
         if is_top_folder(folder):
-            _below = os.path.join("", *here.relative_to(folder).parts)  # noqa: PTH118
+            _started_in = os.path.join("", *here.relative_to(folder).parts)  # noqa: PTH118
             os.chdir(folder)
             return
 
 
 def from_top(path: str) -> str:
-    """A path or pattern that somebody typed, seen from the top folder; addresses such as s3:// stay."""
-    return path if not path or "://" in path else os.path.join(_below, path)  # noqa: PTH118
+    """Make a path or pattern that a user typed relative to the top folder; URLs such as s3:// stay."""
+    if not path or "://" in path:
+        return path
+    return os.path.join(_started_in, path)  # noqa: PTH118
 
 
 def path_from_top(path: str | Path) -> Path:
-    """The same as a Path; a Path already is the default of an option, which is of the top folder."""
+    """The same as a Path. A Path is the default of an option, which is relative to the top folder already."""
     return path if isinstance(path, Path) else Path(from_top(path))
 
 
 def require_project(main: Callable[..., None]) -> Callable[..., None]:
-    """Let the main() of a command raise an InputError where there is no project."""
+    """Wrap the main() of a command to raise an InputError outside a project."""
 
     @functools.wraps(main)
     def checked(*args: Any, **options: Any) -> None:
         if not is_top_folder():
             raise InputError(
-                f"no {' and '.join(MARKS)} here or in a folder above; run this in a folder of the project"
+                f"no {' and '.join(MARKERS)} here or in a folder above; run this in a folder of the project"
             )
         main(*args, **options)
 
@@ -49,5 +51,5 @@ def require_project(main: Callable[..., None]) -> Callable[..., None]:
 
 
 def is_top_folder(folder: Path = Path()) -> bool:
-    """Whether a folder, or the working directory, is the top folder of a project."""
-    return all((folder / mark).is_file() for mark in MARKS)
+    """Whether a folder, by default the working directory, is the top folder of a project."""
+    return all((folder / marker).is_file() for marker in MARKERS)

@@ -16,29 +16,33 @@ PARAMS = Path("params.yaml")
 
 
 def run(main: Callable[[], object], name: str) -> None:
-    """Run the main() of the stage `name` of dvc.yaml; errors end it as `errors.run` says.
+    """Run the main() of the stage `name` of dvc.yaml; `errors.run` reports its errors.
 
-    DVC removes a stage's outputs before it runs it. Where the stage then fails, those of the last run are put back from
-    DVC's cache, so that a run that was refused, or ended by Ctrl-C or `kill`, costs nothing.
+    DVC removes a stage's outputs before it runs the stage. If the stage fails, its previous outputs are
+    restored from DVC's cache. So a run that was refused, or ended by Ctrl-C or `kill`, loses nothing.
     """
     started = time.time()
-    gc.freeze()  # what imports made stays: searching it for garbage, as Trainer and accelerate ask, takes 0.3 s a time
+    # Keep imported objects out of garbage collection, which Trainer and accelerate request often: 0.3 s each
+    # time.
+    gc.freeze()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         errors.run(main)
     except BaseException:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it when another process has failed
-        if os.environ.get("RANK", "0") == "0":  # the first of several processes
+        if os.environ.get("RANK", "0") == "0":  # only the first of several processes
             _restore_outputs(name, started)
-            PARAMS.touch()  # after `dvc exp run -S`, Git else takes it for unchanged if it is no longer than before
+            # After `dvc exp run -S`, Git would otherwise consider the file unchanged if its size is the same.
+            PARAMS.touch()
         raise
 
 
 def _restore_outputs(name: str, started: float) -> None:
-    """Put back the outputs that dvc.lock has of a stage, as far as DVC's cache holds them.
+    """Restore the outputs that dvc.lock lists for a stage, as far as DVC's cache contains them.
 
-    Those are meant that are not there, or that the stage has written to since it was started. Outputs with `persist`
-    are left alone: DVC does not remove them, and a stage replaces each as a whole.
+    Only outputs are restored that are missing, or that changed since the stage started. Outputs with
+    `persist` stay as
+    they are, because DVC does not remove them, and a stage replaces each as a whole.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -52,18 +56,17 @@ def _restore_outputs(name: str, started: float) -> None:
                     continue
                 atomic.remove(out.fs_path)
                 if out.use_cache:
-                    if not out.changed_cache():  # else it is nowhere to be had
+                    if not out.changed_cache():  # the cache contains it
                         out.checkout()
-                elif (
-                    out.hash_info
-                    and (cached := Path(repo.cache.local.get(out.hash_info.value).path)).exists()
-                ):
-                    shutil.copyfile(cached, out.fs_path)
+                elif out.hash_info:
+                    cached = Path(repo.cache.local.get(out.hash_info.value).path)
+                    if cached.exists():
+                        shutil.copyfile(cached, out.fs_path)
     except (DvcException, SCMError, OSError):
-        return  # the error of the stage itself is what matters; `dvc checkout` says what is wrong with the cache
+        return  # the stage's own error matters more; `dvc checkout` shows what is wrong with the cache
 
 
 def _untouched(path: Path, since: float) -> bool:
-    """Whether a file or folder is there, and nothing of it is newer."""
+    """Whether a file or folder exists and has not changed since a time."""
     files = [path] if path.is_symlink() else [path, *path.rglob("*")]
     return os.path.lexists(path) and all(file.lstat().st_mtime < since for file in files)

@@ -1,4 +1,4 @@
-"""Scores models/classifier/ on the test split and the challenge set: metrics, predictions, and the plots' data."""
+"""Evaluates models/classifier/ on the test split and the challenge set: metrics, predictions and plots."""
 
 import time
 
@@ -16,7 +16,7 @@ from sentiment.progress import Progress
 
 
 def main() -> None:
-    """Evaluate once, and write everything that follows from the predictions."""
+    """Score both sets of reviews once, and write everything that depends on the predictions."""
     classifier = load_transformer("models/classifier", EvaluateParams.load().precision)
     scored = {name: pd.read_parquet(f"data/prepared/{name}.parquet") for name in ("test", "challenge")}
     tokens = unknown = 0

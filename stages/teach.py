@@ -1,6 +1,7 @@
-"""Fine-tunes a teacher, and labels the reviews without labels by it and the baseline: data/soft_labels/<seed>.parquet.
+"""Trains a teacher, and writes its soft labels of the unlabelled reviews to data/soft_labels/<seed>.parquet.
 
-Not part of the default run: `dvc exp run -S 'teachers=[1]'`. What follows -m stages.teach is the seed.
+The labels are a blend of the teacher and the baseline. The argument of stages.teach is the seed.
+Not part of the default run: `dvc exp run -S 'teachers=[1]'`.
 """
 
 import sys
@@ -24,23 +25,28 @@ BASELINE = Path("models/baseline.npz")
 
 
 def main() -> None:
-    """Train on the labelled reviews, blend with the baseline by validation, and write the soft labels."""
+    """Train on the labelled reviews, blend with the baseline on validation, and write the soft labels."""
     seed = int(sys.argv[1])
     params = TeachParams.load()
     shared = params.model_dump(exclude={"teacher_epochs"})
     training = TrainParams(**shared, epochs=params.teacher_epochs, seed=seed, teachers=[])
     train, validation, unlabelled = (pd.read_parquet(path) for path in PREPARED.values())
     if unlabelled.empty:
-        raise InputError(
-            "params.yaml: teachers: no review without a label is left that stands in no other split"
-        )
+        raise InputError("params.yaml: teachers: every unlabelled review also occurs in another split")
     baseline = regression.load(BASELINE)
     trained = fine_tune(training, train, validation, [Path(__file__), *PREPARED.values(), BASELINE])
 
     if trained.is_main:
         model = TransformerClassifier(trained.trainer.classifier.model, trained.encoder, params.precision)
-        known = trained.validation, baseline.probabilities(validation["text"].tolist())
-        blend = Blend(*known, validation["label"].to_numpy())
+        by_baseline = baseline.probabilities(validation["text"].tolist())
+        blend = Blend(trained.validation, by_baseline, validation["label"].to_numpy())
+        details = compute_with_intervals(validation, blend.probabilities(trained.validation, by_baseline))
+        scores = {"model": trained.validation, "baseline": by_baseline}
+        for (name, probability), weight in zip(scores.items(), blend.weights, strict=True):
+            metrics = metrics_json(compute_with_intervals(validation, probability))
+            del metrics["details"]
+            details[name] = {"weight": weight, **metrics}
+
         texts = unlabelled["text"].tolist()
         with Progress("labelling", len(texts)) as bar:
             by_model = model.probabilities(texts, bar.update)
@@ -49,22 +55,11 @@ def main() -> None:
         path = soft_labels.path(seed)
         with atomic.replacing(path) as target:
             unlabelled[["id"]].assign(probability=probability).to_parquet(target, index=False)
-
-        metrics = metrics_json(compute_with_intervals(validation, blend.probabilities(*known)))
-        for name, scores, weight in zip(("model", "baseline"), known, blend.weights, strict=True):
-            metrics["details"][0][name] = {
-                "weight": weight,
-                **metrics_json(compute_with_intervals(validation, scores)),
-            }
-            del metrics["details"][0][name]["details"]
-        metrics["details"][0] |= {
-            "soft_labels": len(texts),
-            "positive_share": float((probability >= 0.5).mean()),
-        }
-        atomic.write_json(f"metrics/teachers/{seed}.json", metrics)
+        details |= {"soft_labels": len(texts), "positive_share": float((probability >= 0.5).mean())}
+        atomic.write_json(f"metrics/teachers/{seed}.json", metrics_json(details))
         print(
-            f"{path}: {len(texts):,} soft labels; on validation, the blend with the baseline comes to "
-            f"{metrics['accuracy']:.4f}, the model alone to {metrics['details'][0]['model']['accuracy']:.4f}"
+            f"{path}: {len(texts):,} soft labels; validation accuracy of the blend with the baseline "
+            f"{details['accuracy']:.4f}, of the model alone {details['model']['accuracy']:.4f}"
         )
     trained.end()
 

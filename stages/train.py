@@ -1,4 +1,4 @@
-"""Fine-tunes the pretrained model that params.yaml names on data/prepared/ into models/classifier/."""
+"""Fine-tunes the pretrained model of params.yaml on data/prepared/ and writes models/classifier/."""
 
 import hashlib
 import platform
@@ -14,24 +14,19 @@ from sentiment.params import TrainParams
 from sentiment.training import history, soft_labels
 from sentiment.training.fine_tuning import fine_tune
 
-LIBRARIES = (
-    "torch",
-    "transformers",
-    "tokenizers",
-    "accelerate",
-)  # whose versions decide what a training comes to
+LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")  # their versions affect the result
 PREPARED = {name: Path(f"data/prepared/{name}.parquet") for name in ("train", "validation", "unlabelled")}
 
 
 def main() -> None:
-    """Train, keep the weights of the epoch with the highest validation accuracy, and write its metrics."""
+    """Train, and write the weights of the epoch with the highest validation accuracy, and its metrics."""
     params = TrainParams.load()
     soft_labels.remove_others(params.teachers)
     rows = {name: pd.read_parquet(path) for name, path in PREPARED.items()}
     train = soft_labels.with_unlabelled(rows["train"], rows["unlabelled"], params.teachers)
     validation = rows["validation"]
-    read = [Path(__file__), *PREPARED.values(), *map(soft_labels.path, params.teachers)]
-    trained = fine_tune(params, train, validation, read, Path("metrics/training"))
+    files = [Path(__file__), *PREPARED.values(), *map(soft_labels.path, params.teachers)]
+    trained = fine_tune(params, train, validation, files, Path("metrics/training"))
 
     if trained.is_main:
         with atomic.replacing("models/classifier") as target:
@@ -42,26 +37,21 @@ def main() -> None:
             predictions.to_parquet(target / "predictions.parquet", index=False)
         metrics = history.summarise(trained.trainer.state)
         versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
-        details = (
-            metrics | trained.tokens | {"soft_labels": len(train) - len(rows["train"]), "versions": versions}
-        )
+        details = metrics | trained.tokens
+        details |= {"soft_labels": len(train) - len(rows["train"]), "versions": versions}
         atomic.write_json("metrics/train.json", {"loss": metrics["train_loss"], "details": [details]})
-        kept = {name: metrics[f"validation_{name}"] for name in ("accuracy", "loss")}
-        atomic.write_json("metrics/validation.json", kept)
-        # This file is not versioned and may be older than the training in the workspace: the hash links the two.
+        accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
+        atomic.write_json("metrics/validation.json", {"accuracy": accuracy, "loss": loss})
+        # This file is not versioned and may be older than metrics/train.json; the hash shows if they match.
+        train_json = Path("metrics/train.json").read_bytes()
         speed = {
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "train_json_md5": hashlib.md5(
-                Path("metrics/train.json").read_bytes(), usedforsecurity=False
-            ).hexdigest(),
+            "train_json_md5": hashlib.md5(train_json, usedforsecurity=False).hexdigest(),
             "seconds": trained.seconds,
             "reviews_per_second": trained.reviews_per_second,
         }
         atomic.write_json("metrics/speed/train.json", speed)
-        print(
-            f"models/classifier/: validation accuracy {metrics['validation_accuracy']:.4f} "
-            f"after epoch {metrics['best_epoch']}"
-        )
+        print(f"models/classifier/: validation accuracy {accuracy:.4f} after epoch {metrics['best_epoch']}")
     trained.end()
 
 

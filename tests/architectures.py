@@ -145,7 +145,9 @@ def row(kind: str, folder: Path) -> str:
     def train() -> None:
         data = fine_tuning.as_dataset(encoder(texts).ids, [0, 1] * 8)
         fine_tuned = fine_tuning.train_within_memory(
-            fine_tuning.TrainingJob(folder / "checkpoints", base, encoder, PARAMS, data, data, folder / "curves")
+            fine_tuning.TrainingJob(
+                folder / "checkpoints", base, encoder, PARAMS, data, data, folder / "curves"
+            )
         )
         save_transformer(folder / "classifier", fine_tuned.model, encoder, kind)
 

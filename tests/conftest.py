@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# Test processes share the cores; before torch is imported, and for what they start.
+# Test processes share the cores. This has to be set before torch is imported, also for child processes.
 if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     os.environ["OMP_NUM_THREADS"] = str(max(1, cores // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])))
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 ROOT = Path(__file__).resolve().parent.parent
-# Enough training to be real, little enough to be quick.
+# Parameters for a real but quick training.
 SMALL = {"max_train_reviews": "64", "epochs": "1", "max_length": "32"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that share one real run first: one worker makes it while the others have tests without it."""
+    """Run tests that use `ran` first: one worker creates it while the others run tests without it."""
     items.sort(key=lambda item: "ran" not in getattr(item, "fixturenames", ()))
 
 
 def pytest_collection_finish() -> None:
-    """Look no more for garbage in what imports made: Trainer and accelerate ask for it again and again."""
+    """Keep imported objects out of garbage collection, which Trainer and accelerate request often."""
     gc.freeze()
 
 
 class Clone:
-    """A Git clone with DVC in it, and a way to run commands there."""
+    """A Git clone with DVC, and a way to run commands in it."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -49,11 +49,11 @@ class Clone:
             "DVC_NO_ANALYTICS": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "GIT_CONFIG_GLOBAL": str(folder.parent / "gitconfig"),
-            "PYTHONPATH": str(folder),  # the command `sentiment` is to run the clone's code, as its stages do
+            "PYTHONPATH": str(folder),  # so that `sentiment` runs the clone's code
         }
 
     def run(self, command: str, fails: bool = False, **environment: str) -> str:
-        """Run a command line; return what it printed, or fail the test if its exit status is not the one expected."""
+        """Run a command line and return its output; fail the test on an unexpected exit status."""
         done = subprocess.run(
             command,
             shell=True,
@@ -70,7 +70,7 @@ class Clone:
         return done.stdout
 
     def start(self, command: str) -> subprocess.Popen[str]:
-        """Start a command line as the leader of a process group, its output in one pipe."""
+        """Start a command line as the leader of a process group, with all its output in one pipe."""
         return subprocess.Popen(
             f"exec {command}",
             shell=True,
@@ -81,9 +81,7 @@ class Clone:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: signal.signal(
-                signal.SIGINT, signal.SIG_DFL
-            ),  # what runs in a background ignores it
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs ignore it
         )
 
     def set(self, **values: str) -> None:
@@ -96,7 +94,7 @@ class Clone:
         path.write_text("\n".join(lines) + "\n")
 
     def commit(self) -> None:
-        """Commit all there is."""
+        """Commit all changes."""
         self.run("git add -A && git commit -qm work")
 
     def dataset(self, name: str, source: str, **files: str | bytes) -> None:
@@ -119,7 +117,7 @@ class Clone:
         return content
 
     def details(self, name: str) -> dict[str, Any]:
-        """All that metrics/<name>.json says of what was scored."""
+        """The `details` of metrics/<name>.json."""
         content: dict[str, Any] = json.loads((self.folder / f"metrics/{name}.json").read_text())["details"][0]
         return content
 
@@ -152,7 +150,7 @@ def browser() -> Iterator["Browser"]:
 
 
 def shorten(dataset: Path, every: int) -> None:
-    """Keep every so-manieth film of a dataset: what reads a part of it takes a part of the time."""
+    """Keep one in `every` films of a dataset, so that tests take less time."""
     reviews = pd.read_csv(dataset / "reviews.csv")
     kept = reviews[reviews["film"].isin(reviews["film"].unique()[::every])]
     kept.to_csv(dataset / "reviews.csv", index=False)
@@ -163,7 +161,7 @@ def shorten(dataset: Path, every: int) -> None:
 
 
 def clone_into(folder: Path) -> Clone:
-    """A new repository with the files of this one as they are now, committed."""
+    """Create a repository with a commit of the present files of this one."""
     clone = Clone(folder)
     (folder.parent / "gitconfig").write_text("[user]\n\tname = Test\n\temail = test@example.org\n")
     listed = subprocess.run(
@@ -185,12 +183,12 @@ def clone_into(folder: Path) -> Clone:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """A fresh clone in which nothing has run."""
+    """A clone in which nothing has run."""
     return clone_into(tmp_path / "project")
 
 
 def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Clone]) -> Clone:
-    """The clone that `make` makes in a folder of this name, once for all workers."""
+    """The clone that `make` creates in a folder of this name, once for all workers."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
@@ -205,7 +203,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Pa
 
 @pytest.fixture(scope="session")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone with small parameters in which `dvc repro` has run and its result is committed. Not to be changed."""
+    """A clone with small parameters and the committed result of `dvc repro`. Tests must not change it."""
 
     def make(folder: Path) -> Clone:
         clone = clone_into(folder / "project")
@@ -219,7 +217,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 @pytest.fixture(scope="session")
 def tried(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy of `ran` in whose workspace an experiment `other` with a seed of its own has run. Not to be changed."""
+    """A copy of `ran` with an experiment `other` with another seed. Tests must not change it."""
 
     def make(folder: Path) -> Clone:
         clone = copy_into(folder, ran)
@@ -230,7 +228,7 @@ def tried(ran: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 def link_cached(source: str, target: str) -> None:
-    """Copy a file; one of DVC's cache, which DVC replaces and never writes to, is there by another name."""
+    """Copy a file, but hard-link files of DVC's cache, which DVC replaces and never writes to."""
     if "/.dvc/cache/files/" in source:
         os.link(source, target)
     else:
@@ -238,7 +236,7 @@ def link_cached(source: str, target: str) -> None:
 
 
 def copy_into(folder: Path, clone: Clone) -> Clone:
-    """A copy of a clone, cache and all, in folder/project."""
+    """Copy a clone with its cache to folder/project."""
     shutil.copytree(clone.folder, folder / "project", symlinks=True, copy_function=link_cached)
     shutil.copy2(clone.folder.parent / "gitconfig", folder)
     return Clone(folder / "project")
@@ -246,5 +244,5 @@ def copy_into(folder: Path, clone: Clone) -> Clone:
 
 @pytest.fixture
 def copy(ran: Clone, tmp_path: Path) -> Clone:
-    """A copy of `ran`, to be changed."""
+    """A copy of `ran` that a test may change."""
     return copy_into(tmp_path, ran)

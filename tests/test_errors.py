@@ -1,4 +1,4 @@
-"""Errors that are told in one line: which are of memory, and that a library's words never hide that."""
+"""Errors in one line: lack of memory is recognised in the messages of every library."""
 
 import pytest
 
@@ -10,7 +10,8 @@ from sentiment.errors import InputError, extra, loading, memory_ran_out, reason
     [
         MemoryError(),
         RuntimeError(
-            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried"
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. "
+            "DefaultCPUAllocator: can't allocate memory: you tried"
         ),
         RuntimeError(
             "unable to mmap 90867952 bytes from file <model.safetensors>: Cannot allocate memory (12)"
@@ -24,35 +25,33 @@ from sentiment.errors import InputError, extra, loading, memory_ran_out, reason
         Exception("out of memory"),  # tokenizers
     ],
 )
-def test_too_little_memory_is_known_by_the_words_of_every_library(error: Exception) -> None:
+def test_lack_of_memory_is_recognised_in_the_messages_of_every_library(error: Exception) -> None:
     assert memory_ran_out(error)
-    with pytest.raises(type(error)), extra("onnx"), loading("a model"):  # not that its files cannot be read
+    with pytest.raises(type(error)), extra("onnx"), loading("a model"):  # not reported as unreadable files
         raise error
 
 
 @pytest.mark.parametrize(
     "error",
     [
-        RuntimeError(
-            "could not create a primitive descriptor for the matmul primitive"
-        ),  # what it has no kernel for
+        RuntimeError("could not create a primitive descriptor for the matmul primitive"),  # no kernel
         RuntimeError("mat1 and mat2 shapes cannot be multiplied"),
     ],
 )
-def test_other_faults_are_not_taken_for_too_little_memory(error: Exception) -> None:
+def test_other_errors_are_not_mistaken_for_lack_of_memory(error: Exception) -> None:
     assert not memory_ran_out(error)
     with pytest.raises(InputError, match="^a model: cannot be loaded: "), loading("a model"):
         raise error
 
 
 @pytest.mark.parametrize(
-    "words",
+    "message",
     [
         "/data/my project/.git/: repository path '/data/my project' is not owned by current user",  # libgit2
         "fatal: detected dubious ownership in repository at '/data/my project'\nTo add an exception",  # Git
     ],
 )
-def test_a_repository_of_another_user_is_told_with_the_command_that_helps(words: str) -> None:
-    assert reason(RuntimeError(words)).endswith(
+def test_a_repository_of_another_user_is_reported_with_the_remedy(message: str) -> None:
+    assert reason(RuntimeError(message)).endswith(
         "`git config --global --add safe.directory '/data/my project'`"
     )

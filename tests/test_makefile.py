@@ -1,4 +1,4 @@
-"""make: what it says before it downloads."""
+"""make: the messages before it downloads anything."""
 
 import os
 import shutil
@@ -14,9 +14,9 @@ gpu = shutil.which("nvidia-smi") or [*Path("/dev").glob("nvidia[0-9]*"), *Path("
 
 
 @pytest.mark.skipif(
-    sys.platform != "linux" or bool(gpu), reason="where torch brings no CUDA, or is to bring it"
+    sys.platform != "linux" or bool(gpu), reason="torch includes no CUDA here, or the machine has a GPU"
 )
-def test_setup_says_how_to_do_without_cuda_unless_there_is_a_torch(tmp_path: Path) -> None:
+def test_setup_explains_the_cpu_build_unless_torch_is_installed(tmp_path: Path) -> None:
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy2(ROOT / name, tmp_path)
 
@@ -30,11 +30,11 @@ def test_setup_says_how_to_do_without_cuda_unless_there_is_a_torch(tmp_path: Pat
             stderr=subprocess.STDOUT,
             check=False,
         )
-        assert done.returncode != 0  # there is nothing that it could be installed from
+        assert done.returncode != 0  # nothing can be installed without an index
         return done.stdout.splitlines()
 
     _, note, command, install, *_ = setup()
-    assert "no NVIDIA GPU here, and torch brings CUDA" in note
+    assert "no NVIDIA GPU found, but torch includes CUDA" in note
     assert command.split() == [
         ".venv/bin/pip",
         "install",
@@ -51,7 +51,7 @@ def test_setup_says_how_to_do_without_cuda_unless_there_is_a_torch(tmp_path: Pat
     assert "CUDA" not in "\n".join(setup())
 
 
-def test_an_archive_without_git_is_told_before_anything_is_installed(tmp_path: Path) -> None:
+def test_a_missing_git_repository_is_reported_before_anything_is_installed(tmp_path: Path) -> None:
     shutil.copy2(ROOT / "Makefile", tmp_path)
     alone = {"PATH": os.environ["PATH"]}  # without the variables of the make that may run this test
     done = subprocess.run(

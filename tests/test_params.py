@@ -1,4 +1,4 @@
-"""params.yaml: what is read, and what each refusal says."""
+"""params.yaml: how it is read, and the message of each error."""
 
 import os
 from itertools import permutations
@@ -34,8 +34,8 @@ LISTS = {"head": ["LABEL_0", "LABEL_1"], "teachers": [1, 2], "exports": ["int8"]
 
 
 @pytest.mark.parametrize("keys", list(permutations(LISTS)))
-def test_dvc_sets_lists_and_empties_them_again(keys: tuple[str, ...]) -> None:
-    # It loses the line break after the key that follows a list, unless that key has a comment of its own.
+def test_dvc_can_set_lists_and_empty_them_again(keys: tuple[str, ...]) -> None:
+    # DVC loses the line break after the key that follows a list, unless that key has its own comment.
     Path("params.yaml").write_text(GOOD)
     before = Params.load()
     for values in (LISTS, before.model_dump()):
@@ -79,7 +79,7 @@ def test_a_stage_sees_only_its_own_parameters() -> None:
         ("exports", "[int8, int8]", "['int8', 'int8'] is not allowed"),
     ],
 )
-def test_a_bad_value_is_named(key: str, value: str, said: str) -> None:
+def test_a_value_that_is_not_allowed_is_reported_in_one_line(key: str, value: str, said: str) -> None:
     Path("params.yaml").write_text(GOOD.replace(f"\n{line(key)}", f"\n{key}: {value}"))
     with pytest.raises(InputError) as error:
         TrainParams.load()
@@ -102,7 +102,7 @@ def test_a_bad_value_is_named(key: str, value: str, said: str) -> None:
         ("a: \0", "params.yaml: not valid YAML"),
     ],
 )
-def test_a_bad_file_is_named(text: str, said: str) -> None:
+def test_an_invalid_file_is_reported_in_one_line(text: str, said: str) -> None:
     Path("params.yaml").write_text(text)
     with pytest.raises(InputError) as error:
         TrainParams.load()
@@ -110,7 +110,7 @@ def test_a_bad_file_is_named(text: str, said: str) -> None:
     assert "\n" not in str(error.value)
 
 
-def test_an_export_that_there_is_not() -> None:
+def test_an_unknown_export_is_reported() -> None:
     Path("params.yaml").write_text(GOOD.replace(line("exports"), "exports: [int4]"))
     with pytest.raises(
         InputError, match=r"params.yaml: exports.0: 'int4' is not allowed; allowed: \[\], \[int8\], "
@@ -118,7 +118,7 @@ def test_an_export_that_there_is_not() -> None:
         TrainParams.load()
 
 
-def test_a_file_that_is_missing_or_not_utf8() -> None:
+def test_a_file_that_is_missing_or_not_utf8_is_reported() -> None:
     with pytest.raises(InputError, match="params.yaml: no such file"):
         TrainParams.load()
     Path("params.yaml").write_bytes(os.fsencode(GOOD) + b"\xff")

@@ -1,4 +1,4 @@
-"""Progress: bars on a terminal, lines elsewhere, and neither where they would be in the way."""
+"""Progress: bars on a terminal, lines elsewhere, and nothing for quick work."""
 
 import io
 import re
@@ -29,23 +29,23 @@ def on_terminal() -> Iterator[Terminal]:
 
 
 def count(bar: Progress, steps: int) -> None:
-    """Do all of a bar's work in so many steps."""
+    """Do all of a bar's work in this many steps."""
     for _ in range(steps):
         bar.update(bar.total / steps)
 
 
-def test_a_bar_counts_and_stays_above_the_result() -> None:
+def test_a_finished_bar_stays_above_the_result() -> None:
     with on_terminal() as terminal:
         with Progress("scoring", 405) as bar:
-            count(bar, 7)  # of fractions, whose sum is not quite 405
-            bar.update(1)  # what is done again, after memory ran out
+            count(bar, 7)  # fractions whose sum is not exactly 405
+            bar.update(1)  # work that is repeated after memory ran out
         print("accuracy 0.9")
     scored, result, _ = terminal.screen()
     assert re.fullmatch(r"scoring: 100%\|█+\| 405/405 \[00:00<00:00, +[\d.]+k? reviews/s\]", scored)
     assert result == "accuracy 0.9"
 
 
-def test_what_is_said_stands_above_the_bars_and_an_error_below() -> None:
+def test_messages_appear_above_the_bars_and_an_error_below() -> None:
     def fail() -> None:
         with Progress("training", 12_000, " steps", done=3000) as bar:
             bar.update(3000)
@@ -67,7 +67,7 @@ def test_what_is_said_stands_above_the_bars_and_an_error_below() -> None:
     ]
 
 
-def test_only_the_share_is_shown_of_work_that_has_no_unit() -> None:
+def test_only_the_share_is_shown_if_the_work_has_no_unit() -> None:
     with on_terminal() as terminal, Progress("baseline", 1234.6, unit="") as bar:
         count(bar, 3)
     assert re.fullmatch(r"baseline: 100%\|█+\| \[00:00<00:00\]", terminal.screen()[0])
@@ -82,7 +82,7 @@ def test_quick_work_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("rank", "shown"), [("1", True), ("0", False)])
-def test_one_process_shows_bars_and_only_where_they_are_wanted(
+def test_only_the_first_process_shows_bars_and_only_if_wanted(
     rank: str, shown: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RANK", rank)
@@ -91,7 +91,7 @@ def test_one_process_shows_bars_and_only_where_they_are_wanted(
     assert terminal.screen() == [""]
 
 
-def test_without_a_terminal_there_are_lines_now_and_then(
+def test_without_a_terminal_progress_is_printed_in_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Progress("scoring", 10) as bar:
@@ -116,15 +116,15 @@ def test_without_a_terminal_there_are_lines_now_and_then(
     ]
 
 
-def test_lines_are_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter(range(0, 1000, 7))  # every look at it is seven seconds later
+def test_lines_are_rare(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 1000, 7))  # each reading is seven seconds later
     monkeypatch.setattr("tqdm.std.time", lambda: next(clock))
     with redirect_stderr(io.StringIO()) as lines, Progress("scoring", 40) as bar:
         count(bar, 40)
     assert 4 <= lines.getvalue().count("\n") <= 40 * 14 / progress.BETWEEN_LINES
 
 
-def test_each_item_counts_when_it_is_done() -> None:
+def test_each_item_is_counted_when_it_is_done() -> None:
     amounts: list[float] = []
     items = progress.each("ab", amounts.append, [2, 3])
     assert (next(items), amounts) == ("a", [])

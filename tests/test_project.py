@@ -1,4 +1,4 @@
-"""Where commands run: in any folder of the project as at its top, and with a copied model where there is no project."""
+"""Commands work in every folder of the project, and a copied model works outside a project."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ ARGUMENTS = {"publish": ["owner/name"], "search": ["lr=1e-4,2e-4"]}
 
 @pytest.fixture
 def below(copy: Clone) -> Clone:
-    """The copy of `ran`, for commands in a folder of it that holds two reviews and a model."""
+    """A copy of `ran` with a folder notes/more that contains two reviews and a model."""
     folder = copy.folder / "notes/more"
     folder.mkdir(parents=True)
     (folder / "reviews.csv").write_text("id,text\n7,A warm and funny film.\n8,Dull.\n")
@@ -23,14 +23,14 @@ def below(copy: Clone) -> Clone:
     return copy
 
 
-def test_a_command_does_the_same_in_a_folder_of_the_project(below: Clone) -> None:
+def test_a_command_gives_the_same_result_in_a_subfolder(below: Clone) -> None:
     there = "cd notes/more && "
     assert below.run(f"{there}sentiment compare --json") == below.run("sentiment compare --json")
     below.run(f"{there}sentiment report")
     assert (below.folder / "metrics/report.html").exists()
 
 
-def test_paths_are_those_of_the_folder_they_are_typed_in(below: Clone) -> None:
+def test_paths_are_relative_to_the_folder_of_the_user(below: Clone) -> None:
     folder = below.folder / "notes/more"
     expected = below.run("sentiment predict --input notes/more/reviews.csv --model models/baseline.npz")
     there = "cd notes/more && sentiment predict"
@@ -43,7 +43,7 @@ def test_paths_are_those_of_the_folder_they_are_typed_in(below: Clone) -> None:
     assert said.startswith("error: notes/more/none.npz: no classifier there")
 
 
-def test_a_copied_model_scores_where_there_is_no_project(below: Clone, tmp_path: Path) -> None:
+def test_a_copied_model_works_outside_a_project(below: Clone, tmp_path: Path) -> None:
     elsewhere = shutil.copytree(below.folder / "notes/more", tmp_path / "elsewhere")
     (elsewhere / "params.yaml").write_text("other: 1\n")  # of some other project
     expected = below.run("sentiment predict Dull. --model models/baseline.npz")
@@ -56,7 +56,7 @@ def test_a_copied_model_scores_where_there_is_no_project(below: Clone, tmp_path:
 
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - cli.ANYWHERE))
-def test_a_command_that_needs_the_project_says_so_elsewhere(
+def test_a_command_that_needs_the_project_says_so_outside(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -71,7 +71,7 @@ def test_a_command_that_needs_the_project_says_so_elsewhere(
         cli.main()
 
 
-def test_a_project_without_git_is_one_line(copy: Clone) -> None:
+def test_a_project_without_git_is_reported_in_one_line(copy: Clone) -> None:
     shutil.rmtree(copy.folder / ".git")  # as in an archive of it
     for command in ("sentiment verify", "sentiment compare", "sentiment compare --seeds", "sentiment share"):
         said = copy.run(command, fails=True)
@@ -81,14 +81,11 @@ def test_a_project_without_git_is_one_line(copy: Clone) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to another user")
-def test_a_checkout_of_another_user_is_one_line_whose_command_helps(copy: Clone) -> None:
+def test_a_checkout_of_another_user_is_reported_with_the_remedy(copy: Clone) -> None:
     for folder in (copy.folder, copy.folder / ".git"):
         os.chown(folder, 65534, 65534)
     home = copy.folder.parent
-    copy.environment |= {
-        "HOME": str(home),
-        "GIT_CONFIG_GLOBAL": str(home / ".gitconfig"),
-    }  # where libgit2 looks
+    copy.environment |= {"HOME": str(home), "GIT_CONFIG_GLOBAL": str(home / ".gitconfig")}  # for libgit2
     commands = ("compare", "best", "report", "results")
     (line,) = {copy.run(f"sentiment {command}", fails=True) for command in commands}
     assert line.startswith("error: ~/project belongs to another user, so Git does not read it; ")
@@ -96,29 +93,26 @@ def test_a_checkout_of_another_user_is_one_line_whose_command_helps(copy: Clone)
     copy.run("sentiment compare")
 
 
-def test_without_a_commit_the_cause_is_told(copy: Clone) -> None:
+def test_a_repository_without_commits_is_reported(copy: Clone) -> None:
     copy.run("rm -rf .git && git init -q")
     assert copy.run("sentiment best", fails=True) == (
-        "error: there is no commit yet, from which experiments start; `git commit` makes one\n"
+        "error: there is no commit yet for experiments to start from; `git commit` creates one\n"
     )
     copy.run("sentiment best workspace && sentiment report && sentiment verify")
 
 
-def test_addresses_and_whole_paths_stay_as_they_are_typed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_urls_and_absolute_paths_stay_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "project/notes"
-    for mark in project.MARKS:
-        (tmp_path / "project" / mark).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "project" / mark).touch()
+    for marker in project.MARKERS:
+        (tmp_path / "project" / marker).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "project" / marker).touch()
     folder.mkdir()
-    monkeypatch.setattr(project, "_below", "")
+    monkeypatch.setattr(project, "_started_in", "")
     monkeypatch.chdir(folder)
     project.change_to_top_folder()
     assert Path.cwd() == tmp_path / "project"
     typed = {"": "", "a.csv": "notes/a.csv", "../a*.csv": "notes/../a*.csv", "s3://bucket/a": "s3://bucket/a"}
     assert {path: project.from_top(path) for path in typed} == typed
     assert project.from_top(str(tmp_path)) == str(tmp_path)
-    assert project.path_from_top(Path("models/classifier")) == Path(
-        "models/classifier"
-    )  # the default of an option
+    default = Path("models/classifier")  # of an option
+    assert project.path_from_top(default) == default

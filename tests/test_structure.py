@@ -1,4 +1,4 @@
-"""The structure of the repository: stages, rooms, commands, and what they say of each other."""
+"""The structure of the repository: stages, packages, commands, imports, and the declarations in dvc.yaml."""
 
 import ast
 import json
@@ -30,7 +30,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "evaluate": EvaluateParams,
 }
 PACKAGES = sorted(path.name for path in (ROOT / "sentiment").iterdir() if (path / "__init__.py").exists())
-# Modules of sentiment/ itself that no result of a stage depends on: a change to them reruns nothing.
+# Modules of sentiment/ itself that affect no result, so that a change to them reruns no stage.
 SUPPORT = {
     "atomic",
     "classifier",
@@ -103,8 +103,8 @@ def place(file: Path) -> str:
     return Path(file.parts[1]).stem
 
 
-def behind(file: Path) -> set[Path]:
-    """A file and all that its imports lead to."""
+def with_imports(file: Path) -> set[Path]:
+    """A file and everything that it imports, directly or indirectly."""
     reached, waiting = {file}, [file]
     while waiting:
         new = imports(waiting.pop()) - reached
@@ -113,7 +113,7 @@ def behind(file: Path) -> set[Path]:
     return reached
 
 
-def test_stages_and_commands_are_found_by_their_names() -> None:
+def test_files_are_named_after_stages_and_commands() -> None:
     assert {path.stem for path in (ROOT / "stages").glob("*") if path.name != "__pycache__"} == set(STAGES)
     for name, stage in STAGES.items():
         assert stage["cmd"].removesuffix(" ${item}").endswith(f" -m stages.{name}")
@@ -122,7 +122,7 @@ def test_stages_and_commands_are_found_by_their_names() -> None:
 
 
 # The packages that each package may import, besides the modules of sentiment/ itself.
-BELOW: dict[str, set[str]] = {
+LOWER_PACKAGES: dict[str, set[str]] = {
     "data": set(),
     "metrics": set(),
     "model": set(),
@@ -137,14 +137,16 @@ BELOW: dict[str, set[str]] = {
 
 
 def test_imports_point_downwards() -> None:
-    assert {*BELOW, "commands"} == set(PACKAGES)
-    anything = {*BELOW, *SUPPORT, "api", "blend", "sampling"}
+    assert {*LOWER_PACKAGES, "commands"} == set(PACKAGES)
+    anything = {*LOWER_PACKAGES, *SUPPORT, "api", "blend", "sampling"}
     for file in CODE:
         here = place(file)
         for used in imports(file):
             there = place(used)
-            if here in BELOW:
-                assert there in {here, *BELOW[here], *SUPPORT, "blend", "sampling"}, f"{file} imports {used}"
+            if here in LOWER_PACKAGES:
+                assert there in {here, *LOWER_PACKAGES[here], *SUPPORT, "blend", "sampling"}, (
+                    f"{file} imports {used}"
+                )
             elif here.startswith(("stage ", "command ")):
                 assert there in {here, *anything, "listening"}, f"{file} imports {used}"
             elif here == "api":
@@ -153,10 +155,10 @@ def test_imports_point_downwards() -> None:
                 assert there in {here, *SUPPORT}, f"{file} imports {used}"
 
 
-def test_no_imports_run_in_a_circle() -> None:
+def test_there_are_no_circular_imports() -> None:
     for file in CODE:
         for used in imports(file):
-            assert file not in behind(used), f"{file} and {used} import each other"
+            assert file not in with_imports(used), f"{file} and {used} import each other"
 
 
 @pytest.mark.parametrize("stage", SCHEMAS)
@@ -166,7 +168,7 @@ def test_a_stage_declares_exactly_the_parameters_that_it_reads(stage: str) -> No
     assert set(declared) == set(SCHEMAS[stage].model_fields)
     # The program that starts the stage, and the stage itself.
     programs = [MODULES[module] for module in re.findall(r"-m ([\w.]+)", STAGES[stage]["cmd"])]
-    code = "".join((ROOT / file).read_text() for program in programs for file in behind(program))
+    code = "".join((ROOT / file).read_text() for program in programs for file in with_imports(program))
     read = set(re.findall(r"\bparams\.(\w+)", code)) - {"yaml", "model_dump"} & set(Params.model_fields)
     assert set(declared) <= read | ({"precision"} if "Params.load().precision" in code else set())
 
@@ -175,7 +177,7 @@ def test_a_stage_declares_exactly_the_parameters_that_it_reads(stage: str) -> No
 def test_a_stage_depends_on_exactly_the_code_that_it_runs(stage: str) -> None:
     declared = [dep for dep in STAGES[stage]["deps"] if dep.startswith(("stages/", "sentiment/"))]
     assert declared == sorted(declared)
-    imported = {file for file in behind(Path(f"stages/{stage}.py")) if place(file) not in SUPPORT}
+    imported = {file for file in with_imports(Path(f"stages/{stage}.py")) if place(file) not in SUPPORT}
     within = {file for file in CODE if any(file.is_relative_to(dep) for dep in declared)}
     assert imported <= within
     unused = {
@@ -186,13 +188,13 @@ def test_a_stage_depends_on_exactly_the_code_that_it_runs(stage: str) -> None:
     assert unused == NEVER_IMPORTED.get(stage, set())
 
 
-def test_every_stage_waits_for_the_check() -> None:
+def test_every_stage_depends_on_check() -> None:
     (checked,) = STAGES["check"]["outs"][0]
     assert all(checked in stage["deps"] for name, stage in STAGES.items() if name != "check")
 
 
 def test_no_stage_depends_on_a_part_of_an_output() -> None:
-    # In `dvc exp run`, DVC would look for the whole of it as HEAD had it: see the slow test of such experiments.
+    # In `dvc exp run`, DVC would look for the whole output of HEAD: see the slow test of such experiments.
     outputs = {
         Path(path) for stage in STAGES.values() for path in stage.get("outs", []) if isinstance(path, str)
     }
@@ -201,7 +203,7 @@ def test_no_stage_depends_on_a_part_of_an_output() -> None:
         assert not outputs & {parent for path in stage["deps"] for parent in Path(path).parents}
 
 
-# What each may not load: `evaluate` and `datasets` take seconds, torch more.
+# Modules that each program must not load when it starts: `evaluate` and `datasets` take seconds, torch more.
 MODELS = ["torch", "evaluate", "datasets", "transformers", "sklearn"]
 LIGHT = {
     "stages.check": ["torch", "evaluate", "datasets", "sklearn"],
@@ -221,15 +223,15 @@ LIGHT = {
 
 
 @pytest.mark.parametrize("module", LIGHT)
-def test_nothing_heavy_is_imported_before_it_is_asked_for(module: str) -> None:
+def test_heavy_libraries_are_not_imported_at_start(module: str) -> None:
     code = f"import sys, {module}; print(*(name for name in {LIGHT[module]} if name in sys.modules))"
-    found = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True
     )
-    assert found.stdout.split() == []
+    assert done.stdout.split() == []
 
 
-def test_the_threads_of_pytorch_are_told_how_to_wait_before_it_is_loaded() -> None:
+def test_stages_configure_threads_before_pytorch_is_imported() -> None:
     for stage in STAGES:
         heads = [
             node
@@ -242,17 +244,17 @@ def test_the_threads_of_pytorch_are_told_how_to_wait_before_it_is_loaded() -> No
         assert not names & {"torch", "transformers", "datasets", "accelerate", "sklearn"}, stage
 
 
-def test_every_module_function_and_class_says_what_it_is_in_plain_words() -> None:
-    coy = re.compile(r"^(What|Which|Whatever)\b|\bwindow\b")
+def test_docstrings_start_with_plain_words() -> None:
+    unclear = re.compile(r"^(What|Which|Whatever)\b|\bwindow\b")
     for file in CODE:
         tree = ast.parse((ROOT / file).read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef):
                 first = (ast.get_docstring(node) or "").split("\n")[0]
-                assert not coy.search(first), f"{file}: {first}"
+                assert not unclear.search(first), f"{file}: {first}"
 
 
-def test_the_committed_run_is_the_default_and_good() -> None:
+def test_the_committed_run_has_default_parameters_and_good_accuracy() -> None:
     lock = read_yaml(ROOT / "dvc.lock")
     assert lock["stages"]["check"]["params"]["params.yaml"] == read_yaml(ROOT / "params.yaml")
     assert json.loads((ROOT / "metrics/test.json").read_text())["accuracy"] >= 0.92
@@ -261,21 +263,20 @@ def test_the_committed_run_is_the_default_and_good() -> None:
     }
 
 
-def test_the_lock_installs_cuda_where_there_is_a_gpu() -> None:
+def test_the_lock_file_pins_the_default_build_of_torch() -> None:
     lines = (ROOT / "requirements.lock").read_text().splitlines()
     assert "torch==2.13.0" in lines
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines if not line.startswith("#"))
 
 
-def test_the_pages_have_the_tables_that_the_command_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_contain_the_tables_that_the_command_writes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     named = re.findall(r"<!-- results: sentiment results (\w+)", (ROOT / "README.md").read_text())
     if any(subprocess.run(["git", "cat-file", "-e", commit], check=False).returncode for commit in named):
         pytest.skip("a clone without the whole history")
     of_workspace = results.pages()
-    monkeypatch.setattr(
-        results, "Run", lambda name="HEAD": Run(name)
-    )  # on AMX or CUDA, a run has other figures
+    # On AMX or CUDA, a run in the workspace has other figures than the committed one.
+    monkeypatch.setattr(results, "Run", lambda name="HEAD": Run(name))
     for page, text in results.pages().items():
         assert page.read_text() in (text, of_workspace[page]), f"{page}: `sentiment results` writes its table"
     parameters = (ROOT / "docs/parameters.md").read_text()

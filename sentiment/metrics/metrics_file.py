@@ -14,7 +14,9 @@ WITH_INTERVAL = ("accuracy", "macro_f1")
 def compute_with_intervals(
     reviews: pd.DataFrame, probability: np.ndarray, metrics: dict[str, float] | None = None
 ) -> dict[str, Any]:
-    """Compute all metrics and the calibration error; accuracy and macro F1 with 95 % intervals (`_low`, `_high`).
+    """Compute all metrics, the calibration error, and 95 % intervals of accuracy and macro F1.
+
+    The bounds of the intervals are `accuracy_low`, `accuracy_high`, `macro_f1_low` and `macro_f1_high`.
 
     Args:
         reviews: prepared reviews: `label`, and `group` if the intervals resample whole groups.

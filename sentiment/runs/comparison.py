@@ -1,4 +1,4 @@
-"""Comparison of two runs on the same reviews, and of runs that differ in the seed alone: better, worse, or luck."""
+"""Comparison of two runs on the same reviews, and of two sets of parameters over several seeds."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,179 +20,205 @@ LOWER_IS_BETTER = {"loss"}
 WITHIN_NOISE = "within noise"
 TEST = PREPARED.format("test")
 _NO_SEEDS = "no two runs differ in the seed alone; try `dvc exp run --queue -S seed=1,2,3,4,5`"
-_FLIPS = 6  # reviews whose label flipped that a comparison shows
+_MAX_FLIPS = 6  # flipped predictions that a comparison shows
 
 
 def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
-    """The comparison of two runs on the same `test` split or `challenge` set, as JSON.
+    """Compare two runs on the same `test` split or `challenge` set; the result is JSON.
 
-    The verdict on a metric is its paired-bootstrap interval: within noise if 0 is in it. The verdict on the whole is
-    that of accuracy, and only if McNemar's exact test agrees (p < 0.05).
+    A metric is within noise if its paired bootstrap interval contains 0. The overall verdict is that of
+    accuracy, provided that McNemar's exact test agrees (p < 0.05).
 
     Raises:
-        InputError: the reviews differ, or the predictions of one are not to be had.
+        InputError: the reviews differ, or the predictions of a run are not available.
     """
     reviews = old.scored_reviews(split)
     scored = _on_the_same_reviews(old, reviews, new, split)
     truth, group = reviews["label"].to_numpy(), group_of(reviews)
-    before, after = reviews["probability"].to_numpy(), scored["probability"].to_numpy()
-    values = compute(truth, before), compute(truth, after)
+    old_probability, new_probability = reviews["probability"].to_numpy(), scored["probability"].to_numpy()
+    old_metrics, new_metrics = compute(truth, old_probability), compute(truth, new_probability)
     metrics = {}
-    for name, (low, high) in difference_intervals(truth, before, after, group).items():
-        better = (high < 0) if name in LOWER_IS_BETTER else (low > 0)
+    for name, (low, high) in difference_intervals(truth, old_probability, new_probability, group).items():
         metrics[name] = {
-            "old": values[0][name],
-            "new": values[1][name],
-            "difference": values[1][name] - values[0][name],
+            "old": old_metrics[name],
+            "new": new_metrics[name],
+            "difference": new_metrics[name] - old_metrics[name],
             "low": low,
             "high": high,
-            "verdict": WITHIN_NOISE if low <= 0 <= high else "better" if better else "worse",
+            "verdict": _verdict(low, high, lower_is_better=name in LOWER_IS_BETTER),
         }
-    lost, won, p = mcnemar(truth, before, after)
-    flipped = ((before >= 0.5) != (after >= 0.5)).nonzero()[0]
-    largest = flipped[np.argsort(-np.abs(after - before)[flipped], kind="stable")][:_FLIPS]
-    flips = [
-        {
-            "id": reviews["id"][row],
-            "label": LABELS[truth[row]],
-            "now": "right" if (after[row] >= 0.5) == truth[row] else "wrong",
-            "text": shortened(reviews["text"][row], 120),
-        }
-        for row in largest
-    ]
+    only_old_right, only_new_right, p = mcnemar(truth, old_probability, new_probability)
     return {
         "old": old.name,
         "new": new.name,
         "reviews": len(truth),
-        "groups": None if group is None else len(set(group)),
+        "groups": _number_of_groups(group),
         "verdict": metrics["accuracy"]["verdict"] if p < 0.05 else WITHIN_NOISE,
         "metrics": metrics,
-        "mcnemar": {"only_old_right": lost, "only_new_right": won, "p": p},
+        "mcnemar": {"only_old_right": only_old_right, "only_new_right": only_new_right, "p": p},
         "params": _differing(old.params, new.params),
-        "flips": flips,
+        "flips": _largest_flips(reviews, new_probability),
     }
 
 
 def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run, split: str = "test") -> pd.DataFrame:
-    """The scored reviews of `new`, after a check that they are those of `old`."""
+    """The scored reviews of `new`, after a check that they are the reviews of `old`."""
     scored, path = new.scored_reviews(split), PREPARED.format(split)
     if old.locked_hash(path) != new.locked_hash(path) or not reviews["id"].equals(scored["id"]):
         raise InputError(
             f"{old.name} and {new.name} were evaluated on different {split} splits "
-            f"({len(reviews):,} and {len(scored):,} reviews); only runs on the same one compare"
+            f"({len(reviews):,} and {len(scored):,} reviews); only runs on the same split can be compared"
         )
     return scored
 
 
+def _verdict(low: float, high: float, lower_is_better: bool = False) -> str:
+    """`within noise` if the interval of a difference contains 0, else `better` or `worse`."""
+    if low <= 0 <= high:
+        return WITHIN_NOISE
+    improved = high < 0 if lower_is_better else low > 0
+    return "better" if improved else "worse"
+
+
+def _largest_flips(reviews: pd.DataFrame, new_probability: np.ndarray) -> list[dict[str, Any]]:
+    """The reviews whose predicted label flipped, those with the largest change of probability first."""
+    truth, old_probability = reviews["label"].to_numpy(), reviews["probability"].to_numpy()
+    flipped = ((old_probability >= 0.5) != (new_probability >= 0.5)).nonzero()[0]
+    change = np.abs(new_probability - old_probability)[flipped]
+    flips = []
+    for row in flipped[np.argsort(-change, kind="stable")][:_MAX_FLIPS]:
+        now_right = (new_probability[row] >= 0.5) == truth[row]
+        flips.append(
+            {
+                "id": reviews["id"][row],
+                "label": LABELS[truth[row]],
+                "now": "right" if now_right else "wrong",
+                "text": shortened(reviews["text"][row], 120),
+            }
+        )
+    return flips
+
+
+def _number_of_groups(group: np.ndarray | None) -> int | None:
+    return None if group is None else len(set(group))
+
+
 def _differing(old: dict[str, Any], new: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The old and new value of each parameter that differs."""
-    both = {key: {"old": old.get(key), "new": new.get(key)} for key in {**old, **new}}
-    return {key: pair for key, pair in both.items() if pair["old"] != pair["new"]}
+    differing = {}
+    for key in {**old, **new}:
+        if old.get(key) != new.get(key):
+            differing[key] = {"old": old.get(key), "new": new.get(key)}
+    return differing
 
 
 def recipe(params: dict[str, Any]) -> dict[str, Any]:
-    """The parameters of a run without its seed, and without `exports`, which no metric depends on."""
+    """The parameters of a run without `seed`, and without `exports`, which affects no metric."""
     return {key: value for key, value in params.items() if key not in ("seed", "exports")}
 
 
 def load_scored_runs(
     old: Run, new: Run, others: Sequence[Run]
 ) -> tuple[dict[Run, pd.DataFrame], dict[str, str]]:
-    """The runs whose predictions compare the parameters of two runs over seeds.
+    """Load the runs whose predictions compare the parameters of two runs over several seeds.
 
     Args:
-        old: a run with the one set of parameters.
-        new: a run with the other.
-        others: where to look for runs that differ from one of them in the seed alone.
+        old: a run with one set of parameters.
+        new: a run with the other set.
+        others: candidates, which are used if they differ from one of the two in the seed alone.
 
     Returns:
-        The scored test reviews of each run that was trained and evaluated with one of the two sets of parameters, old and
-        new first; and why others are left out, by name: predictions that are not to be had, such as those of HEAD in a
-        clone where it has not run, or that are of another test split.
+        The scored test reviews of each run that was trained and evaluated with one of the two sets of
+        parameters, old and new first; and the reasons why runs were left out, by name. A run is left out if
+        its predictions are not available, such as those of HEAD in a clone where nothing has run, or if its
+        test split differs.
 
     Raises:
-        InputError: the parameters are the same, or the test splits of the two differ.
+        InputError: the parameters are the same, or the test splits of the two runs differ.
     """
     recipes = [recipe(run.params) for run in (old, new)]
     if recipes[0] == recipes[1]:
         raise InputError(
-            f"{old.name} and {new.name} differ in the seed at most; `sentiment compare --seeds` sums such up"
+            f"{old.name} and {new.name} have the same parameters apart from the seed; "
+            "`sentiment compare --seeds` summarises such runs"
         )
     if old.locked_hash(TEST) != new.locked_hash(TEST):
         raise InputError(
-            f"{old.name} and {new.name} have different test splits; only runs on the same one compare"
+            f"{old.name} and {new.name} have different test splits; "
+            "only runs on the same split can be compared"
         )
     scored: dict[Run, pd.DataFrame] = {}
     left_out = {}
     for run in (old, new, *others):
-        if (
-            run.has_file("dvc.lock")
-            and run.ran_on_current_inputs("evaluate")
-            and recipe(run.params) in recipes
-        ):
-            try:
-                if scored:
-                    first, reviews = next(iter(scored.items()))
-                    scored[run] = _on_the_same_reviews(first, reviews, run)
-                else:
-                    scored[run] = run.scored_reviews("test")
-            except InputError as error:
-                left_out[run.name] = str(error)
+        if not run.has_file("dvc.lock") or not run.ran_on_current_inputs("evaluate"):
+            continue
+        if recipe(run.params) not in recipes:
+            continue
+        try:
+            if scored:
+                first, reviews = next(iter(scored.items()))
+                scored[run] = _on_the_same_reviews(first, reviews, run)
+            else:
+                scored[run] = run.scored_reviews("test")
+        except InputError as error:
+            left_out[run.name] = str(error)
     return scored, left_out
 
 
 def runs_by_seed(runs: Iterable[Run], wanted: dict[str, Any]) -> dict[int, Run]:
-    """The first run of each seed with a recipe, by seed."""
-    found: dict[int, Run] = {}
+    """The first run of each seed, by seed, among the runs with the recipe `wanted`."""
+    by_seed: dict[int, Run] = {}
     for run in runs:
         if recipe(run.params) == wanted:
-            found.setdefault(run.params["seed"], run)
-    return dict(sorted(found.items()))
+            by_seed.setdefault(run.params["seed"], run)
+    return dict(sorted(by_seed.items()))
 
 
 def compare_recipes(
     old: Run, new: Run, scored: dict[Run, pd.DataFrame], left_out: dict[str, str]
 ) -> dict[str, Any]:
-    """The comparison of the parameters of two runs over all seeds that were run with each, as JSON.
+    """Compare the parameters of two runs over all seeds that have run with each; the result is JSON.
 
     Args:
-        old: a run with the one set of parameters.
-        new: a run with the other.
-        scored: the runs with either, as `load_scored_runs` gives them.
-        left_out: why others are not among them, by name.
+        old: a run with one set of parameters.
+        new: a run with the other set.
+        scored: the scored test reviews of the runs with either set, from `load_scored_runs`.
+        left_out: the reasons why other runs are missing, by name.
 
     Raises:
-        InputError: a side has a single seed.
+        InputError: fewer than two seeds have run with one of the sets.
     """
     sides: list[dict[str, Any]] = []
-    right = []
+    probabilities = []
     for run in (old, new):
         runs = runs_by_seed(scored, recipe(run.params))
         if len(runs) < 2:
+            seeds = "one seed has" if runs else "no seed has"
             raise InputError(
                 left_out.get(run.name)
-                or f"{run.name}: {'one seed' if runs else 'no seed'} was run and evaluated with its parameters, and two are the "
-                f"least; `sentiment compare {old.name} {new.name} --seeds 3` queues what is missing"
+                or f"{run.name}: {seeds} been run and evaluated with its parameters, "
+                "but a comparison needs two; "
+                f"`sentiment compare {old.name} {new.name} --seeds 3` queues the missing runs"
             )
-        reviews = next(iter(scored.values()))
-        probabilities = np.stack([scored[each]["probability"] for each in runs.values()])
-        right.append((probabilities >= 0.5) == reviews["label"].to_numpy())
+        probabilities.append(np.stack([scored[each]["probability"] for each in runs.values()]))
         sides.append({"run": run.name, "seeds": {str(seed): each.name for seed, each in runs.items()}})
-    group = group_of(reviews)
-    found = seed_difference(right[0], right[1], group)
-    for side, mean, sd in zip(sides, (found.old, found.new), found.seed_sd, strict=True):
-        side |= {"accuracy": mean, "accuracy_sd": sd}
+    reviews = next(iter(scored.values()))
+    truth, group = reviews["label"].to_numpy(), group_of(reviews)
+    old_right, new_right = ((side >= 0.5) == truth for side in probabilities)
+    result = seed_difference(old_right, new_right, group)
+    for side, mean, sd in zip(sides, (result.old, result.new), result.seed_sd, strict=True):
+        side["accuracy"], side["accuracy_sd"] = mean, sd
     return {
         "old": sides[0],
         "new": sides[1],
         "reviews": len(reviews),
-        "groups": None if group is None else len(set(group)),
-        "difference": found.difference,
-        "low": found.low,
-        "high": found.high,
-        "verdict": WITHIN_NOISE if found.low <= 0 <= found.high else "better" if found.low > 0 else "worse",
-        "reviews_sd": found.reviews_sd,
-        "seeds_needed": found.seeds_needed,
+        "groups": _number_of_groups(group),
+        "difference": result.difference,
+        "low": result.low,
+        "high": result.high,
+        "verdict": _verdict(result.low, result.high),
+        "reviews_sd": result.reviews_sd,
+        "seeds_needed": result.seeds_needed,
         "params": _differing(recipe(old.params), recipe(new.params)),
         "left_out": left_out,
     }
@@ -202,33 +228,34 @@ def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
     """Mean, standard deviation and range of test metrics over runs that differ in the seed alone.
 
     Args:
-        experiments: what `dvc.api.exp_show` gives: a row a run, parameters and metrics as columns.
+        experiments: the table of `dvc.api.exp_show`: one row per run, parameters and metrics as columns.
 
     Raises:
         InputError: no two runs differ in the seed alone.
     """
     keys = [key for key in Params.model_fields if key != "seed"]
     metrics = ["accuracy", "loss", "f1_negative", "f1_positive"]
-    # DVC puts the file before a name that two files have.
-    files = {f"metrics/test.json:{name}": name for name in metrics} | {
-        f"params.yaml:{key}": key for key in keys
-    }
-    table = experiments.rename(columns=files)
+    # DVC prefixes the file to a name that occurs in several files.
+    prefixed = {f"metrics/test.json:{name}": name for name in metrics}
+    prefixed |= {f"params.yaml:{key}": key for key in keys}
+    table = experiments.rename(columns=prefixed)
     if set(metrics) - set(table):
         raise InputError(_NO_SEEDS)
     if missing := {*keys, "seed"} - set(table):
         raise InputError(f"dvc exp show has no {', '.join(sorted(missing))}; run an experiment first")
     complete = table.dropna(subset=metrics)
+    values = complete[keys].astype(str)
+    differing = [key for key in keys if values[key].nunique() > 1]
     rows = []
-    for _, runs in complete.groupby([complete[key].astype(str) for key in keys], sort=False):
+    for _, runs in complete.groupby([values[key] for key in keys], sort=False):
         runs = runs.drop_duplicates("seed")
         if len(runs) < 2:
             continue
-        differing = {key: runs[key].iloc[0] for key in keys if complete[key].astype(str).nunique() > 1}
+        params = {key: runs[key].iloc[0] for key in differing}
         for name in metrics:
             value = runs[name].astype(float)
             spread = {"mean": value.mean(), "sd": value.std(), "min": value.min(), "max": value.max()}
-            rows.append(differing | {"metric": name, "seeds": len(runs)} | spread)
+            rows.append(params | {"metric": name, "seeds": len(runs)} | spread)
     if not rows:
         raise InputError(_NO_SEEDS)
     return pd.DataFrame(rows).round(4)

@@ -1,4 +1,4 @@
-"""Ranking of runs by their accuracy on the same reviews: the probability of being the best, and what luck leaves open."""
+"""Ranking of runs by validation accuracy, with the probability of being the best and a confidence set."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,26 +14,34 @@ from sentiment.runs.run import PREPARED, Run, out_of_date_runs
 
 
 class Ranking(NamedTuple):
-    """Figures of each run, all of shape (runs,), in the order that the runs were given in."""
+    """Statistics of each run, all of shape (runs,), in the order of the input.
+
+    Attributes:
+        accuracy: accuracy on all reviews.
+        low: lower bound of its 95 % interval.
+        high: upper bound of its 95 % interval.
+        probability_best: share of bootstrap draws in which the run has the highest accuracy; ties are shared.
+        in_set: whether the run is in the confidence set, that is, does not differ significantly from the
+            best.
+    """
 
     accuracy: np.ndarray
-    low: np.ndarray  # of a 95 % interval
+    low: np.ndarray
     high: np.ndarray
-    probability_best: (
-        np.ndarray
-    )  # share of bootstrap draws in which the run has the highest accuracy; ties are shared
-    in_set: np.ndarray  # whether the run cannot be told from the best
+    probability_best: np.ndarray
+    in_set: np.ndarray
 
 
 def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
-    """The ranking of runs on their validation reviews as JSON, the best first; lower loss goes before where accuracy is equal.
+    """Rank runs by validation accuracy, the best first; the result is JSON. Ties are broken by lower loss.
 
-    Of runs on different validation reviews, those are ranked that most have in common. The same run under two names is
-    one. `test`, what evaluate says of the run, is given of the first alone, so that nothing is chosen by it.
+    If runs have different validation reviews, only the largest set of comparable runs is ranked. A run with
+    two names is ranked once. Only the first run has `test`, its test metrics, so that they do not influence
+    the choice.
 
     Args:
-        runs: which to rank.
-        test_of_all: whether `test` is given of all runs.
+        runs: the runs to rank.
+        test_of_all: whether all runs have `test`.
 
     Raises:
         InputError: no run has validation predictions.
@@ -41,51 +49,61 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
     left_out: dict[str, str] = {}
     ranked = _comparable(_scored(runs, left_out), left_out)
     if not ranked:
-        raise InputError(next(iter(left_out.values()), "there is no run to rank; `dvc repro` makes one"))
+        raise InputError(next(iter(left_out.values()), "there is no run to rank; `dvc repro` creates one"))
     truth, group = ranked[0].reviews["label"].to_numpy(), group_of(ranked[0].reviews)
     probabilities = [candidate.reviews["probability"].to_numpy() for candidate in ranked]
     ranking = rank((np.stack(probabilities) >= 0.5) == truth, group)
     losses = [compute(truth, probability)["loss"] for probability in probabilities]
 
     rows: list[dict[str, Any]] = []
-    for at in sorted(range(len(ranked)), key=lambda at: (-ranking.accuracy[at], losses[at])):
-        run, *others = ranked[at].runs
+    for index in np.lexsort((losses, -ranking.accuracy)):  # by accuracy, then by loss
+        run, *others = ranked[index].runs
         row = {
             "run": run.name,
             "also": [other.name for other in others],
             "validation": {
-                "accuracy": float(ranking.accuracy[at]),
-                "accuracy_low": float(ranking.low[at]),
-                "accuracy_high": float(ranking.high[at]),
-                "loss": losses[at],
+                "accuracy": float(ranking.accuracy[index]),
+                "accuracy_low": float(ranking.low[index]),
+                "accuracy_high": float(ranking.high[index]),
+                "loss": losses[index],
             },
-            "probability_best": float(ranking.probability_best[at]),
-            "in_set": bool(ranking.in_set[at]),
+            "probability_best": float(ranking.probability_best[index]),
+            "in_set": bool(ranking.in_set[index]),
             "params": run.params,
         }
         if test_of_all or not rows:
             row["test"] = run.metrics("test") if run.ran_on_current_inputs("evaluate") else None
         rows.append(row)
-    groups = None if group is None else len(set(group))
-    stale = out_of_date_runs((run for candidate in ranked for run in candidate.runs), "train")
-    return {"reviews": len(truth), "groups": groups, "runs": rows, "left_out": left_out, "out_of_date": stale}
+    all_runs = [run for candidate in ranked for run in candidate.runs]
+    return {
+        "reviews": len(truth),
+        "groups": None if group is None else len(set(group)),
+        "runs": rows,
+        "left_out": left_out,
+        "out_of_date": out_of_date_runs(all_runs, "train"),
+    }
 
 
 def differing_params(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """The parameters that are not the same in all runs of a ranking."""
+    """The names of the parameters that differ between the runs of a ranking."""
     keys = dict.fromkeys(key for row in rows for key in row["params"])
     return [key for key in keys if len({str(row["params"].get(key)) for row in rows}) > 1]
 
 
 class _Candidate(NamedTuple):
-    """A run to be ranked."""
+    """A run to rank.
 
-    runs: list[Run]  # it under each of its names
-    reviews: pd.DataFrame  # its scored validation reviews
+    Attributes:
+        runs: the run under each of its names.
+        reviews: its scored validation reviews.
+    """
+
+    runs: list[Run]
+    reviews: pd.DataFrame
 
 
 def _scored(runs: Sequence[Run], left_out: dict[str, str]) -> list[_Candidate]:
-    """The runs that have validation predictions, those that are the same in one; the others go to `left_out`, with the reason."""
+    """The runs with validation predictions, identical runs as one; adds the others to `left_out`."""
     candidates: dict[Any, _Candidate] = {}
     for run in runs:
         try:
@@ -93,51 +111,56 @@ def _scored(runs: Sequence[Run], left_out: dict[str, str]) -> list[_Candidate]:
         except InputError as error:
             left_out[run.name] = str(error)
             continue
-        same = str(params), reviews["probability"].to_numpy().tobytes()
-        candidates.setdefault(same, _Candidate([], reviews)).runs.append(run)
+        identity = str(params), reviews["probability"].to_numpy().tobytes()
+        candidates.setdefault(identity, _Candidate([], reviews)).runs.append(run)
     return list(candidates.values())
 
 
 def _comparable(candidates: list[_Candidate], left_out: dict[str, str]) -> list[_Candidate]:
-    """The candidates on those validation reviews that most have in common; the others go to `left_out`, with the reason."""
-    by_data: dict[Any, list[_Candidate]] = {}
+    """The largest set of candidates with the same validation reviews; adds the others to `left_out`."""
+    by_reviews: dict[Any, list[_Candidate]] = {}
     for candidate in candidates:
-        data = candidate.runs[0].locked_hash(PREPARED.format("validation")), tuple(candidate.reviews["id"])
-        by_data.setdefault(data, []).append(candidate)
-    chosen = max(by_data.values(), key=len, default=[])
-    for candidate in (each for group in by_data.values() if group is not chosen for each in group):
-        for run in candidate.runs:
-            left_out[run.name] = (
-                f"{run.name} was validated on other reviews ({len(candidate.reviews):,}) than {chosen[0].runs[0].name} "
-                f"({len(chosen[0].reviews):,}): not comparable"
-            )
+        digest = candidate.runs[0].locked_hash(PREPARED.format("validation"))
+        by_reviews.setdefault((digest, tuple(candidate.reviews["id"])), []).append(candidate)
+    chosen = max(by_reviews.values(), key=len, default=[])
+    for others in by_reviews.values():
+        if others is chosen:
+            continue
+        for candidate in others:
+            for run in candidate.runs:
+                left_out[run.name] = (
+                    f"{run.name} was validated on other reviews ({len(candidate.reviews):,}) "
+                    f"than {chosen[0].runs[0].name} ({len(chosen[0].reviews):,}): not comparable"
+                )
     return chosen
 
 
 def rank(right: np.ndarray, group: np.ndarray | None = None) -> Ranking:
-    """Rank runs by paired bootstrap: every draw of reviews is the same for all runs.
+    """Rank runs by paired bootstrap: all runs share the draws of reviews.
 
     Args:
-        right: whether each run is right about each review, shape (runs, reviews).
-        group: what each review belongs to, shape (reviews,); drawn whole. None: each review by itself.
+        right: whether each run classifies each review correctly, shape (runs, reviews).
+        group: the group of each review, shape (reviews,), to resample whole groups. None: no groups.
     """
     accuracy, drawn = right.mean(axis=1), bootstrap_means(right, group)
     low, high = np.percentile(drawn, (2.5, 97.5), axis=1)
     best = drawn == drawn.max(axis=0)
-    probability = (best / best.sum(axis=0)).mean(axis=1)
-    return Ranking(accuracy, low, high, probability, confidence_set(accuracy, drawn))
+    probability_best = (best / best.sum(axis=0)).mean(axis=1)
+    return Ranking(accuracy, low, high, probability_best, confidence_set(accuracy, drawn))
 
 
 def confidence_set(accuracy: np.ndarray, drawn: np.ndarray, level: float = 0.95) -> np.ndarray:
-    """Model confidence set (Hansen, Lunde and Nason 2011, doi 10.3982/ECTA5771): all of the best runs are in it, at `level`.
+    """Model confidence set, which contains all of the best runs with probability `level`.
 
-    The worst run is removed as long as the range statistic T_R, the largest |t| of two runs' difference, is beyond its
-    bootstrap distribution. T_max, the other statistic of the paper, leaves far more runs in the set where one run is
-    better than all others.
+    Source: Hansen, Lunde and Nason 2011, doi 10.3982/ECTA5771. The procedure removes the worst run as long as
+    the range statistic T_R exceeds its bootstrap quantile. T_R is the largest |t| of the difference between
+    two runs. The paper's other statistic, T_max, leaves far more runs in the set if one run is better than
+    all others.
 
     Args:
-        accuracy: of each run, shape (runs,).
-        drawn: the same on bootstrap draws that all runs share, shape (runs, draws).
+        accuracy: accuracy of each run, shape (runs,).
+        drawn: accuracies on bootstrap draws that all runs share, shape (runs, draws).
+        level: confidence level.
 
     Returns:
         Whether each run is in the set, shape (runs,).
@@ -145,25 +168,27 @@ def confidence_set(accuracy: np.ndarray, drawn: np.ndarray, level: float = 0.95)
     error = drawn - accuracy[:, None]
     products = error @ error.T / error.shape[1]
     variance = np.diag(products)[:, None] + np.diag(products) - 2 * products
-    # Of two runs that differ on a few reviews, t is far from normal: a tenth of the largest variance keeps it from deciding.
+    # The t of two runs that differ on a few reviews is far from normal. Adding a tenth of the largest
+    # variance keeps it from dominating.
     variance += variance.max() / 10
-    spread = np.sqrt(
-        np.where(variance > 1e-15, variance, np.inf)
-    )  # all runs right about the same reviews: t is 0
-    behind = (accuracy[None] - accuracy[:, None]) / spread  # t of each run's distance behind each other run
+    # If all runs are right about the same reviews, every t is 0.
+    spread = np.sqrt(np.where(variance > 1e-15, variance, np.inf))
+    behind = (accuracy[None] - accuracy[:, None]) / spread  # t of how far each run is behind each other run
 
-    left, removed, statistics = list(range(len(accuracy))), [], []
-    while len(left) > 1:
-        among = behind[np.ix_(left, left)]
-        statistics.append(among.max())
-        removed.append(left.pop(int(among.max(axis=1).argmax())))
+    # Remove the worst run until one remains, and record the range statistic of each step.
+    remaining, removed, statistics = list(range(len(accuracy))), [], []
+    while len(remaining) > 1:
+        t = behind[np.ix_(remaining, remaining)]
+        statistics.append(t.max())
+        removed.append(remaining.pop(int(t.max(axis=1).argmax())))
 
-    # From the last two runs to all of them: so each pair is compared once.
-    largest, inside, kept = np.zeros(error.shape[1]), left, list(left)
+    # Go back from the last two runs to all of them, so that each pair is compared once.
+    largest, added, kept = np.zeros(error.shape[1]), remaining, list(remaining)
     for run, statistic in zip(reversed(removed), reversed(statistics), strict=True):
-        for other in inside:
+        for other in added:
             np.maximum(largest, np.abs(error[run] - error[other]) / spread[run, other], out=largest)
-        inside.append(run)
-        if (largest >= statistic - 1e-9).mean() >= 1 - level:  # rounding is not to make a tie a difference
-            kept = list(inside)
+        added.append(run)
+        p = (largest >= statistic - 1e-9).mean()  # the tolerance keeps rounding from separating equal runs
+        if p >= 1 - level:
+            kept = list(added)
     return np.isin(np.arange(len(accuracy)), kept)

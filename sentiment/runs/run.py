@@ -1,4 +1,4 @@
-"""A run by its name (commit, tag, branch, experiment or workspace): parameters, metrics, predictions, what made it."""
+"""A run by its name: its parameters, metrics, predictions and provenance."""
 
 import io
 import json
@@ -27,17 +27,17 @@ PREDICTIONS = "metrics/predictions/{}.parquet"
 VALIDATION_PREDICTIONS = "metrics/validation/predictions.parquet"
 PREPARED = "data/prepared/{}.parquet"
 SOFT_LABELS = "data/soft_labels"
-_ABSENT = {"deleted", "not in cache"}  # how `dvc status` calls a file that was not fetched
+_NOT_FETCHED = {"deleted", "not in cache"}  # states in `dvc status` of a file that was not fetched
 
 
 class Run:
-    """One run of the pipeline; its files are read when they are asked for, from the workspace, Git, or DVC's cache or remote.
+    """One run of the pipeline. It reads files on demand, from the workspace, Git, or DVC's cache or remote.
 
     Args:
-        name: a commit, tag, branch, experiment, or `workspace`.
+        name: a commit, tag, branch or experiment, or `workspace`.
 
     Raises:
-        InputError: there is no such run; later, for a file: it is not to be had, or damaged.
+        InputError: there is no such run. Methods raise it if a file is not available or damaged.
     """
 
     def __init__(self, name: str = WORKSPACE):
@@ -46,7 +46,7 @@ class Run:
         if name != WORKSPACE:
             try:
                 self._files = DVCFileSystem(rev=name)
-                _ = self._files.repo  # which is opened only when it is first asked for
+                _ = self._files.repo  # opens the repository, which raises if there is no such revision
             except RevError as error:
                 allowed = f"a commit, tag, branch, experiment or {WORKSPACE}"
                 if Path(".git/shallow").exists():
@@ -57,31 +57,32 @@ class Run:
 
     @cached_property
     def lock(self) -> dict[str, Any]:
-        """The stages that dvc.lock has, by name."""
+        """The stages in dvc.lock, by name."""
         return dict(self.yaml("dvc.lock").get("stages") or {})
 
     @cached_property
     def params(self) -> dict[str, Any]:
         """The parameters that the stages ran with, in the order of params.yaml.
 
-        params.yaml may have changed since, and `check` may have run with it: what the other stages ran with counts, and of
-        these most what train did, since which the others may not have run.
+        They can differ from params.yaml, which may have changed since, and with which `check` may have run
+        again. If stages ran with different values, those of train count.
         """
+        stages = sorted(self.lock, key=lambda name: (not name.startswith("check"), name == "train"))
         used: dict[str, Any] = {}
-        for name in sorted(self.lock, key=lambda name: (not name.startswith("check"), name == "train")):
-            used |= self.lock[name].get("params", {}).get(FILE, {})
+        for name in stages:  # later ones override earlier ones: check is first, train is last
+            used |= self._locked_params(name)
         return {key: used[key] for key in (*self.yaml(FILE), *used) if key in used}
 
     def metrics(self, name: str) -> Any:
-        """All that metrics/<name>.json says of what was scored: its `details`."""
+        """The `details` of metrics/<name>.json."""
         path = f"metrics/{name}.json"
-        with loading(self._called(path)):
+        with loading(self._display_path(path)):
             return json.loads(self.content(path))["details"][0]
 
     @property
     def data(self) -> Any:
-        """The counts of metrics/data.json: rows, share of positive reviews, words, and what was dropped."""
-        with loading(self._called("metrics/data.json")):
+        """The content of metrics/data.json: rows, share of positive reviews, words, and dropped reviews."""
+        with loading(self._display_path("metrics/data.json")):
             return json.loads(self.content("metrics/data.json"))
 
     def has_file(self, path: str) -> bool:
@@ -89,9 +90,9 @@ class Run:
         return bool(self._files.exists(path))
 
     def table(self, path: str) -> pd.DataFrame:
-        """A .csv, .tsv or .parquet file that a stage wrote."""
+        """Read a .csv, .tsv or .parquet file of the run."""
         content = io.BytesIO(self.content(path))
-        with loading(self._called(path)):
+        with loading(self._display_path(path)):
             if path.endswith(".parquet"):
                 return pd.read_parquet(content)
             return pd.read_csv(content, sep="\t" if path.endswith(".tsv") else ",")
@@ -100,7 +101,7 @@ class Run:
         """The prepared reviews of `validation`, `test` or `challenge`, with `probability` (of POSITIVE).
 
         Raises:
-            InputError: they are not to be had, or are an earlier model's, as in a trial of a search.
+            InputError: they are not available, or are those of an earlier model, as in a trial of a search.
         """
         stage, path = "evaluate", PREDICTIONS.format(split)
         if split == "validation":
@@ -108,20 +109,23 @@ class Run:
         predictions = self.table(path)[["id", "probability"]]
         if not self.ran_on_current_inputs(stage):
             raise InputError(
-                f"{self.name}: {stage} has not run on what the stages before it wrote; `dvc repro` runs it"
+                f"{self.name}: {stage} has not run since its inputs changed; `dvc repro` runs it"
             )
         return self.table(PREPARED.format(split)).merge(predictions, on="id", validate="one_to_one")
 
     def ran_on_current_inputs(self, stage: str) -> bool:
-        """Whether the stage has not run on what the stages before it wrote last, or never, as dvc.lock says."""
+        """Whether dvc.lock records that the stage ran on the latest outputs of the stages before it.
+
+        False if the stage never ran.
+        """
         written = {out["path"]: out["md5"] for entry in self.lock.values() for out in entry.get("outs", [])}
-        read = self.lock.get(stage, {}).get("deps", [])
-        if any(dep["path"] == SOFT_LABELS for dep in read):
+        read = {dep["path"]: dep["md5"] for dep in self.lock.get(stage, {}).get("deps", [])}
+        if SOFT_LABELS in read:
             written[SOFT_LABELS] = self._hash_of_soft_labels(written)
-        return not read or any(written.get(dep["path"], dep["md5"]) != dep["md5"] for dep in read)
+        return bool(read) and all(written.get(path, md5) == md5 for path, md5 in read.items())
 
     def _hash_of_soft_labels(self, written: dict[str, str]) -> str:
-        """The hash of the folder with the soft labels that the teachers of `train` wrote last."""
+        """The hash of the folder with the latest soft labels of the teachers of `train`."""
         hashes = [
             {"relpath": f"{teacher}.parquet", "md5": written.get(f"{SOFT_LABELS}/{teacher}.parquet")}
             for teacher in self._teachers()
@@ -131,37 +135,36 @@ class Run:
         return str(tree.oid)
 
     def _teachers(self) -> list[int]:
-        """The teachers of `train`; dvc.lock also keeps those of earlier trainings, whose files are gone."""
+        """The teachers of `train`. dvc.lock also lists earlier teachers, whose files were removed."""
         return self._locked_params("train").get("teachers") or []
 
     def stages_to_rerun(self, stage: str) -> list[str]:
-        """The stages that have to run again before the outputs of `stage` are those of this run's params.yaml.
+        """The stages that must run again before the outputs of `stage` match the run's params.yaml.
 
-        In the workspace, code and data count too. A stage that runs on the outputs of another one is not among them
-        until that one has run. `check` is left out, because it writes no results.
+        In the workspace, they must also match code and data. A stage downstream of a changed one is included
+        only once that one has run. `check` is left out because it writes no results.
         """
         if self.name == WORKSPACE:
             with repository() as repo:
                 status = repo.status(targets=[stage], with_deps=True)
-            changed = [name for name, changes in status.items() if _leaves(_inputs(changes)) - _ABSENT]
+            changed = [name for name, changes in status.items() if _leaves(_inputs(changes)) - _NOT_FETCHED]
         else:
-            params = self.yaml(FILE)
-            changed = [
-                name
-                for name in self._up_to(stage)
-                if any(params.get(key) != value for key, value in self._locked_params(name).items())
-            ]
+            changed = [name for name in self._up_to(stage) if self._ran_with_other_params(name)]
         stale = [name for name in self._up_to(stage) if not self.ran_on_current_inputs(name)]
         return [name for name in dict.fromkeys(changed + stale) if name != "check"]
+
+    def _ran_with_other_params(self, stage: str) -> bool:
+        params = self.yaml(FILE)
+        return any(params.get(key) != value for key, value in self._locked_params(stage).items())
 
     def _locked_params(self, stage: str) -> dict[str, Any]:
         return dict(self.lock.get(stage, {}).get("params", {}).get(FILE, {}))
 
     def _up_to(self, stage: str) -> list[str]:
-        """A stage and those whose outputs it depends on, through others too, as far as dvc.lock has them."""
+        """A stage and all stages upstream of it, as far as dvc.lock contains them."""
         writers = {out["path"]: name for name, entry in self.lock.items() for out in entry.get("outs", [])}
         stages = [stage] if stage in self.lock else []
-        for name in stages:  # which grows
+        for name in stages:  # the list grows in the loop
             for dep in self.lock[name].get("deps", []):
                 paths = [dep["path"]]
                 if paths == [SOFT_LABELS]:
@@ -170,35 +173,37 @@ class Run:
         return stages
 
     def locked_hash(self, path: str) -> str | None:
-        """The hash that dvc.lock has of an output or a dependency."""
-        entries = [
-            entry for stage in self.lock.values() for key in ("outs", "deps") for entry in stage.get(key, [])
-        ]
-        return next((entry["md5"] for entry in entries if entry["path"] == path), None)
+        """The hash of an output or a dependency in dvc.lock; None if it does not occur there."""
+        for stage in self.lock.values():
+            for entry in (*stage.get("outs", []), *stage.get("deps", [])):
+                if entry["path"] == path:
+                    return str(entry["md5"])
+        return None
 
     def content(self, path: str) -> bytes:
-        """The content of a file of the run.
+        """Read a file of the run.
 
         Raises:
-            InputError: it is neither here nor in DVC's cache or remote.
+            InputError: it is not available, neither in the run itself nor in DVC's cache or remote.
         """
         try:
             return bytes(self._files.read_bytes(path))
         except (DvcException, DataIndexDirError, OSError) as error:
             raise InputError(
-                f"{self._called(path)} is not here; `dvc repro` makes it, `dvc pull` fetches what was pushed"
+                f"{self._display_path(path)} is not here; "
+                "`dvc repro` makes it, `dvc pull` fetches what was pushed"
             ) from error
 
     def yaml(self, path: str) -> dict[str, Any]:
-        """The content of a YAML file of the run."""
-        return parse_yaml(self.content(path).decode(errors="replace"), self._called(path))
+        """Read a YAML file of the run."""
+        return parse_yaml(self.content(path).decode(errors="replace"), self._display_path(path))
 
-    def _called(self, path: str) -> str:
+    def _display_path(self, path: str) -> str:
         return path if self._files is localfs else f"{self.name}: {path}"
 
 
 def previous_run() -> Run | None:
-    """The run of the last commit, HEAD included, that locks other predictions than the workspace does."""
+    """The run of the latest commit, HEAD included, whose predictions differ from those of the workspace."""
     predictions = str(Path(PREDICTIONS).parent)
     current = Run().locked_hash(predictions)
     with repository() as repo:
@@ -212,37 +217,42 @@ def previous_run() -> Run | None:
 
 
 def experiments(*revisions: str) -> list[str]:
-    """Names of the experiments that started from HEAD, from one of these commits, or where one of these experiments did.
+    """Names of the finished experiments that are based on HEAD or on the commits of the given revisions.
 
-    Those that are queued, run, or failed are not among them.
+    The base of an experiment among the revisions is the commit that it started from.
 
     Raises:
         InputError: there is no commit.
     """
     with repository() as repo:
         if repo.scm.no_commits:
-            raise InputError("there is no commit yet, from which experiments start; `git commit` makes one")
-        started = [repo.experiments.get_baseline(name) or name for name in revisions]
-        found = repo.experiments.ls(rev=["HEAD", *started])
-    return sorted({name for names in found.values() for name, _ in names})
+            raise InputError("there is no commit yet for experiments to start from; `git commit` creates one")
+        bases = [repo.experiments.get_baseline(name) or name for name in revisions]
+        by_base = repo.experiments.ls(rev=["HEAD", *bases])
+    return sorted({name for listed in by_base.values() for name, _ in listed})
 
 
 def out_of_date_runs(runs: Iterable[Run], stage: str) -> dict[str, list[str]]:
-    """Those of the runs whose outputs of `stage` are out of date: the stages that have to run again, by the run's name."""
-    return {run.name: stages for run in runs if (stages := run.stages_to_rerun(stage))}
+    """The stages that must run again, by run, for the runs whose outputs of `stage` are out of date."""
+    stages_by_run = {run.name: run.stages_to_rerun(stage) for run in runs}
+    return {name: stages for name, stages in stages_by_run.items() if stages}
 
 
 def out_of_date_warnings(out_of_date: dict[str, list[str]]) -> list[str]:
-    """A warning for each run that is out of date."""
-    return [
-        f"{name} is out of date: {', '.join(stages)} did not run with its present parameters, code and data; "
-        f"the figures are those of the last run (`dvc repro` runs {'it' if len(stages) == 1 else 'them'})"
-        for name, stages in out_of_date.items()
-    ]
+    """A warning for each run of `out_of_date_runs`."""
+    warnings = []
+    for name, stages in out_of_date.items():
+        them = "it" if len(stages) == 1 else "them"
+        warnings.append(
+            f"{name} is out of date: {', '.join(stages)} did not run "
+            "with its present parameters, code and data; "
+            f"the figures are those of the last run (`dvc repro` runs {them})"
+        )
+    return warnings
 
 
 def override(key: str, value: Any) -> str:
-    """A parameter as `dvc exp run -S` takes it, in Hydra's grammar."""
+    """Format a parameter for `dvc exp run -S`, in Hydra's grammar."""
     return f"{key}={_in_hydra(value)}"
 
 
@@ -257,23 +267,22 @@ def _in_hydra(value: Any) -> str:
 
 
 def provenance() -> dict[str, Any]:
-    """The origin of the workspace's run: the `commit` that HEAD is, and `stale` stages, which changed or whose files did."""
+    """Provenance of the workspace's run: the `commit` of HEAD, and the stages that are `stale`."""
     with repository() as repo:
         git, status = repo.scm.gitpython.repo, repo.status()
-        return {
-            "commit": git.git.describe("--always", "--dirty") if git.head.is_valid() else "no commit yet",
-            # What was only not fetched, such as the weights, is no change.
-            "stale": [name for name, changes in status.items() if not _leaves(changes) <= _ABSENT],
-        }
+        commit = git.git.describe("--always", "--dirty") if git.head.is_valid() else "no commit yet"
+        # A file that was not fetched, such as the weights, is no change.
+        stale = [name for name, changes in status.items() if not _leaves(changes) <= _NOT_FETCHED]
+    return {"commit": commit, "stale": stale}
 
 
 def _inputs(changes: list[Any]) -> list[Any]:
-    """The changes in a stage's dependencies, parameters and command, among those that `dvc status` lists."""
+    """The changes that `dvc status` lists for a stage, without those of its outputs."""
     return [change for change in changes if not (isinstance(change, dict) and "changed outs" in change)]
 
 
 def commit_date() -> str | None:
-    """The date of the commit that recorded the workspace's run; None if no commit has."""
+    """The date of the commit with the workspace's run; None if the run is not committed."""
     with repository() as repo:
         git, lock = repo.scm.gitpython.repo, str(Path(repo.root_dir, "dvc.lock"))
         if not git.head.is_valid() or git.is_dirty(path=lock):
@@ -283,18 +292,20 @@ def commit_date() -> str | None:
 
 
 def _leaves(tree: Any) -> set[str]:
-    """The values within nested lists and dictionaries."""
-    if not isinstance(tree, dict | list):
-        return {tree}
-    return set().union(*map(_leaves, tree.values() if isinstance(tree, dict) else tree))
+    """The values in nested lists and dictionaries."""
+    if isinstance(tree, dict):
+        return _leaves(list(tree.values()))
+    if isinstance(tree, list):
+        return set().union(*map(_leaves, tree))
+    return {tree}
 
 
 @contextmanager
 def repository() -> Iterator[Repo]:
-    """The DVC repository around the working directory.
+    """Open the DVC repository that contains the working directory.
 
     Raises:
-        InputError: there is none, or it cannot be read.
+        InputError: there is no repository, or it cannot be read.
     """
     try:
         with Repo() as repo:

@@ -143,7 +143,7 @@ def test_a_parameter_is_queued_unchanged(value: Any) -> None:
 
 def test_missing_seeds_are_reported_in_one_line(tried: Clone) -> None:
     assert tried.run(f"{COMPARE} HEAD other --seeds", fails=True) == (
-        "error: HEAD and other differ in the seed at most; `sentiment compare --seeds` sums such up\n"
+        "error: HEAD and other have the same parameters apart from the seed; `sentiment compare --seeds` summarises such runs\n"
     )
     assert (
         tried.run(f"{COMPARE} HEAD other 3", fails=True) == "error: 3: a number of seeds requires --seeds\n"
@@ -153,7 +153,7 @@ def test_missing_seeds_are_reported_in_one_line(tried: Clone) -> None:
     )
     assert tried.run(f"{COMPARE} HEAD --seeds 1", fails=True) == "error: --seeds 1: at least 2\n"
     assert tried.run(f"{COMPARE} HEAD --seeds 5", fails=True).startswith(
-        "error: HEAD and workspace differ in the seed"
+        "error: HEAD and workspace have the same parameters"
     )
 
 
@@ -161,8 +161,8 @@ def test_missing_seeds_are_reported_in_one_line(tried: Clone) -> None:
 def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone, tmp_path: Path) -> None:
     tried.run("dvc exp run --temp --name fast -S lr=1e-3 -S max_length=16 -S seed=3")
     assert tried.run(f"{COMPARE} HEAD fast --seeds", fails=True) == (
-        "error: fast: one seed was run and evaluated with its parameters, and two are the least; "
-        "`sentiment compare HEAD fast --seeds 3` queues what is missing\n"
+        "error: fast: one seed has been run and evaluated with its parameters, but a comparison needs two; "
+        "`sentiment compare HEAD fast --seeds 3` queues the missing runs\n"
     )
     # HEAD's parameters have the seeds 42 and 7, the other's 3: each lacks those of the other.
     missing = ["seed=3", "max_length=16 lr=0.001 seed=7", "max_length=16 lr=0.001 seed=42"]

@@ -1,4 +1,4 @@
-"""Bad input: tables of named cases, which are YAML, and hypothesis strategies for cases that nobody thought of."""
+"""Invalid input: tables of named cases in YAML, and hypothesis strategies that generate more."""
 
 import json
 import re
@@ -18,14 +18,14 @@ PARAMS = (ROOT / "params.yaml").read_text()
 
 
 def cases(name: str, part: str | None = None) -> Any:
-    """Run a test, of an argument `case`, on each of the named cases in tests/faults/<name>.yaml, or in a part of it."""
+    """Parametrize `case` of a test with the named cases in tests/faults/<name>.yaml, or in a part of it."""
     table = repeated(read_yaml(ROOT / f"tests/faults/{name}.yaml"))
     table = table[part] if part else table
     return pytest.mark.parametrize("case", table.values(), ids=list(table))
 
 
 def repeated(value: Any) -> Any:
-    """A value of a case with each «text × count» written out."""
+    """A value of a case in which each «text × count» is expanded."""
     if isinstance(value, dict):
         return {repeated(key): repeated(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -36,7 +36,7 @@ def repeated(value: Any) -> Any:
 
 
 def refusal(run: Callable[[], object], *names: str) -> str | None:
-    """The one line that `run` ends with, which begins with a name of these; None if it works."""
+    """The error of `run`, one line that starts with one of these names; None if there is no error."""
     try:
         run()
     except InputError as error:
@@ -49,13 +49,13 @@ def refusal(run: Callable[[], object], *names: str) -> str | None:
 
 
 def check_refusal(line: str | None, part: str | None) -> None:
-    """Check that the line has this part, or that there is none where nothing is to be refused."""
+    """Check that the error contains this part, or that there is no error if `part` is None."""
     assert (part is None) == (line is None), line
     assert part is None or part in str(line), line
 
 
 def tried(fast: int, slow: int) -> Any:
-    """Run a test on examples of one strategy: `fast` ones, always the same, and under `slow` many others."""
+    """Run a test on `fast` examples that are always the same, and as a slow test on `slow` others."""
     return pytest.mark.parametrize("examples", [fast, pytest.param(slow, marks=pytest.mark.slow)])
 
 
@@ -72,7 +72,7 @@ def explore(strategy: SearchStrategy[Any], examples: int, test: Callable[[Any], 
 
 
 def mutated(good: bytes, insertions: list[bytes]) -> SearchStrategy[bytes]:
-    """`good` with up to four faults: flipped bits, bytes cut out, put in or repeated, the end missing."""
+    """`good` with up to four faults: bits flipped; bytes removed, inserted or repeated; the end missing."""
     place = st.integers(0, len(good))
 
     @st.composite
@@ -167,7 +167,7 @@ TOKENS = [
 
 
 def yaml_of(good: str, tokens: list[str]) -> SearchStrategy[bytes]:
-    """A YAML file of plain keys with some lines dropped, repeated or given other values, or with faults in its bytes."""
+    """A YAML file with lines dropped, added, renamed or given other values, or with faults in its bytes."""
     lines = [line for line in good.splitlines() if line and not line.startswith("#")]
     value = st.sampled_from(tokens) | VALUES.map(json.dumps)
 

@@ -1,4 +1,4 @@
-"""A small model hub on loopback, with faults to inject, so that the real client's downloads and uploads run in tests."""
+"""A small model hub on loopback with fault injection, for real downloads and uploads in tests."""
 
 import base64
 import hashlib
@@ -21,25 +21,21 @@ from urllib.parse import unquote, urlsplit
 from sentiment import validation
 
 COMMIT = "c0ffee1" * 5 + "c0ffe"
-LFS = (
-    ".bin",
-    ".parquet",
-    ".safetensors",
-)  # Git knows these by their SHA-256, and all others by its own SHA-1
-PART = 16 * 2**20  # of a file that goes up: a longer one is cut
-OWNER, TOKEN = "test", "hf_thisIsNobodysToken"  # who may write, and to what
+LFS = (".bin", ".parquet", ".safetensors")  # identified by SHA-256; other files by Git's SHA-1
+PART = 16 * 2**20  # bytes; longer files are uploaded in parts
+OWNER, TOKEN = "test", "hf_thisIsNobodysToken"  # this token may write to this owner's repositories
 
 
 @dataclass
 class Fault:
-    """What goes wrong with the requests that `where`, a pattern for `METHOD /path`, is found in.
+    """A fault of the requests that match `where`, a pattern for `METHOD /path`.
 
-    Either `status` is the answer, or the body is damaged, or it ends after `sent` bytes (no answer at all if None)
-    the way that `end` says. What is PUT ends after `sent` bytes have come.
+    Either the answer is `status`; or the body is damaged; or it ends after `sent` bytes in the way of `end`,
+    without any answer if `sent` is None. A PUT request ends after `sent` bytes have arrived.
     """
 
     where: str
-    times: float = float("inf")  # then all is well
+    times: float = float("inf")  # later requests succeed
     status: int | None = None
     retry_after: int | None = None
     damaged: bool = False
@@ -49,7 +45,7 @@ class Fault:
 
 @dataclass
 class Repository:
-    """A folder for each of its commits, the newest last, and its tags."""
+    """A repository: a folder for each commit, the newest last, and tags."""
 
     commits: dict[str, Path]
     private: bool = False
@@ -62,7 +58,15 @@ class Repository:
 
 @dataclass
 class Hub:
-    """Where it listens (for HF_ENDPOINT), what it holds, every request so far (`METHOD /path`, then any Range), faults."""
+    """A running hub.
+
+    Attributes:
+        address: for HF_ENDPOINT.
+        repositories: by `models/owner/name` or `datasets/owner/name`.
+        requests: all requests so far: `METHOD /path`, and the Range if there is one.
+        faults: faults to inject.
+        injected: number of faults injected so far.
+    """
 
     address: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
@@ -71,20 +75,20 @@ class Hub:
     injected: int = 0
 
     def asked(self, pattern: str) -> list[str]:
-        """The requests that the pattern is found in."""
+        """The requests that match the pattern."""
         return [request for request in self.requests if re.search(pattern, request)]
 
 
 @contextmanager
 def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
-    """Serve folders as repositories, each with the one commit COMMIT, and take more commits to those of OWNER.
+    """Serve folders as repositories with the single commit COMMIT. OWNER's repositories accept more commits.
 
     Args:
         repositories: folders by `models/owner/name` or `datasets/owner/name`.
     """
     hub = Hub(repositories={name: Repository({COMMIT: folder}) for name, folder in repositories.items()})
     closing = threading.Event()
-    store = Path(tempfile.mkdtemp())  # what came up: files by their SHA-256, and commits
+    store = Path(tempfile.mkdtemp())  # uploads: files by SHA-256, and commits
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -106,7 +110,7 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
                 hub.injected += 1
                 if self.fault.status:
                     asked = self.fault.retry_after
-                    message = f"not for {self.headers.get('Authorization')}"  # as careless as a proxy may be
+                    message = f"not for {self.headers.get('Authorization')}"  # some proxies are as careless
                     headers = {"X-Error-Message": message} | (
                         {} if asked is None else {"Retry-After": str(asked)}
                     )
@@ -118,7 +122,7 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
             path = unquote(url.path).strip("/")
             if self.command in ("GET", "HEAD"):
                 self.answer(path)
-            elif path.startswith("store/"):  # as on the Hub, the address is all that is needed
+            elif path.startswith("store/"):  # as on the Hub, no token is needed
                 self.keep(
                     path.removeprefix("store/"), json.loads(self.body) if self.command == "POST" else None
                 )
@@ -188,7 +192,7 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
             self.send(200, {"files": answers})
 
         def batch(self, objects: list[dict[str, Any]]) -> None:
-            """Say where a file is to go: nowhere if it is here, in parts if it is long."""
+            """Answer where to upload files: nowhere if they exist, in parts if they are long."""
             for each in objects:
                 href = f"{hub.address}/store/{each['oid']}"
                 if (store / each["oid"]).exists():
@@ -206,7 +210,7 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
             self.send(200, {"transfer": "basic", "objects": objects})
 
         def keep(self, path: str, asked: dict[str, Any] | None) -> None:
-            """Keep a file, or a part of one, or put it together, or say whether it is here."""
+            """Store a file or a part, join the parts of a file, or answer whether a file exists."""
             oid, _, what = path.partition("/")
             if what == "verify":
                 self.send(200 if (store / oid).exists() else 404, {})
@@ -332,7 +336,7 @@ def serve(repositories: dict[str, Path]) -> Iterator[Hub]:
 
 
 def name(file: Path) -> str:
-    """What Git calls the content of a file: the hub's ETag."""
+    """The hash by which Git identifies a file's content, which is the hub's ETag."""
     content = file.read_bytes()
     if file.suffix in LFS:
         return hashlib.sha256(content).hexdigest()
@@ -340,7 +344,7 @@ def name(file: Path) -> str:
 
 
 def entry(folder: Path, file: Path) -> dict[str, object]:
-    """A file as the hub's tree listing shows it."""
+    """The entry of a file in the hub's tree listing."""
     size = file.stat().st_size
     listed = {"type": "file", "oid": name(file)[:40], "size": size, "path": str(file.relative_to(folder))}
     return listed | (

@@ -1,4 +1,4 @@
-"""Real storage servers on loopback, for what a team shares through: SSH, S3, WebDAV and read-only HTTP."""
+"""Real storage servers on loopback for DVC remotes: SSH, S3, WebDAV and read-only HTTP."""
 
 import os
 import shutil
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-Remote = dict[str, str]  # what `dvc remote modify` sets: url and options
+Remote = dict[str, str]  # the settings for `dvc remote modify`: url and options
 BIN = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}{os.pathsep}/usr/sbin"
 
 
 @contextmanager
 def local(folder: Path) -> Iterator[Remote]:
-    """A folder that both clones see."""
+    """A folder that both clones can access."""
     yield {"url": str(folder / "storage")}
 
 
@@ -32,7 +32,8 @@ def ssh(folder: Path) -> Iterator[Remote]:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
     (folder / "sshd.conf").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
-        f"PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
+        f"PidFile {folder}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+        "Subsystem sftp internal-sftp\n"
     )
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
@@ -43,7 +44,7 @@ def ssh(folder: Path) -> Iterator[Remote]:
 
 @contextmanager
 def s3(folder: Path) -> Iterator[Remote]:
-    """rclone's S3 server, which checks signatures, and says of a part of a file the checksum of the whole."""
+    """rclone's S3 server. It checks signatures; for a part of a file it reports the checksum of the whole."""
     pytest.importorskip("dvc_s3", reason="pip install '.[s3]'")
     (folder / "buckets/sentiment").mkdir(parents=True, exist_ok=True)
     with rclone("s3", folder / "buckets", "--auth-key", "someone,secret") as address:
@@ -63,7 +64,7 @@ def webdav(folder: Path) -> Iterator[Remote]:
 
 @contextmanager
 def webdav_at(rate: str, folder: Path) -> Iterator[Remote]:
-    """The same at so many bytes a second."""
+    """rclone's WebDAV server with a limit of `rate` bytes per second."""
     pytest.importorskip("dvc_webdav", reason="pip install '.[webdav]'")
     (folder / "dav/storage").mkdir(parents=True, exist_ok=True)
     with rclone(
@@ -96,7 +97,7 @@ def rclone(protocol: str, folder: Path, *options: str) -> Iterator[str]:
 
 @contextmanager
 def http(folder: Path) -> Iterator[Remote]:
-    """nginx over the folder that `local` pushes to: what everyone may read and no one may write."""
+    """nginx for the folder that `local` pushes to: everyone may read, and no one may write."""
     nginx = shutil.which("nginx", path=BIN) or pytest.skip("nginx is not installed (Debian: nginx-light)")
     port = free_port()
     (folder / "nginx.conf").write_text(
@@ -119,7 +120,7 @@ WRITABLE: dict[str, Callable[[Path], AbstractContextManager[Remote]]] = {
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on."""
+    """A free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -127,7 +128,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(command: list[str], port: int) -> Iterator[None]:
-    """The server, from when it answers on its port until the block ends."""
+    """Run a server, and wait until it answers on its port; stop it when the block ends."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         for _ in range(600):

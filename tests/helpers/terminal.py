@@ -1,4 +1,4 @@
-"""A terminal: what a person would see on it."""
+"""A pseudo-terminal that shows what a person would see."""
 
 import os
 import pty
@@ -11,7 +11,7 @@ class Terminal:
     """A pseudo-terminal of 100 columns.
 
     Attributes:
-        file: what is to be shown is written to it.
+        file: write here to show text.
     """
 
     def __init__(self) -> None:
@@ -19,20 +19,19 @@ class Terminal:
         termios.tcsetwinsize(end, (24, 100))
         self.file = os.fdopen(end, "w")
         self._written = b""
-        self._reader = threading.Thread(
-            target=self._read, daemon=True
-        )  # or a full buffer would block who writes
+        # Read at once, because a full buffer would block the writer.
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         try:
             while part := os.read(self._end, 4096):
                 self._written += part
-        except OSError:  # nobody has it open any more
+        except OSError:  # the other end is closed
             pass
 
     def screen(self) -> list[str]:
-        """The lines on the screen, once nobody writes any more."""
+        """Close the terminal, and return the lines on its screen."""
         self.file.close()
         self._reader.join()
         lines: list[list[str]] = [[]]

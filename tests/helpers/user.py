@@ -1,4 +1,4 @@
-"""Somebody who uses a hub: a home folder, a cache in it, a token, and commands that run there."""
+"""A user of a hub: a home folder with a cache, a token, and commands that run there."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ MODEL = f"test/small@{COMMIT}"
 
 
 class User:
-    """Runs Python with a home folder of its own against a hub on loopback; checks that the output shows no secrets."""
+    """Runs Python with its own home folder against a hub on loopback, and checks the output for secrets."""
 
     def __init__(self, home: Path, hub: Hub):
         home.mkdir()
@@ -25,7 +25,7 @@ class User:
     def run(
         self, *command: str, fails: bool = False, cwd: Path = ROOT, environment: dict[str, str] | None = None
     ) -> str:
-        """Run Python with these arguments; return what it printed, without the last line break."""
+        """Run Python with these arguments; return its output without the last line break."""
         process = subprocess.run(
             [sys.executable, *command],
             cwd=cwd,
@@ -49,7 +49,7 @@ class User:
         cwd: Path = ROOT,
         environment: dict[str, str] | None = None,
     ) -> str:
-        """Print an expression's value, after the statements `before`; return the one line. Retries wait 0 s."""
+        """Run the statements `before`; return the value of an expression. Retries do not wait."""
         code = (
             "import time; from pathlib import Path; from sentiment import errors, hub; "
             f"time.sleep = lambda seconds: None; {before}\nerrors.run(lambda: print({expression}))"
@@ -60,11 +60,11 @@ class User:
 
     def fetch(self, model: str = MODEL, fails: bool = False, **environment: str) -> str:
         """Fetch a model: its source, or the error."""
-        before = "from sentiment.model import pretrained"
-        return self.evaluate(f"pretrained.fetch({model!r}).source", before, fails, environment=environment)
+        before = "from sentiment.pretrained import sources"
+        return self.evaluate(f"sources.fetch({model!r}).source", before, fails, environment=environment)
 
     def load(self, source: str, fails: bool = False, **environment: str) -> str:
-        """Load a dataset with this dataset.yaml: how many reviews it has, or the error."""
+        """Load a dataset with this dataset.yaml: the number of its reviews, or the error."""
         folder = self.home / "project/data/reviews"
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "dataset.yaml").write_text(source)
@@ -82,12 +82,12 @@ class User:
         before: str = "",
         **environment: str,
     ) -> str:
-        """Upload a folder as hub.upload does, with more arguments in `options`: what it returns, or the error."""
+        """Call hub.upload, with more arguments in `options`: its result, or the error."""
         arguments = f"Path({str(folder)!r}), {repo!r}, 'message', ['vocab*', '*.bin'], {options}"
         return self.evaluate(f"*hub.upload({arguments})", before, fails=fails, environment=environment)
 
     def cached(self, file: str) -> Path:
-        """The content in the cache of a file of test/small."""
+        """The cached content of a file of test/small."""
         (link,) = self.home.glob(f".cache/huggingface/hub/models--test--small/snapshots/*/{file}")
         return link.resolve()
 

@@ -1,4 +1,4 @@
-"""The baseline at sizes that do not fit: the cap on what it is fitted to, and scoring a part at a time."""
+"""The baseline on large data: the cap on the fitted reviews, and scoring in blocks."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ from tests.conftest import ROOT
 
 @pytest.fixture
 def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.DataFrame]:
-    """Some of the sample as data/prepared/; the working directory is above it."""
+    """A part of the sample as data/prepared/ in the working directory."""
     monkeypatch.chdir(ROOT)
     rows = dataset.load("sample").reviews
     train, test = (rows[rows["split"] == split] for split in ("train", "test"))
@@ -27,7 +27,7 @@ def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, pd.Da
     return splits
 
 
-def test_a_capped_fit_says_so_and_one_that_is_not_does_not(
+def test_only_a_capped_fit_is_reported(
     prepared: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     baseline.main()
@@ -43,7 +43,7 @@ def test_a_capped_fit_says_so_and_one_that_is_not_does_not(
     assert "fit on 200 of 300 training reviews" in capsys.readouterr().out
 
 
-def test_reviews_scored_a_part_at_a_time_score_the_same(
+def test_scoring_in_blocks_gives_the_same_scores(
     prepared: dict[str, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier, _ = fit(prepared["train"], prepared["validation"])

@@ -1,4 +1,4 @@
-"""Several DVC commands at once in one repository: each does its own work, and the cache stays whole."""
+"""Several DVC commands at once in one repository: the results are the same, and the cache stays intact."""
 
 import json
 
@@ -12,16 +12,16 @@ NAMES = {"slower": "1e-05", "faster": "5e-05"}
 def losses(clone: Clone) -> dict[str, float]:
     """Test loss of each experiment by its name."""
     shown = json.loads(clone.run("dvc exp show --json"))
-    found = {}
+    loss_by_name = {}
     for baseline in shown:
         for experiment in baseline.get("experiments") or []:
             revision = experiment["revs"][0]
-            found[revision["name"]] = revision["data"]["metrics"]["metrics/test.json"]["data"]["loss"]
-    return found
+            loss_by_name[revision["name"]] = revision["data"]["metrics"]["metrics/test.json"]["data"]["loss"]
+    return loss_by_name
 
 
 @pytest.mark.slow
-def test_experiments_side_by_side_come_to_what_each_comes_to_alone(copy: Clone) -> None:
+def test_parallel_experiments_give_the_same_results_as_sequential_ones(copy: Clone) -> None:
     running = {name: copy.start(f"dvc exp run --temp --name {name} -S lr={lr}") for name, lr in NAMES.items()}
     shown = 0
     while any(process.poll() is None for process in running.values()):
@@ -30,18 +30,17 @@ def test_experiments_side_by_side_come_to_what_each_comes_to_alone(copy: Clone) 
     for process in running.values():
         assert process.wait() == 0, process.communicate()[0]
     assert shown > 1
-    together = losses(copy)
-    assert set(together) == set(NAMES)
+    assert set(losses(copy)) == set(NAMES)
     copy.run("sentiment verify")
     for name, lr in NAMES.items():
         copy.run(f"dvc exp run --force --name {name}-alone -S lr={lr}")
-    found = losses(copy)
+    loss_by_name = losses(copy)
     for name in NAMES:
-        assert found[f"{name}-alone"] == found[name]
+        assert loss_by_name[f"{name}-alone"] == loss_by_name[name]
 
 
 @pytest.mark.slow
-def test_repro_while_experiments_are_shown(copy: Clone) -> None:
+def test_repro_works_while_experiments_are_shown(copy: Clone) -> None:
     copy.set(lr="3e-05")
     running = copy.start("dvc repro")
     shown = 0

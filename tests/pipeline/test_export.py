@@ -1,4 +1,4 @@
-"""Exports: the optional stage by its DVC command, and scores beside PyTorch's."""
+"""ONNX exports: the optional stage, and scores compared with those of PyTorch."""
 
 import json
 import re
@@ -29,12 +29,12 @@ EXPORT = "dvc exp run -S 'exports=[int8]'"
 BOTH = "dvc exp run -S 'exports=[int8,fp32]'"
 
 
-def test_without_the_extra_nobody_meets_it(ran: Clone) -> None:
+def test_the_default_run_has_no_export(ran: Clone) -> None:
     assert "export" not in ran.run("dvc stage list --all")
     assert not (ran.folder / "models/int8").exists()
 
 
-def test_an_experiment_adds_what_is_exported(copy: Clone) -> None:
+def test_an_experiment_adds_exports(copy: Clone) -> None:
     assert executed(copy.run(BOTH)) == {"check", "export@int8", "export@fp32"}
     assert "up to date" in copy.run("dvc status")
 
@@ -42,7 +42,7 @@ def test_an_experiment_adds_what_is_exported(copy: Clone) -> None:
     old = pd.read_parquet(copy.folder / "metrics/predictions/test.parquet")["probability"].to_numpy()
     int8 = open_classifier(copy.folder / "models/int8")
     new = int8.probabilities(test["text"].tolist())
-    assert 0 < np.abs(new - old).max() < 0.05  # this model's probabilities lie close together
+    assert 0 < np.abs(new - old).max() < 0.05  # this model's probabilities are close together
     assert np.corrcoef(new, old)[0, 1] > 0.99
     metrics = copy.details("int8")
     assert metrics["accuracy"] == pytest.approx(((new >= 0.5) == test["label"]).mean(), abs=1e-6)
@@ -63,7 +63,7 @@ def test_an_experiment_adds_what_is_exported(copy: Clone) -> None:
         not open_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist()[7:8]) - fp32[7]
     )
 
-    # A score depends on its review alone, and on the labels as config.json has them.
+    # A score depends on its review alone, and on the order of the labels in config.json.
     assert int8.probabilities(test["text"].tolist()[7:8]) == new[7]
     swap_labels(copy.folder / "models/int8")
     swapped = open_classifier(copy.folder / "models/int8").probabilities(test["text"].tolist()[:9])
@@ -106,17 +106,18 @@ def write_random(folder: Path, kind: str, **sizes: Any) -> None:
 
 @pytest.fixture(scope="module")
 def small_int8(small: Path) -> Path:
-    """The same in int8, as export would write it."""
+    """The same classifier in int8, as export would write it."""
     folder = shutil.copytree(small, small.with_name("int8"), ignore=shutil.ignore_patterns("*.safetensors"))
     graph.write(load_weights(small), folder / "model.onnx", "int8")
     return folder
 
 
 @pytest.mark.parametrize("format", ["csv", "jsonl"])
-def test_int8_says_what_a_text_is_without_pytorch(small_int8: Path, format: str) -> None:
+def test_int8_classifies_a_text_without_pytorch(small_int8: Path, format: str) -> None:
     command = ["sentiment", "predict", "--model", str(small_int8), "--format", format, "Warm, funny."]
     code = f"import sys; sys.argv = {command}; import sentiment.cli, atexit; "
-    code += "atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules})); sentiment.cli.main()"
+    code += "atexit.register(lambda: print(*{name.partition('.')[0] for name in sys.modules})); "
+    code += "sentiment.cli.main()"
     output = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True
     ).stdout
@@ -126,7 +127,7 @@ def test_int8_says_what_a_text_is_without_pytorch(small_int8: Path, format: str)
     assert not {"torch", "transformers", "pandas", "scipy", "sklearn", "datasets", "dvc"} & {*modules.split()}
 
 
-def test_a_damaged_export_is_named(small_int8: Path, tmp_path: Path) -> None:
+def test_a_damaged_export_is_reported(small_int8: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(small_int8, tmp_path / "int8")
     content = (folder / "model.onnx").read_bytes()
     for damaged in (content[:-1000], content[:100], b"", b"no protobuf"):
@@ -137,7 +138,7 @@ def test_a_damaged_export_is_named(small_int8: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_what_the_extra_lacks_is_one_line_before_anything_is_lost(copy: Clone, tmp_path: Path) -> None:
+def test_a_missing_extra_is_reported_before_anything_is_lost(copy: Clone, tmp_path: Path) -> None:
     copy.run(EXPORT)
     before = copy.bytes_of("models", "metrics")
     copy.set(lr="1e-5")
@@ -152,7 +153,9 @@ def test_what_the_extra_lacks_is_one_line_before_anything_is_lost(copy: Clone, t
         assert copy.bytes_of("models", "metrics") == before
 
 
-def test_without_a_classifier_it_says_so(tmp_path: Path, ran: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_classifier_is_reported(
+    tmp_path: Path, ran: Clone, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copy(ran.folder / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["stages.export", "int8"])
@@ -184,7 +187,7 @@ def test_the_same_classifier_gives_the_same_bytes_anywhere(copy: Clone) -> None:
         "albert": {"embedding_size": 64},
         "mpnet": {"max_position_embeddings": 66},  # a bias on attention
         "modernbert": {"local_attention": 8, "global_attn_every_n_layers": 2},  # a sliding window
-        "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},  # attention of its own
+        "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"]},  # its own attention
     }.items(),
 )
 def test_other_architectures_score_as_in_pytorch(tmp_path: Path, kind: str, sizes: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A pretrained model in a local folder: DVC hashes its files, so other weights train again, and the same do not."""
+"""A pretrained model in a local folder: DVC hashes its files, so only changed weights are trained again."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ TRAINED = {"check", "zero_shot", "train", "evaluate"}
 
 
 @pytest.mark.parametrize("inside", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_other_weights_in_the_folder_train_again(ran: Clone, tmp_path: Path, inside: bool) -> None:
+def test_changed_weights_in_the_folder_are_trained_again(ran: Clone, tmp_path: Path, inside: bool) -> None:
     copy = copy_into(tmp_path, ran)
     folder = copy.folder / "models/mine" if inside else tmp_path / "mine"
     model = "models/mine" if inside else str(folder)
@@ -43,18 +43,18 @@ def test_other_weights_in_the_folder_train_again(ran: Clone, tmp_path: Path, ins
 
 
 def is_clean(clone: Clone) -> bool:
-    """Whether DVC finds the workspace up to date, the link is a link, and no stash is left."""
+    """Whether DVC reports the workspace as up to date, with no stash left."""
     assert (clone.folder / "models/local").is_symlink()
     assert clone.run("git stash list") == ""
     return "Data and pipelines are up to date" in clone.run("dvc status")
 
 
-def test_experiments_follow_one_with_a_local_model(copy: Clone) -> None:
+def test_experiments_can_follow_one_with_a_local_model(copy: Clone) -> None:
     write_pretrained(copy.folder / "models/mine", "bert")
     assert executed(copy.run("dvc exp run --name mine -S model=models/mine")) == TRAINED
     assert is_clean(copy)
     first = copy.bytes_of(*TRACKED)
-    # Its commit has the link, not the files that the link leads to.
+    # The experiment's commit contains the link, not the files behind it.
     commit = copy.run("git for-each-ref --format='%(objectname)' 'refs/exps/*/*/mine'").strip()
     assert copy.run(f"git ls-tree -r {commit} models/local").startswith("120000 blob")
 
@@ -75,7 +75,7 @@ def test_experiments_follow_one_with_a_local_model(copy: Clone) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("where", ["absolute", "relative", "git", "dvc"])
-def test_a_local_model_goes_through_the_queue_and_a_temporary_folder(copy: Clone, where: str) -> None:
+def test_a_local_model_works_in_the_queue_and_in_a_temporary_folder(copy: Clone, where: str) -> None:
     outside = where in ("absolute", "relative")
     folder = write_pretrained((copy.folder.parent if outside else copy.folder / "models") / "mine", "bert")
     model = {"absolute": str(folder), "relative": "../mine"}.get(where, "models/mine")
@@ -110,7 +110,7 @@ def test_a_local_model_goes_through_the_queue_and_a_temporary_folder(copy: Clone
 
 
 @pytest.mark.slow
-def test_experiments_go_on_after_an_interrupted_one_with_a_local_model(copy: Clone) -> None:
+def test_experiments_can_follow_an_interrupted_one_with_a_local_model(copy: Clone) -> None:
     write_pretrained(copy.folder / "models/mine", "bert")
     running = copy.start("dvc exp run -S model=models/mine -S epochs=50")
     assert running.stdout is not None
@@ -120,7 +120,7 @@ def test_experiments_go_on_after_an_interrupted_one_with_a_local_model(copy: Clo
     time.sleep(5)
     os.killpg(running.pid, signal.SIGINT)
     running.communicate()
-    assert executed(copy.run("dvc exp run -S epochs=1")) == TRAINED - {"zero_shot"}  # which had ended
+    assert executed(copy.run("dvc exp run -S epochs=1")) == TRAINED - {"zero_shot"}  # zero_shot had finished
     assert is_clean(copy)
     copy.run("git restore . && dvc checkout")
     assert is_clean(copy)
@@ -141,7 +141,7 @@ def test_an_untracked_model_is_explained_in_a_temporary_folder(copy: Clone) -> N
 
 
 @pytest.mark.slow
-def test_a_folder_that_is_gone_stops_nothing_else(copy: Clone) -> None:
+def test_a_missing_folder_affects_no_other_experiment(copy: Clone) -> None:
     folder = write_pretrained(copy.folder.parent / "mine", "bert")
     copy.run("dvc exp run -S model=../mine")
     folder.rename(folder.with_name("gone"))

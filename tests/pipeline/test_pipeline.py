@@ -1,4 +1,4 @@
-"""The commands that people type, in real clones: dvc repro, exp run, metrics diff, queue, push and pull."""
+"""DVC commands in real clones: dvc repro, exp run, metrics diff, queue, push and pull."""
 
 import json
 import re
@@ -28,13 +28,13 @@ COLUMNS = {"accuracy", "loss", "f1_negative", "f1_positive", "precision", "recal
 
 
 def metrics(clone: Clone) -> dict[str, dict[str, float]]:
-    """The numbers that DVC shows, by what was scored."""
+    """The numbers that DVC shows, by metrics file."""
     files = json.loads(clone.run("dvc metrics show --json"))[""]["data"]
     return {Path(path).stem: content["data"] for path, content in files.items()}
 
 
 def width(table: str) -> int:
-    """The columns of a terminal that a table takes."""
+    """The width of a table in columns."""
     return max(len(line.rstrip()) for line in table.splitlines())
 
 
@@ -63,17 +63,18 @@ def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
     [
         ("prepare", ["reading data/sample", "reading data/challenge", "counting words"]),
         ("baseline", ["baseline"]),
-        ("train", ["training"]),  # the bar of the validation is gone
+        ("train", ["training"]),  # the bar of the validation has disappeared
         ("evaluate", ["scoring"]),
     ],
 )
 def test_a_stage_shows_its_progress_on_a_terminal_above_its_result(
     ran: Clone, copy: Clone, stage: str, bars: list[str]
 ) -> None:
-    # Without a terminal, as in the run of `ran`, there is a line every half minute.
+    # Without a terminal, as in `ran`, progress is a line every 30 seconds.
     output = (ran.folder.parent / "output.txt").read_text().split(f" -m stages.{stage}\n")[1].split("\n\n")[0]
     expected = [line for line in output.splitlines() if not line.endswith((" left", "'dvc.lock'"))]
-    at_once = f"import runpy; from sentiment import progress; progress.QUICK = 1e-9; runpy.run_module('stages.{stage}', run_name='__main__')"
+    at_once = "import runpy; from sentiment import progress; progress.QUICK = 1e-9; "
+    at_once += f"runpy.run_module('stages.{stage}', run_name='__main__')"
     terminal = Terminal()
     subprocess.run(
         [sys.executable, "-c", at_once],
@@ -98,19 +99,19 @@ def test_the_baseline_on_disk_is_the_one_that_was_scored(ran: Clone) -> None:
     assert accuracy > 0.65  # of 64 training reviews
 
 
-def test_metrics_are_there_before_anything_has_run(clone: Clone) -> None:
+def test_metrics_are_available_before_anything_has_run(clone: Clone) -> None:
     assert "metrics/test.json" in clone.run("dvc metrics show")
     assert "zero_shot" in clone.run("dvc dag")
 
 
-def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
+def test_an_experiment_with_another_lr_does_not_prepare_again(copy: Clone) -> None:
     before = metrics(copy)
     text = (copy.folder / "params.yaml").read_text()
     stages = executed(copy.run("dvc exp run -S lr=3e-5"))
     assert stages == {"check", "train", "evaluate"}
 
-    expected = text.replace("lr: 2e-4", "lr: 3e-05").replace(": null #", ":      #")  # as DVC writes them
-    assert (copy.folder / "params.yaml").read_text() == expected  # comments and all
+    expected = text.replace("lr: 2e-4", "lr: 3e-05").replace(": null #", ":      #")  # as DVC writes it
+    assert (copy.folder / "params.yaml").read_text() == expected  # with all comments
 
     changed = json.loads(copy.run("dvc metrics diff --json"))["metrics/test.json"]
     assert changed["loss"]["old"] == before["test"]["loss"] != changed["loss"]["new"]
@@ -118,13 +119,13 @@ def test_an_experiment_with_another_lr_prepares_nothing(copy: Clone) -> None:
     assert width(table) <= 120
     assert table.count("\n") <= 16
     assert "3e-05" in copy.run("dvc exp show --csv")
-    # The run cache knows the first lr: going back trains nothing.
+    # The run cache contains the run with the first lr, so going back trains nothing.
     assert not executed(copy.run("dvc exp run -S lr=2e-4")) & {"train", "evaluate"}
 
 
 @pytest.mark.slow
-def test_experiments_follow_each_other_where_the_outputs_of_head_never_were(clone: Clone) -> None:
-    # DVC takes what the second shares with the first from its run cache, and asks which dependencies are outputs of HEAD.
+def test_experiments_can_follow_each_other_if_head_has_no_outputs(clone: Clone) -> None:
+    # For the second one, DVC uses its run cache, and checks which dependencies are outputs of HEAD.
     settings = " ".join(f"-S {key}={value}" for key, value in (SMALL | {"max_train_reviews": "16"}).items())
     assert "prepare" in executed(clone.run(f"dvc exp run --temp {settings}"))
     assert executed(clone.run(f"dvc exp run --temp {settings} -S seed=1")) == {"check", "train", "evaluate"}
@@ -150,18 +151,18 @@ def test_what_one_clone_pushes_another_pulls(ran: Clone, tmp_path: Path) -> None
     other = Clone(tmp_path / "other")
     ran.run(f"git clone -q . {other.folder}")
     other.run(f"dvc remote modify --local shared url {ran.folder.parent / 'sentiment-storage'}")
-    same = json.loads(
-        other.run("sentiment compare HEAD HEAD --json")
-    )  # its predictions are only in the remote
+    # The predictions are only in the remote.
+    same = json.loads(other.run("sentiment compare HEAD HEAD --json"))
     assert same["verdict"] == "within noise"
     other.run("dvc pull")
     assert "up to date" in other.run("dvc status")
     assert not executed(other.run("dvc repro"))
     assert other.bytes_of(*OUTPUTS[:2]) == ran.bytes_of(*OUTPUTS[:2])
-    # In a folder without this project's code, as someone would who has only the model.
+    # In a folder without this project's code, for a user who has only the model.
     said = other.run(
         f'cd {tmp_path} && python -c "from transformers import pipeline; '
-        f"print(pipeline('text-classification', '{other.folder}/models/classifier')('A lovely film.')[0]['label'])\""
+        f"classify = pipeline('text-classification', '{other.folder}/models/classifier'); "
+        "print(classify('A lovely film.')[0]['label'])\""
     )
     assert said.splitlines()[-1] in ("NEGATIVE", "POSITIVE")
 
@@ -174,7 +175,7 @@ def test_a_second_forced_run_gives_the_same_bytes(copy: Clone) -> None:
     assert copy.run("git status --porcelain") == ""
 
 
-def test_a_run_becomes_an_experiment_of_which_a_branch_runs(copy: Clone) -> None:
+def test_a_run_can_become_an_experiment_and_a_branch(copy: Clone) -> None:
     assert not executed(copy.run("dvc exp run --name kept"))
     copy.run("dvc exp branch kept branch && git checkout -q branch && dvc checkout")
     assert not executed(copy.run("dvc repro"))
@@ -182,7 +183,7 @@ def test_a_run_becomes_an_experiment_of_which_a_branch_runs(copy: Clone) -> None
     assert copy.run("git status --porcelain") == ""
 
 
-def test_plots_are_drawn(ran: Clone, tmp_path: Path) -> None:
+def test_dvc_draws_the_plots(ran: Clone, tmp_path: Path) -> None:
     ran.run(f"dvc plots show --out {tmp_path}")
     page = (tmp_path / "index.html").read_text()
     for title in (
@@ -198,7 +199,7 @@ def test_plots_are_drawn(ran: Clone, tmp_path: Path) -> None:
     ran.run(f"dvc plots diff HEAD --out {tmp_path}")
 
 
-ANY_WAY = [
+COMMANDS_THAT_RUN_STAGES = [
     "dvc repro",
     "dvc repro train",
     "dvc repro evaluate",
@@ -211,9 +212,9 @@ ANY_WAY = [
 ]
 
 
-def test_a_bad_parameter_costs_no_earlier_output_however_a_stage_is_asked_for(copy: Clone) -> None:
+def test_an_invalid_parameter_loses_no_outputs_with_any_command(copy: Clone) -> None:
     before = copy.bytes_of(*OUTPUTS)
-    for command in ANY_WAY:
+    for command in COMMANDS_THAT_RUN_STAGES:
         copy.set(lr="-1")
         output = copy.run(command, fails="--ignore-errors" not in command)
         assert "error: params.yaml: lr: -1 is not allowed; allowed: a number above 0" in output
@@ -229,7 +230,7 @@ def test_a_bad_parameter_costs_no_earlier_output_however_a_stage_is_asked_for(co
     assert copy.bytes_of(*OUTPUTS) == before
 
 
-def test_what_the_check_refuses_is_one_line(copy: Clone) -> None:
+def test_check_reports_errors_in_one_line(copy: Clone) -> None:
     for key, value, line in [
         ("lr", "fast", "params.yaml: lr: 'fast' is not allowed; allowed: a number above 0"),
         ("model", "nosuch/", "params.yaml: model: 'nosuch/' is neither a Hub id"),
@@ -247,7 +248,7 @@ def test_what_the_check_refuses_is_one_line(copy: Clone) -> None:
         (copy.folder / "params.yaml").write_bytes(params)
 
 
-def test_a_bad_dataset_costs_no_earlier_output(copy: Clone) -> None:
+def test_an_invalid_dataset_loses_no_outputs(copy: Clone) -> None:
     before = copy.bytes_of(*OUTPUTS)
     reviews = copy.folder / "data/sample/reviews.csv"
     reviews.write_text(reviews.read_text().replace(",negative,", ",meh,", 1))
@@ -257,11 +258,11 @@ def test_a_bad_dataset_costs_no_earlier_output(copy: Clone) -> None:
     assert copy.bytes_of(*OUTPUTS) == before
 
 
-def test_a_stage_that_fails_leaves_what_others_wrote_and_what_it_cannot_restore(copy: Clone) -> None:
+def test_a_failed_stage_leaves_the_outputs_of_others(copy: Clone) -> None:
     copy.run("rm -r .dvc/cache/files models/classifier")
     copy.set(lr="fast")
     output = copy.run("dvc repro --single-item train", fails=True)
     assert "error: params.yaml" in output
     assert "Traceback" not in output
-    assert not (copy.folder / "models/classifier").exists()  # it is nowhere to be had
+    assert not (copy.folder / "models/classifier").exists()  # the cache does not contain it
     assert (copy.folder / "metrics/test.json").exists()

@@ -1,4 +1,4 @@
-"""What one clone pushes another pulls: over every kind of remote, damaged, or interrupted."""
+"""Sharing outputs through every kind of DVC remote, also if files are damaged or transfers interrupted."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def colleague(clone: Clone, folder: Path) -> Clone:
 
 
 def share(remote: servers.Remote, clone: Clone, *others: Clone) -> None:
-    """Let these clones use the remote as docs/sharing.md says it."""
+    """Configure the remote in these clones as in docs/sharing.md."""
     for option, value in remote.items():
         clone.run(f"dvc remote modify --local shared {option} '{value}'")
     for other in others:
@@ -60,7 +60,7 @@ def test_a_colleague_pulls_what_was_pushed(ran: Clone, tmp_path: Path, kind: str
     assert other.bytes_of(*OUTPUTS[:2]) == ran.bytes_of(*OUTPUTS[:2])
 
 
-def test_everyone_may_pull_over_http_and_no_one_push(copy: Clone, other: Clone, tmp_path: Path) -> None:
+def test_http_remotes_allow_pulling_but_not_pushing(copy: Clone, other: Clone, tmp_path: Path) -> None:
     copy.run("dvc push")
     with servers.http(tmp_path) as remote:
         share(remote, copy, other)
@@ -86,14 +86,14 @@ def test_experiments_travel_through_git(copy: Clone, other: Clone, tmp_path: Pat
     other.run("dvc exp pull origin slower")
     expected = json.loads(copy.run("sentiment compare HEAD slower --json"))
     assert json.loads(other.run("sentiment compare HEAD slower --json")) == expected
-    # Applied, it is what a training would come to: nothing runs.
+    # After `dvc exp apply`, everything is up to date, and nothing runs.
     other.run("dvc pull && dvc exp apply slower")
     assert "lr: 3e-05" in (other.folder / "params.yaml").read_text()
     assert not executed(other.run("dvc repro"))
     assert metrics(other) == metrics(copy)
 
 
-def test_what_a_colleague_trained_is_not_trained_again(tried: Clone, tmp_path: Path) -> None:
+def test_a_run_that_a_colleague_shared_is_not_trained_again(tried: Clone, tmp_path: Path) -> None:
     copy = copy_into(tmp_path, tried)
     other = colleague(copy, tmp_path)
     share({"url": str(tmp_path / "storage")}, copy, other)
@@ -104,7 +104,7 @@ def test_what_a_colleague_trained_is_not_trained_again(tried: Clone, tmp_path: P
     assert metrics(other) == expected
 
 
-def test_what_cannot_be_shared_is_one_line(copy: Clone, tmp_path: Path) -> None:
+def test_sharing_errors_are_reported_in_one_line(copy: Clone, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for url in (str(tmp_path / "file"), "https://127.0.0.1:1"):
         share({"url": url}, copy)
@@ -115,7 +115,7 @@ def test_what_cannot_be_shared_is_one_line(copy: Clone, tmp_path: Path) -> None:
         assert output.splitlines()[-1].startswith("error: ")
 
 
-def test_only_what_is_asked_for_is_fetched(copy: Clone, other: Clone) -> None:
+def test_a_single_output_can_be_pulled(copy: Clone, other: Clone) -> None:
     copy.run("dvc push")
     other.run("dvc pull models/classifier")
     assert other.bytes_of("models/classifier") == copy.bytes_of("models/classifier")
@@ -146,8 +146,8 @@ def test_another_project_gets_the_model_by_its_version(copy: Clone, tmp_path: Pa
         assert {Path(name).name: content for name, content in theirs.bytes_of(folder).items()} == expected
 
 
-def test_line_endings_and_links_of_git_invalidate_no_stage(copy: Clone, tmp_path: Path) -> None:
-    # As Git on Windows is set up by default.
+def test_line_endings_and_links_in_git_make_no_stage_out_of_date(copy: Clone, tmp_path: Path) -> None:
+    # The defaults of Git on Windows.
     windows = Clone(tmp_path / "other/project")
     windows.folder.parent.mkdir()
     shutil.copy(copy.folder.parent / "gitconfig", windows.folder.parent)
@@ -158,7 +158,7 @@ def test_line_endings_and_links_of_git_invalidate_no_stage(copy: Clone, tmp_path
     assert not (windows.folder / "models/local").is_symlink()
     assert "Data and pipelines are up to date" in windows.run("dvc status")
     assert not executed(windows.run("dvc repro"))
-    # Data with other line endings arrive as they are.
+    # Data with other line endings stay unchanged.
     windows.dataset("mine", "rows: {}\r\n", reviews_csv="text,label\r\ngood,1\r\n")
     windows.commit()
     windows.run(f"git push -q {copy.folder} HEAD:windows")
@@ -166,7 +166,7 @@ def test_line_endings_and_links_of_git_invalidate_no_stage(copy: Clone, tmp_path
     assert copy.bytes_of("data/mine") == windows.bytes_of("data/mine")
 
 
-def test_a_byte_flipped_in_the_remote_is_noticed_and_not_used(
+def test_a_damaged_file_in_the_remote_is_detected_and_not_used(
     copy: Clone, other: Clone, tmp_path: Path
 ) -> None:
     copy.run("dvc push")
@@ -177,7 +177,7 @@ def test_a_byte_flipped_in_the_remote_is_noticed_and_not_used(
     assert not (other.folder / "models/classifier/model.safetensors").exists()
 
 
-def test_a_byte_flipped_in_the_cache_is_noticed_and_not_used(
+def test_a_damaged_file_in_the_cache_is_detected_and_not_used(
     copy: Clone, other: Clone, tmp_path: Path
 ) -> None:
     copy.run("dvc push")
@@ -197,12 +197,12 @@ def test_a_byte_flipped_in_the_cache_is_noticed_and_not_used(
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
-    path.unlink()  # other clones have the same file
+    path.unlink()  # other clones may hard-link it
     path.write_bytes(content)
 
 
 def test_an_interrupted_push_is_completed_by_the_next(copy: Clone, other: Clone, tmp_path: Path) -> None:
-    with servers.webdav_at("8M", tmp_path) as remote:  # the weights take ten seconds
+    with servers.webdav_at("8M", tmp_path) as remote:  # the weights then take ten seconds
         share(remote, copy, other)
         pushing = copy.start("dvc push")
         while not any(file.stat().st_size > 10e6 for file in tmp_path.glob("dav/storage/files/md5/??/*")):
@@ -224,7 +224,6 @@ def test_an_interrupted_pull_is_completed_by_the_next(copy: Clone, other: Clone,
     weights.rename(tmp_path / "aside")
     other.run("dvc pull", fails=True)
     (tmp_path / "aside").rename(weights)
-    assert re.search(
-        r"[12] files? ", other.run("dvc pull")
-    )  # the weights, and the baseline if it was under way
+    # The weights, and the baseline if its transfer was interrupted too.
+    assert re.search(r"[12] files? ", other.run("dvc pull"))
     assert other.bytes_of(*OUTPUTS[:2]) == copy.bytes_of(*OUTPUTS[:2])

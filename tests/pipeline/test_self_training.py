@@ -1,4 +1,4 @@
-"""Self-training: teachers label the reviews without labels, the student learns from both, and the default stays as it is."""
+"""Self-training: teachers label the unlabelled reviews, and the student learns from both."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from tests.pipeline.test_pipeline import executed, width
 
 
 def add_dataset(clone: Clone) -> pd.DataFrame:
-    """Half of the sample's training reviews without labels, beside the other half, and rows that are to be dropped."""
+    """Add a dataset with labels for half of the training reviews, and with unlabelled rows to drop."""
     rows = pd.read_csv(clone.folder / "data/sample/reviews.csv")
     train = rows[rows["split"] == "train"]
     films = train["film"].unique()
@@ -36,7 +36,7 @@ def add_dataset(clone: Clone) -> pd.DataFrame:
     return unlabelled
 
 
-def test_teachers_label_what_has_no_label_and_the_student_learns_from_both(copy: Clone) -> None:
+def test_teachers_label_unlabelled_reviews_and_the_student_learns_from_both(copy: Clone) -> None:
     unlabelled = add_dataset(copy)
     copy.commit()
     ran = executed(copy.run("dvc exp run -S dataset=own -S 'teachers=[1]'"))
@@ -44,13 +44,11 @@ def test_teachers_label_what_has_no_label_and_the_student_learns_from_both(copy:
     counts = json.loads((copy.folder / "metrics/data.json").read_text())
     dropped = {name: count for name, count in counts.items() if name.startswith("unlabelled")}
     assert counts["rows"]["unlabelled"] == len(unlabelled)
-    # Of the labelled rows that stand there again, some are held out for validation.
-    known = dropped["unlabelled_in_train_dropped"] + dropped["unlabelled_in_validation_dropped"]
-    assert (dropped["unlabelled_in_test_dropped"], known, dropped["unlabelled_duplicates_dropped"]) == (
-        4,
-        3,
-        2,
-    )
+    # Some of the labelled rows among them are held out for validation.
+    labelled = dropped["unlabelled_in_train_dropped"] + dropped["unlabelled_in_validation_dropped"]
+    assert labelled == 3
+    assert dropped["unlabelled_in_test_dropped"] == 4
+    assert dropped["unlabelled_duplicates_dropped"] == 2
 
     prepared = pd.read_parquet(copy.folder / "data/prepared/unlabelled.parquet")
     soft = pd.read_parquet(copy.folder / "data/soft_labels/1.parquet")
@@ -68,7 +66,7 @@ def test_teachers_label_what_has_no_label_and_the_student_learns_from_both(copy:
     assert "out of date" not in copy.run("sentiment best workspace")
     assert "teach@1" in copy.run("dvc dag")
 
-    # Back to the default: what a teacher said is gone, and nothing of it is left in dvc.lock.
+    # Back to the default: the soft labels are removed, and dvc.lock does not mention them.
     copy.run("git restore . && dvc checkout")
     assert not list((copy.folder / "data/soft_labels").glob("*.parquet"))
     assert not executed(copy.run("dvc repro")) - {"check"}
@@ -102,7 +100,7 @@ def test_teachers_without_unlabelled_reviews_are_refused(copy: Clone) -> None:
     assert copy.bytes_of("models/classifier", "metrics", "data/prepared") == before
 
 
-def test_a_soft_label_weighs_the_losses_of_both_labels() -> None:
+def test_a_soft_label_weights_the_losses_of_both_labels() -> None:
     logits = torch.tensor([[0.3, -1.2], [2.0, 0.5]])
     outputs = type("Outputs", (), {"logits": logits})
     count = torch.tensor(2)
@@ -114,11 +112,11 @@ def test_a_soft_label_weighs_the_losses_of_both_labels() -> None:
     )
 
 
-def test_a_blend_is_better_than_either_of_two_that_err_apart() -> None:
+def test_a_blend_of_models_with_different_mistakes_is_better_than_either() -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 4000)
     sure = np.where(labels, 1.0, -1.0)
-    one, other = (expit(3 * (sure + rng.normal(0, 1.5, 4000))) for _ in range(2))  # too sure of themselves
+    one, other = (expit(3 * (sure + rng.normal(0, 1.5, 4000))) for _ in range(2))  # overconfident
     fitted, held_out = slice(0, 2000), slice(2000, 4000)
     blend = Blend(one[fitted], other[fitted], labels[fitted])
     blended = blend.probabilities(one[held_out], other[held_out])

@@ -1,4 +1,4 @@
-"""The shell steps of GitHub's workflows, run as a runner would."""
+"""The shell steps of the GitHub workflows, executed as a runner would."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.conftest import ROOT, Clone
 from tests.helpers import hub
 from tests.helpers.hub import TOKEN
 
-PUSHED = "Outputs that nobody has pushed"
+PUSHED = "Check for outputs that were not pushed"
 
 
 def steps_of(workflow: str) -> dict[str, dict[str, str]]:
@@ -23,7 +23,7 @@ STEPS = steps_of("report")
 
 
 def run_step(clone: Clone, name: str, summary: Path, fails: bool = False) -> str:
-    """Run a step of the workflow for a pull request of the branch `faster` to main; return what it printed."""
+    """Run a step of the workflow for a pull request of the branch `faster` to main; return its output."""
     base, head = clone.run("git rev-parse main faster").split()
     script = summary.with_name("step.sh")
     script.write_text(STEPS[name]["run"])
@@ -31,17 +31,17 @@ def run_step(clone: Clone, name: str, summary: Path, fails: bool = False) -> str
     return clone.run(command, fails, BASE=base, HEAD=head, GITHUB_STEP_SUMMARY=str(summary))
 
 
-def test_outputs_that_nobody_has_pushed_are_named(copy: Clone, tmp_path: Path) -> None:
+def test_outputs_that_were_not_pushed_are_reported(copy: Clone, tmp_path: Path) -> None:
     copy.run("git checkout -q -b faster")
     (copy.folder / "models/baseline.npz").write_bytes(b"another")
     copy.run("dvc commit --force baseline")
     copy.commit()
     summary = tmp_path / "summary.md"
-    none = "the remote has no output of either commit; outputs are made here\n"
+    none = "the remote has no output of either commit; this job runs the stages itself\n"
     assert run_step(copy, PUSHED, summary) == none
     copy.run("git checkout -q main && dvc checkout && dvc push && git checkout -q faster && dvc checkout")
     assert run_step(copy, PUSHED, summary, fails=True) == (
-        "error: not in the remote: models/baseline.npz; `dvc push` them from where they were made\n"
+        "error: not in the remote: models/baseline.npz; `dvc push` them where they were produced\n"
     )
     copy.run("dvc push")
     assert run_step(copy, PUSHED, summary) == ""
@@ -53,7 +53,7 @@ def test_outputs_that_nobody_has_pushed_are_named(copy: Clone, tmp_path: Path) -
 def test_a_pull_request_is_reported(copy: Clone, tmp_path: Path) -> None:
     copy.run("git checkout -q -b faster")
     copy.set(lr="1e-3")
-    copy.commit()  # the pipeline has not been run since
+    copy.commit()  # the pipeline has not run since
     summary = tmp_path / "summary.md"
     for name in STEPS:
         run_step(copy, name, summary)
@@ -61,9 +61,7 @@ def test_a_pull_request_is_reported(copy: Clone, tmp_path: Path) -> None:
     assert "base -> workspace, 100 test reviews" in report
     assert "lr: 0.0002 -> 0.001" in report
     assert "| metrics/test.json | accuracy " in " ".join(report.split())
-    assert (
-        "not those of this machine" in report
-    )  # train.json and test.json were not committed with the change
+    assert "differ from those of this machine" in report  # the change was committed without new metrics
     assert "base" in (copy.folder / "metrics/report.html").read_text()
 
 

@@ -1,4 +1,4 @@
-"""Runs opened by their names: the workspace, a commit, and one that was kept."""
+"""Runs by name: the workspace, commits and experiments."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytes
         here.metrics("test")
 
 
-def test_the_parameters_are_those_that_ran(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_params_are_those_that_the_stages_ran_with(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.folder)
     params = Run().params
     copy.set(lr="0.1", seed="7")
@@ -56,38 +56,31 @@ def test_the_parameters_are_those_that_ran(copy: Clone, monkeypatch: pytest.Monk
     }
 
 
-def test_what_was_not_fetched_is_not_stale(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_were_not_fetched_are_not_stale(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.folder)
     shutil.rmtree("models/classifier")
     assert provenance() == {"commit": copy.run("git describe --always").strip(), "stale": []}
 
 
-def test_a_stage_is_outdated_until_it_has_run_on_what_others_wrote(
+def test_a_stage_is_out_of_date_until_it_runs_on_the_new_outputs_of_others(
     copy: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(copy.folder)
     copy.set(validation_size="0.2")
     copy.run("dvc repro prepare")
     here, commit = Run(), Run("HEAD")
-    assert [here.ran_on_current_inputs(stage) for stage in ("prepare", "train", "evaluate")] == [
-        True,
-        False,
-        True,
-    ]
-    assert [commit.ran_on_current_inputs(stage) for stage in ("prepare", "train", "evaluate")] == [
-        True,
-        True,
-        True,
-    ]
-    assert not commit.ran_on_current_inputs("export@int8")  # which has never run
+    for stage in ("prepare", "train", "evaluate"):
+        assert here.ran_on_current_inputs(stage) == (stage != "train")
+        assert commit.ran_on_current_inputs(stage)
+    assert not commit.ran_on_current_inputs("export@int8")  # it never ran
     assert len(here.scored_reviews("test")) == 100
     with pytest.raises(
-        InputError, match="^workspace: train has not run on what the stages before it wrote; `dvc repro`"
+        InputError, match="^workspace: train has not run since its inputs changed; `dvc repro`"
     ):
         here.scored_reviews("validation")
 
 
-def test_a_training_is_outdated_when_one_of_its_teachers_has_run_again(
+def test_training_is_out_of_date_after_one_of_its_teachers_ran_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -106,7 +99,7 @@ def test_a_training_is_outdated_when_one_of_its_teachers_has_run_again(
         }
         Path("dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": stages | {"train": train}}))
 
-    lock(t1=one, t2=two, t7=earlier)  # the last one is of an earlier training
+    lock(t1=one, t2=two, t7=earlier)  # t7 belongs to an earlier training
     assert Run().ran_on_current_inputs("train")
     lock(t1=one, t2=earlier)
     assert not Run().ran_on_current_inputs("train")
@@ -114,7 +107,7 @@ def test_a_training_is_outdated_when_one_of_its_teachers_has_run_again(
     assert not Run().ran_on_current_inputs("train")
 
 
-def test_only_what_the_outputs_depend_on_makes_them_out_of_date(
+def test_only_changes_that_affect_the_outputs_make_them_out_of_date(
     copy: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(copy.folder)
@@ -131,15 +124,15 @@ def test_only_what_the_outputs_depend_on_makes_them_out_of_date(
     assert sorted(Run("HEAD").stages_to_rerun("evaluate")) == [
         "evaluate",
         "train",
-    ]  # its parameters alone are compared
+    ]  # compares parameters only
     assert Run("HEAD~1").stages_to_rerun("evaluate") == []
     copy.set(**SMALL, precision="auto")
-    shutil.rmtree("models/classifier")  # what was not fetched is no change
+    shutil.rmtree("models/classifier")  # a file that was not fetched is no change
     copy.run("git restore --source HEAD~1 stages")
     assert Run().stages_to_rerun("evaluate") == []
 
 
-def test_experiments_are_those_of_head_and_of_named_commits(
+def test_experiments_lists_those_of_head_and_of_named_commits(
     copy: Clone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(copy.folder)
@@ -165,7 +158,7 @@ def test_the_previous_run_has_other_predictions(copy: Clone, monkeypatch: pytest
     assert previous_run() is None
 
 
-def test_what_cannot_be_opened_is_one_line(
+def test_a_run_that_cannot_be_opened_is_reported_in_one_line(
     ran: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ran.folder)

@@ -1,4 +1,4 @@
-"""The seed's luck: against Welch's and the paired t-test where they hold, and simulated runs whose truth is known."""
+"""Seed variance, compared with Welch's and the paired t-test in special cases, and with simulated runs."""
 
 import numpy as np
 import pytest
@@ -10,34 +10,34 @@ from sentiment.runs.seeds import seed_difference
 from tests.runs.simulation import right_answers, seed_alarms
 
 
-def test_without_luck_of_the_seed_it_is_the_paired_t_test() -> None:
+def test_without_seed_variance_the_interval_is_that_of_the_paired_t_test() -> None:
     rng = np.random.default_rng(0)
     old, new = rng.random(200) < 0.8, rng.random(200) < 0.9
-    found = seed_difference(np.stack([old] * 3), np.stack([new] * 4))
+    result = seed_difference(np.stack([old] * 3), np.stack([new] * 4))
     expected = ttest_rel(new.astype(float), old.astype(float)).confidence_interval()
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert found.difference == pytest.approx(new.mean() - old.mean())
-    assert found.seed_sd == (0, 0)
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high))
+    assert result.difference == pytest.approx(new.mean() - old.mean())
+    assert result.seed_sd == (0, 0)
 
 
-def test_without_luck_of_the_reviews_it_is_welchs_t_test() -> None:
+def test_without_sampling_variance_the_interval_is_that_of_welchs_t_test() -> None:
     old, new = [0, 0, 0, 1], [1, 1, 0, 1, 1]  # each run is right about all reviews or about none
-    found = seed_difference(*(np.repeat(np.array(side)[:, None], 50, axis=1) for side in (old, new)))
+    result = seed_difference(*(np.repeat(np.array(side)[:, None], 50, axis=1) for side in (old, new)))
     expected = ttest_ind(new, old, equal_var=False).confidence_interval()
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    assert found.reviews_sd == 0
-    # The least number of seeds with which this difference, with these variances, is beyond the interval.
+    assert (result.low, result.high) == pytest.approx((expected.low, expected.high))
+    assert result.reviews_sd == 0
+    # The smallest number of seeds for which this difference would be significant with these variances.
     variances = np.var(old, ddof=1), np.var(new, ddof=1)
     seeds = 5
     while True:
         freedom = sum(variances) ** 2 / sum(variance**2 / (seeds - 1) for variance in variances)
-        if student.ppf(0.975, freedom) * (sum(variances) / seeds) ** 0.5 < found.difference:
+        if student.ppf(0.975, freedom) * (sum(variances) / seeds) ** 0.5 < result.difference:
             break
         seeds += 1
-    assert found.seeds_needed == seeds > 5
+    assert result.seeds_needed == seeds > 5
 
 
-def test_reviews_of_one_group_count_as_one() -> None:
+def test_reviews_of_a_group_count_as_one() -> None:
     rng = np.random.default_rng(0)
     old, new = (right_answers(rng, 60, np.full(3, 0.8), 0.5) for _ in range(2))
     alone = seed_difference(old, new)
@@ -48,16 +48,16 @@ def test_reviews_of_one_group_count_as_one() -> None:
         seed_difference(old, new, np.zeros(60))
 
 
-def test_a_difference_too_small_for_the_reviews_is_settled_by_no_number_of_seeds() -> None:
+def test_no_number_of_seeds_suffices_if_the_difference_is_too_small() -> None:
     rng = np.random.default_rng(0)
     old, new = (np.stack([rng.random(100) < 0.5] * 3) for _ in range(2))
     new[:] = np.roll(new, 1, axis=1)
-    found = seed_difference(old, new)
-    assert found.low < 0 < found.high
-    assert found.seeds_needed is None
+    result = seed_difference(old, new)
+    assert result.low < 0 < result.high
+    assert result.seeds_needed is None
 
 
-def test_equal_parameters_are_rarely_called_different_and_two_points_are_seen() -> None:
+def test_equal_parameters_rarely_differ_significantly_and_two_points_do() -> None:
     assert seed_alarms(reviews=405, seeds=3, sd=0.7, times=1000)["unpaired"] <= 0.06
     assert seed_alarms(reviews=2500, seeds=5, sd=0.7, times=100, gap=2)["unpaired"] >= 0.8
 
@@ -66,7 +66,7 @@ def test_equal_parameters_are_rarely_called_different_and_two_points_are_seen() 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 @pytest.mark.parametrize("sd", [0.3, 0.7, 1.5])
 @pytest.mark.parametrize(("reviews", "times"), [(405, 1000), (2500, 1000), (25_000, 300)])
-def test_equal_parameters_are_called_different_in_at_most_6_of_100_cases(
+def test_equal_parameters_differ_significantly_in_at_most_6_of_100_cases(
     seeds: int, sd: float, reviews: int, times: int
 ) -> None:
     noise = 2 * (0.06 * 0.94 / times) ** 0.5  # of a share of 6 % in so few simulations

@@ -1,4 +1,4 @@
-"""Training: what a batch is, whatever it is cut into, and several processes."""
+"""Training: batches and micro-batches, several processes, checkpoints, and the choice of the epoch."""
 
 import json
 import os
@@ -47,13 +47,13 @@ def write_tiny(folder: Path) -> None:
 
 @pytest.fixture
 def tiny(copy: Clone) -> Clone:
-    """A copy of `ran` whose params.yaml names a tiny model with MiniLM's tokenizer: an epoch takes no time."""
+    """A copy of `ran` that trains a tiny model with MiniLM's tokenizer, so that an epoch takes no time."""
     write_tiny(copy.folder / "models/tiny")
     copy.set(model="models/tiny")
     return copy
 
 
-def test_batches_are_whole_shuffled_and_of_like_length() -> None:
+def test_batches_are_full_shuffled_and_of_similar_length() -> None:
     lengths = np.random.default_rng(0).integers(5, 500, 1003).tolist()
     sampler = LengthGroupedSampler(lengths, batch_size=16, seed=1)
     rows = list(sampler)
@@ -66,7 +66,7 @@ def test_batches_are_whole_shuffled_and_of_like_length() -> None:
     assert rows != list(sampler)
 
 
-def test_fewer_reviews_than_a_batch_are_one_batch() -> None:
+def test_fewer_reviews_than_a_batch_form_one_batch() -> None:
     assert sorted(LengthGroupedSampler([3, 1, 2], batch_size=16, seed=0)) == [0, 1, 2]
 
 
@@ -78,7 +78,7 @@ def test_micro_batch_size_divides_the_batch(number: int, limit: int, expected: i
     assert largest_divisor(number, limit) == expected
 
 
-def test_micro_batches_give_what_the_whole_batch_gives(
+def test_micro_batches_give_the_same_loss_as_the_whole_batch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -91,7 +91,7 @@ def test_micro_batches_give_what_the_whole_batch_gives(
         f"Film {number} is {'very ' * (number % 7)}{('dull', 'fine')[number % 2]}." for number in range(24)
     ]
     data = fine_tuning.as_dataset(encoder(texts)[0], [number % 2 for number in range(24)])
-    found = []
+    losses = []
     for tokens in (2048, 2 * 32):  # a micro-batch of all eight, then of two
         monkeypatch.setitem(scoring.TOKENS_A_BATCH, "cpu", tokens)
         torch.manual_seed(0)
@@ -99,12 +99,12 @@ def test_micro_batches_give_what_the_whole_batch_gives(
         trainer = fine_tuning.build_trainer(tmp_path, model, encoder, params, data, data)
         assert trainer.args.gradient_accumulation_steps == (1 if tokens == 2048 else 4)
         trainer.train()
-        found.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
-    assert len(found[0]) == 3
-    np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
+        losses.append([entry["loss"] for entry in trainer.state.log_history if "loss" in entry])
+    assert len(losses[0]) == 3
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
 
 
-def test_attention_is_in_float32_where_there_is_a_gradient() -> None:
+def test_attention_is_computed_in_float32_if_gradients_are_enabled() -> None:
     torch.manual_seed(0)
     values = torch.randn(3, 2, 4, 24, 16).bfloat16().requires_grad_()
     mask = torch.ones(2, 1, 24, 24, dtype=torch.bool)
@@ -133,7 +133,7 @@ def test_attention_is_in_float32_where_there_is_a_gradient() -> None:
 @pytest.mark.parametrize(
     ("precision", "expected"), [("bf16", attention.attend), ("fp32", sdpa_attention_forward)]
 )
-def test_whoever_trains_in_bf16_on_a_cpu_has_attention_in_float32(
+def test_bf16_training_on_a_cpu_uses_float32_attention(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, expected: object
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -165,19 +165,17 @@ def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
     copy.set(launch=TWO)
     output = copy.run("dvc repro")
     assert "Running stage 'train'" in output
-    # Two processes pad and add in another order. In bf16, which `auto` stands for on some processors, a rounding moves a
-    # logit of size 1 by up to this. Near 0.5, a loss moves by half of that, and a probability by a quarter.
+    # Two processes pad differently and add in another order. In bf16, which `auto` selects on some CPUs,
+    # rounding moves a logit of size 1 by up to this. Near 0.5, a loss moves by half of it, a probability by a
+    # quarter.
     rounding = torch.finfo(torch.bfloat16).eps
     for name in ("train/loss", "validation/loss"):
-        expected, found = curve(ran, name), curve(copy, name)
-        assert found.index.equals(expected.index)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=rounding / 2, err_msg=name)
+        expected, actual = curve(ran, name), curve(copy, name)
+        assert actual.index.equals(expected.index)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=rounding / 2, err_msg=name)
     np.testing.assert_array_equal(curve(copy, "learning_rate"), curve(ran, "learning_rate"))
     assert output.count("models/classifier/: validation accuracy") == 1
-    for scores in (
-        "validation/predictions",
-        "predictions/test",
-    ):  # not accuracies: a label flips by a rounding
+    for scores in ("validation/predictions", "predictions/test"):  # not accuracies: rounding can flip a label
         one, two = (pd.read_parquet(clone.folder / f"metrics/{scores}.parquet") for clone in (ran, copy))
         assert two["id"].equals(one["id"])
         np.testing.assert_allclose(two["probability"], one["probability"], rtol=0, atol=rounding / 4)
@@ -185,7 +183,7 @@ def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
     assert not (copy.folder / "models/checkpoints").exists()
 
 
-def test_when_one_process_dies_the_other_ends_and_nothing_is_written(tiny: Clone) -> None:
+def test_if_one_process_dies_the_other_ends_and_nothing_is_written(tiny: Clone) -> None:
     tiny.set(epochs="5000")
     before = tiny.bytes_of("models/classifier", "metrics")
     running = subprocess.Popen(
@@ -203,34 +201,32 @@ def test_when_one_process_dies_the_other_ends_and_nothing_is_written(tiny: Clone
     workers = psutil.Process(running.pid).children()
     assert len(workers) == 2
     workers[1].send_signal(signal.SIGKILL)
-    _, said = running.communicate(timeout=120)
+    _, stderr = running.communicate(timeout=120)
     assert running.returncode != 0
-    assert "SIGKILL" in said or "Signal 9" in said
+    assert "SIGKILL" in stderr or "Signal 9" in stderr
     assert not any(worker.is_running() for worker in workers)
     assert tiny.bytes_of("models/classifier", "metrics") == before
 
 
-def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(tiny: Clone) -> None:
+def test_a_killed_training_resumes_from_its_last_complete_checkpoint(tiny: Clone) -> None:
     trained = ["models/classifier", "metrics/train.json", "metrics/training", "metrics/validation"]
-    tiny.set(epochs="3", batch_size="1")  # some time between the second checkpoint and the end
+    tiny.set(epochs="3", batch_size="1")  # leaves time between the second checkpoint and the end
     tiny.run("python -m stages.train")
     expected, curves = tiny.bytes_of(*trained), [curve(tiny, name) for name in CURVES.values()]
     running = subprocess.Popen(
         ["python", "-m", "stages.train"], cwd=tiny.folder, env=tiny.environment, stdout=subprocess.DEVNULL
     )
-    while len(whole := list((tiny.folder / "models/checkpoints").glob("*/checkpoint-*/sha256.json"))) < 2:
+    while len(complete := list((tiny.folder / "models/checkpoints").glob("*/checkpoint-*/sha256.json"))) < 2:
         assert running.poll() is None
         time.sleep(0.005)
     running.kill()
     running.wait()
-    for whole_curve, name in zip(
-        curves, CURVES.values(), strict=True
-    ):  # each has grown, and on the way to the same
-        grown = curve(tiny, name)
-        assert 0 < len(grown) < len(whole_curve)
-        assert grown.equals(whole_curve.head(len(grown)))
+    for full_curve, name in zip(curves, CURVES.values(), strict=True):
+        partial_curve = curve(tiny, name)
+        assert 0 < len(partial_curve) < len(full_curve)
+        assert partial_curve.equals(full_curve.head(len(partial_curve)))
     *_, before, newest = sorted(
-        (path.parent for path in whole), key=lambda path: int(path.name.split("-")[1])
+        (path.parent for path in complete), key=lambda path: int(path.name.split("-")[1])
     )
     with (newest / "optimizer.pt").open("r+b") as damaged:
         damaged.truncate(1000)
@@ -242,7 +238,7 @@ def test_a_killed_training_goes_on_from_its_last_whole_checkpoint(tiny: Clone) -
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_training_that_is_ended_gives_the_last_curves_back(copy: Clone, how: signal.Signals) -> None:
+def test_an_interrupted_training_restores_the_previous_curves(copy: Clone, how: signal.Signals) -> None:
     before = copy.bytes_of("models/classifier", "metrics")
     copy.set(epochs="50")
     running = copy.start("dvc repro train")
@@ -250,7 +246,7 @@ def test_a_training_that_is_ended_gives_the_last_curves_back(copy: Clone, how: s
     while not loss.exists() or loss.read_bytes() == before[str(loss.relative_to(copy.folder))]:
         assert running.poll() is None
         time.sleep(0.05)
-    (shown,) = json.loads(copy.run("dvc plots show --json"))["data"]["Loss"]  # while it trains
+    (shown,) = json.loads(copy.run("dvc plots show --json"))["data"]["Loss"]  # during training
     assert {point["filename"] for point in shown["content"]["data"]["values"]} >= {"train/loss.tsv"}
     os.killpg(running.pid, how)
     output = running.communicate()[0]
@@ -260,14 +256,13 @@ def test_a_training_that_is_ended_gives_the_last_curves_back(copy: Clone, how: s
 
 
 def test_the_epoch_with_the_highest_validation_accuracy_is_kept(tiny: Clone) -> None:
-    # So high that the loss goes up again; and dropout, which scoring has to be without. In fp32, as one review decides
-    # which epoch is the best, and processors differ less there than in bf16.
+    # The learning rate is so high that the loss rises again. Scoring must switch dropout off. fp32, because
+    # one review decides which epoch is best, and processors differ less in fp32 than in bf16.
     tiny.set(epochs="6", lr="3e-3", batch_size="4", dropout="0.1", max_length="64", precision="fp32")
     tiny.run("python -m stages.train")
     accuracy = curve(tiny, "validation/accuracy")
-    assert (
-        accuracy[curve(tiny, "validation/loss").idxmin()] < accuracy.max()
-    )  # the loss would pick another epoch
+    lowest_loss = curve(tiny, "validation/loss").idxmin()
+    assert accuracy[lowest_loss] < accuracy.max()  # the loss would choose another epoch
     kept = tiny.details("train")
     assert kept["best_epoch"] == 1 + np.argmax(accuracy) < 6
     validation = pd.read_parquet(tiny.folder / "data/prepared/validation.parquet")
@@ -280,14 +275,14 @@ def test_the_epoch_with_the_highest_validation_accuracy_is_kept(tiny: Clone) -> 
     assert right == pytest.approx(kept["validation_accuracy"], abs=1e-6) == accuracy.max()
 
 
-def test_another_lr_does_not_go_on_from_the_wrong_training(tiny: Clone) -> None:
+def test_a_training_does_not_resume_from_a_checkpoint_of_another_one(tiny: Clone) -> None:
     path = tiny.folder / "models/checkpoints/0123456789abcdef/checkpoint-4"
     path.mkdir(parents=True)
-    assert "going on" not in tiny.run("python -m stages.train")
+    assert "resuming from" not in tiny.run("python -m stages.train")
     assert not path.exists()
 
 
-def test_reviews_can_be_shorter_in_training_than_in_use(tiny: Clone) -> None:
+def test_reviews_can_be_shorter_in_training_than_in_inference(tiny: Clone) -> None:
     tiny.set(train_max_length="16")
     tiny.run("python -m stages.train")
     assert 15 < tiny.details("train")["tokens_per_review"] <= 16
