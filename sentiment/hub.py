@@ -239,7 +239,7 @@ def _hash(blob: Path, length: int) -> str:
 
 
 def _explain(error: BaseException) -> str:
-    """What happened, and what to do, in plain words."""
+    """Describe an error in plain words: the cause, and how to fix it."""
     later = "check the network and HF_ENDPOINT, then run it again: transferred files are kept"
     match error:
         case errors.OfflineModeIsEnabled():

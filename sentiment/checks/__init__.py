@@ -1,1 +1,1 @@
-"""What only the stage check runs: a dry run of the pretrained model."""
+"""The dry run of the pretrained model, which only the stage check runs."""

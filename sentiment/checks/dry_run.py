@@ -1,4 +1,4 @@
-"""A dry run of a pretrained model: what the stages would do with it, on two made-up reviews."""
+"""A dry run of a pretrained model: scoring, training steps and export, on made-up reviews."""
 
 import tempfile
 from pathlib import Path
