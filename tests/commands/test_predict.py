@@ -213,7 +213,7 @@ def test_a_parquet_row_that_is_not_utf8_costs_no_other(call, tmp_path: Path) -> 
             ["--input", "params.yaml"],
             "params.yaml: unknown format '.yaml'; allowed: .csv, .tsv, .json, .jsonl, .ndjson, .parquet, all but Parquet",
         ),
-        (["--input", "stages"], "stages: there are no files of reviews in it"),
+        (["--input", "stages"], "stages: contains no files of reviews"),
         (["text", "--model", "models"], "models: no classifier there"),
         (["text", "--workers", 2], "--workers is for --ray"),
         (
