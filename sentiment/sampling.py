@@ -1,4 +1,4 @@
-"""Sampling of training reviews by class."""
+"""Stratified sampling of training reviews."""
 
 import pandas as pd
 
@@ -7,23 +7,25 @@ from sentiment.labels import LABELS
 
 
 def capped(rows: pd.DataFrame, most: int | None, seed: int) -> pd.DataFrame:
-    """All rows (`most` is None or no fewer than they are), or `most` of them, both classes alike, in their order.
+    """Draw at most `most` rows, stratified by class, in their original order; None draws all.
 
     Raises:
-        InputError: so few are drawn, or left, that a class would have none.
+        InputError: so few are drawn or left out that a class would have none.
     """
     if most is None or most >= len(rows):
         return rows
-    from sklearn.model_selection import train_test_split  # late: as above
+    from sklearn.model_selection import train_test_split  # late: this takes as long as all else
 
-    drawn = f"params.yaml: max_train_reviews: {most}, drawn by class of {len(rows)}"
+    fault = f"params.yaml: max_train_reviews: cannot draw {most} of {len(rows)} reviews, stratified by class"
     try:
-        if len(rows) - most < len(LABELS):  # too few for train_test_split to leave out by class
-            kept = rows.sample(most, random_state=seed).index
+        if len(rows) - most < len(LABELS):  # train_test_split cannot leave out fewer reviews than classes
+            drawn = rows.sample(most, random_state=seed).index
         else:
-            kept, _ = train_test_split(rows.index, train_size=most, stratify=rows["label"], random_state=seed)
+            drawn, _ = train_test_split(
+                rows.index, train_size=most, stratify=rows["label"], random_state=seed
+            )
     except ValueError as error:
-        raise InputError(f"{drawn}, cannot be: {reason(error)}") from None
-    if rows.loc[kept, "label"].nunique() < len(LABELS):
-        raise InputError(f"{drawn}, are all of one class")
-    return rows.loc[sorted(kept)]
+        raise InputError(f"{fault}: {reason(error)}") from None
+    if rows.loc[drawn, "label"].nunique() < len(LABELS):
+        raise InputError(f"{fault}: all would be of one class")
+    return rows.loc[sorted(drawn)]

@@ -1,4 +1,4 @@
-"""YAML files and what a typed schema says of them: reading, and the one line that names a fault."""
+"""Reading YAML files, and one-line errors for values that a typed schema refuses."""
 
 import difflib
 import reprlib
@@ -15,7 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError
 
 from sentiment.errors import InputError, one_line, reason
 
-# Of names that become part of a path or a line: a control character in one is a slip.
+# A pattern for names that become part of a path or a line: a control character in one is a mistake.
 PRINTABLE = r"^[^\p{C}\p{Zl}\p{Zp}]+$"
 
 
@@ -36,13 +36,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
-    """A mapping from YAML text as DVC reads it: YAML 1.2, where `2e-5` is a number; `path` is what errors name.
+    """Parse a mapping from YAML text as DVC does: YAML 1.2, where `2e-5` is a number; errors name `path`.
 
     Raises:
         InputError: the text is not valid YAML, or not a mapping.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # of an anchor that is given anew
+        with warnings.catch_warnings(action="ignore"):  # about an anchor that is defined twice
             content = YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
@@ -53,26 +53,25 @@ def parse_yaml(text: str, path: str | Path) -> dict[str, Any]:
     except Exception as error:  # `!!bool x` is a KeyError, `!!int ''` an IndexError, and so on
         raise InputError(f"{path}: not valid YAML: {reason(error)}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: holds {type(content).__name__}; allowed: a mapping of keys to values")
+        raise InputError(f"{path}: contains {type(content).__name__}; allowed: a mapping of keys to values")
     return content
 
 
 def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -> str:
-    """The first fault that a schema found in a file, in one line: the key, the value, and what is allowed."""
+    """One line about the first fault that a schema found: the key, the value, and what is allowed."""
     faults = error.errors(include_url=False)
     first = faults[0]["loc"][:1]
-    # Of the kinds of value that a key may have, the one that fits best fails last.
-    fault = max(
-        (each for each in faults if each["loc"][:1] == first),
-        key=lambda each: len(_place(schema, each["loc"])),
-    )
+    # A key may allow several types; the type that fits the value best fails deepest inside it.
+    faults_of_first_key = [fault for fault in faults if fault["loc"][:1] == first]
+    fault = max(faults_of_first_key, key=lambda fault: len(_place(schema, fault["loc"])))
     if not fault["loc"]:
         return f"{path}: {one_line(fault['msg'].removeprefix('Value error, '))}"
     key = one_line(".".join(_place(schema, fault["loc"])), 80)
     fields = {field.alias or name: allowed(field) for name, field in schema.model_fields.items()}
     name = str(fault["loc"][0])
     if fault["type"] in ("extra_forbidden", "invalid_key") and len(fault["loc"]) == 1:
-        return f"{path}: unknown key {shortened(name)}{_hint(name, schema, fields)}; allowed: {', '.join(sorted(fields))}"
+        hint = _hint(name, schema, fields)
+        return f"{path}: unknown key {shortened(name)}{hint}; allowed: {', '.join(sorted(fields))}"
     wording = fields.get(name) or fault["msg"]
     if fault["type"] == "missing":
         return f"{path}: {key} is missing; allowed: {wording}"
@@ -80,57 +79,66 @@ def explain(error: ValidationError, path: str | Path, schema: type[BaseModel]) -
 
 
 def _hint(name: str, schema: type[BaseModel], keys: Collection[str]) -> str:
-    """A hint at the key that was probably meant: by the `hints` of the schema, else the one that is spelled most alike."""
-    meant = getattr(schema, "hints", {}).get(name.casefold().replace("-", "_"))
-    if meant and (meant in keys or " " in meant):
-        return f" (did you mean {meant!r}?)" if meant in keys else f" ({meant})"
-    close = difflib.get_close_matches(name, keys, n=1, cutoff=0.6)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    """A hint at the intended key: from the schema's `hints`, else the key with the most similar spelling."""
+    hint = getattr(schema, "hints", {}).get(name.casefold().replace("-", "_"))
+    if hint and " " in hint:
+        return f" ({hint})"
+    if hint in keys:
+        return f" (did you mean {hint!r}?)"
+    similar = difflib.get_close_matches(name, keys, n=1, cutoff=0.6)
+    return f" (did you mean {similar[0]!r}?)" if similar else ""
 
 
-def _place(kind: Any, place: tuple[int | str, ...]) -> list[str]:
-    """The keys and positions that lead to a fault, without the names of types that pydantic puts among them."""
+def _place(annotation: Any, place: tuple[int | str, ...]) -> list[str]:
+    """The keys and positions that lead to a fault, without the names of types that pydantic inserts."""
     place = tuple(part for part in place if part != "[key]")
-    origin, kinds = get_origin(kind), get_args(kind)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
-        return _place(kinds[0], place)
+        return _place(arguments[0], place)
     if origin in (Union, UnionType):
-        kinds = tuple(each for each in kinds if each is not NoneType)
-        if len(kinds) == 1:
-            return _place(kinds[0], place)
+        types = [argument for argument in arguments if argument is not NoneType]
+        if len(types) == 1:
+            return _place(types[0], place)
         place = place[1:]  # the first is the name of a type
-        wanted = list if place and isinstance(place[0], int) else dict
-        return _place(next((each for each in kinds if _origin(each) is wanted), None), place)
+        container = list if place and isinstance(place[0], int) else dict
+        return _place(next((each for each in types if _origin(each) is container), None), place)
     if not place:
         return []
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        fields = {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
-        return [str(place[0]), *_place(fields.get(str(place[0])), place[1:])]
-    return [str(place[0]), *_place(kinds[-1], place[1:])] if origin in (list, dict) else []
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        for name, field in annotation.model_fields.items():
+            if place[0] == (field.alias or name):
+                return [str(place[0]), *_place(field.annotation, place[1:])]
+        return [str(place[0])]
+    if origin in (list, dict):
+        return [str(place[0]), *_place(arguments[-1], place[1:])]
+    return []
 
 
-def _origin(kind: Any) -> Any:
-    return _origin(get_args(kind)[0]) if get_origin(kind) is Annotated else get_origin(kind)
+def _origin(annotation: Any) -> Any:
+    """The origin of an annotation, such as dict for dict[str, int], without Annotated around it."""
+    if get_origin(annotation) is Annotated:
+        return _origin(get_args(annotation)[0])
+    return get_origin(annotation)
 
 
 def allowed(field: FieldInfo) -> str | None:
-    """The values that a schema's field allows, in words: `allowed` of its json_schema_extra, else its description."""
+    """The values that a field allows, in words: `allowed` of its json_schema_extra, else its description."""
     extra = field.json_schema_extra
     return str(extra["allowed"]) if isinstance(extra, dict) else field.description
 
 
 def shortened(value: Any) -> str:
-    """A value of any size as an error line shows it: its repr, on one line of at most 80 characters."""
+    """The repr of a value of any size, on one line of at most 80 characters, for error messages."""
     return one_line(_SHORT.repr(value), 80)
 
 
 def listed(values: Iterable[object]) -> str:
-    """Values as an error line lists them, between commas, on one line of at most 200 characters."""
+    """Values with commas between them, on one line of at most 200 characters, for error messages."""
     return one_line(", ".join(map(str, values)))
 
 
 class _Short(reprlib.Repr):
-    """A repr that stays short where `repr` would not: YAML's anchors can make a few lines into gigabytes."""
+    """A repr of limited length: anchors in YAML can turn a few lines into gigabytes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,9 +148,9 @@ class _Short(reprlib.Repr):
         return repr(number) if abs(number) < 10**80 else f"<an integer of {number.bit_length()} bits>"
 
     def repr_instance(self, value: Any, level: int) -> str:
-        return (
-            self.repr_dict(value, level) if isinstance(value, dict) else super().repr_instance(value, level)
-        )
+        if isinstance(value, dict):
+            return self.repr_dict(value, level)
+        return super().repr_instance(value, level)
 
 
 _SHORT = _Short()

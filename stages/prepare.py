@@ -1,4 +1,4 @@
-"""Writes data/prepared/: the splits of the dataset that params.yaml names, and the challenge set."""
+"""Splits the dataset that params.yaml names, and writes data/prepared/ with the splits and challenge set."""
 
 import pandas as pd
 
@@ -17,33 +17,36 @@ def main() -> None:
         folder.mkdir()
         for name, rows in {**prepared, "challenge": challenge}.items():
             rows.drop(columns="split", errors="ignore").to_parquet(folder / f"{name}.parquet", index=False)
-    atomic.write_json("metrics/data.json", summary(prepared) | dropped | shared)
+    atomic.write_json("metrics/data.json", {**summary(prepared), **dropped, **shared})
     sizes = {name: len(rows) for name, rows in prepared.items() if len(rows)}
     print(", ".join(f"{name} {rows:,}" for name, rows in sizes.items()), "reviews in data/prepared/")
     if (prepared["validation"]["split"] == "validation").all():
-        print("validation is the split that the dataset has: validation_size is not used")
+        print("validation is the dataset's own split; validation_size is not used")
     for key, count in shared.items():
         print(
             f"warning: {count:,} {key.replace('_', ' ')}; scores on reviews of shared groups may be too high"
         )
 
 
-def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, object]:
-    """Rows, share of positive reviews, and words a review (median, 95th percentile), for each split that has any."""
-    prepared = {name: rows for name, rows in prepared.items() if len(rows)}
-    with progress.Progress("counting words", sum(map(len, prepared.values()))) as bar:
-        words = {
-            name: pd.Series([len(text.split()) for text in progress.each(rows["text"], bar.update)])
-            for name, rows in prepared.items()
-        }
-    return {
-        "rows": {name: len(rows) for name, rows in prepared.items()},
-        "positive_share": {
-            name: float(rows["label"].mean()) for name, rows in prepared.items() if "label" in rows
-        },
-        "words_median": {name: float(count.median()) for name, count in words.items()},
-        "words_p95": {name: float(count.quantile(0.95)) for name, count in words.items()},
+def summary(prepared: dict[str, pd.DataFrame]) -> dict[str, dict[str, float]]:
+    """Rows, share of positive reviews, and words per review (median, 95th percentile) in each split."""
+    figures: dict[str, dict[str, float]] = {
+        "rows": {},
+        "positive_share": {},
+        "words_median": {},
+        "words_p95": {},
     }
+    with progress.Progress("counting words", sum(map(len, prepared.values()))) as bar:
+        for name, rows in prepared.items():
+            if not len(rows):
+                continue
+            words = pd.Series([len(text.split()) for text in progress.each(rows["text"], bar.update)])
+            figures["rows"][name] = len(rows)
+            if "label" in rows:
+                figures["positive_share"][name] = float(rows["label"].mean())
+            figures["words_median"][name] = float(words.median())
+            figures["words_p95"][name] = float(words.quantile(0.95))
+    return figures
 
 
 if __name__ == "__main__":

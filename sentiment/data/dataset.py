@@ -39,10 +39,10 @@ class Dataset(NamedTuple):
 
     Attributes:
         source: the content of dataset.yaml.
-        reviews: one row per review with a label: `id` (split and number, such as test-17, counted from 1), `split`
-            (train, validation or test; no test if `test_size` is to cut it off), `text` (normalised), `label` (index
-            into LABELS), `group` if dataset.yaml names one, and as text all other columns except those named like a
-            column that the pipeline makes.
+        reviews: one row per review with a label: `id` (split and number, such as test-17, counted from 1),
+            `split` (train, validation or test; no test if `test_size` holds one out), `text` (normalised),
+            `label` (index into LABELS), `group` if dataset.yaml names one, and as text all other columns
+            except those named like a column that the pipeline makes.
         unlabelled: one row per review without a label: `id` (such as unlabelled-17), `text`, and `group` if
             dataset.yaml names one.
         ignored: the number of rows that `labels` in dataset.yaml leaves out.
@@ -72,9 +72,10 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
     parts = find_parts(folder, source, needed)
     labelled = [part for part in parts if part.split != "unlabelled"]
     rows = _Rows(source, _label_column(source, labelled))
-    existing_splits.refuse_file_names(
-        folder, source, (path for part in labelled for path in part.reader.paths)
-    )
+    paths: list[Path] = []
+    for part in labelled:
+        paths += part.reader.paths
+    existing_splits.refuse_file_names(folder, source, paths)
     with Progress(f"reading {folder}", sum(part.reader.size for part in parts), "B") as bar:
         for part in parts:
             _require_columns(source, part)
@@ -100,7 +101,7 @@ def require_classes(labels: pd.Series, reviews: str) -> None:
 
 
 def _label_column(source: Source, parts: Iterable[Part]) -> LabelColumn:
-    """The label column, with the meaning of its values by dataset.yaml and by the data's own names of classes."""
+    """The label column, with the meaning of its values by dataset.yaml and the data's own class names."""
     column = LabelColumn(source.label, source.label_values, source.listed_labels)
     for part in parts:
         for where, names in part.reader.class_names(source.label).items():
@@ -109,7 +110,7 @@ def _label_column(source: Source, parts: Iterable[Part]) -> LabelColumn:
 
 
 def _require_columns(source: Source, part: Part) -> None:
-    """Check that each file of a part has the columns that dataset.yaml names, if its header says which it has."""
+    """Check that the files of a part have the columns that dataset.yaml names; JSON is checked row by row."""
     columns = list(source.texts)
     if part.split != "unlabelled":
         columns.append(source.label)
@@ -125,7 +126,7 @@ def _require_columns(source: Source, part: Part) -> None:
 
 
 class _Table:
-    """Records that become the rows of a frame, of which at most _BLOCK are Python objects at the same time."""
+    """Collects records into a frame; at most _BLOCK of them are Python objects at the same time."""
 
     def __init__(self, *columns: str):
         self._records: list[dict[str, Any]] = []
@@ -193,7 +194,8 @@ class _Rows:
         """Check the number of reviews in each split.
 
         Raises:
-            InputError: a split has other counts than dataset.yaml says, or one that is needed or named has no reviews.
+            InputError: a split has other counts than dataset.yaml says, or one that is needed or named has no
+                reviews.
         """
         source = self._source
         for key, counts in self.counts.items():
@@ -290,14 +292,15 @@ class _Rows:
             raise error if row.fault else InputError(f"{error} ({TEST_SIZE_ADVICE})") from None
         split = source.split_names.get(spelling(value))
         if split is None and source.splits is None:
+            fault = f"{one_line(source.split, 80)} {shortened(value)} is not allowed"
             raise InputError(
-                f"{one_line(source.split, 80)} {shortened(value)} is not allowed; allowed: {', '.join(SPLITS)}; "
-                "`splits: {train: name, test: name}` in dataset.yaml gives other names"
+                f"{fault}; allowed: {', '.join(SPLITS)}; `splits: {{train: name, test: name}}` in dataset.yaml "
+                "gives other names"
             )
         return split
 
     def _label_fault(self, row: Row, split: Split, part: Part) -> str:
-        """The error for a label without a meaning, with advice by the labels of the first rows of its split."""
+        """The error for a label without a meaning, with advice from the first labels of its split."""
         labels = self._labels
         names = {labels.vocabulary(row).name(labels.value(row))}
         for other in islice(part.reader, _ROWS_FOR_ADVICE):

@@ -1,4 +1,4 @@
-"""Splits that the data has already: `test_size` is refused where it would mix them and cut a new test split."""
+"""Checks that `test_size` does not mix splits that the data already has and hold out a new one."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ _MOST_SPLITS = 20  # a column with more values than this does not name splits
 
 
 def refuse_file_names(folder: Path, source: Source, paths: Iterable[Path]) -> None:
-    """Check that the files which `test_size` cuts a test split off are not named after several splits.
+    """Check that the files which `test_size` holds out a test split are not named after several splits.
 
     Raises:
         InputError: they are.
@@ -31,8 +31,9 @@ def refuse_file_names(folder: Path, source: Source, paths: Iterable[Path]) -> No
     if len(example_of) > 1:
         files = ", ".join(f"{split}: {path}" for split, path in example_of.items())
         raise InputError(
-            f"{folder / 'dataset.yaml'}: test_size would mix files of several splits and cut a new test split; leave "
-            f"test_size out and write `files: {{{files}}}`, or let `files` name those for training alone"
+            f"{folder / 'dataset.yaml'}: test_size would mix files of several splits and hold out a new test "
+            f"split; leave test_size out and write `files: {{{files}}}`, or name only the training files "
+            "under `files`"
         )
 
 
@@ -47,7 +48,7 @@ def _split_of_name(path: Path) -> Split | None:
 
 
 def refuse_split_columns(source: Source, rows: Iterable[Row], split: str | None) -> Iterator[Row]:
-    """Pass on the rows that `test_size` cuts a test split off, and check that no column assigns them to splits.
+    """Yield the rows that `test_size` splits, and check that no column assigns them to splits already.
 
     Args:
         source: the content of dataset.yaml.
@@ -58,12 +59,12 @@ def refuse_split_columns(source: Source, rows: Iterable[Row], split: str | None)
         InputError: a column does; raised after the last row.
     """
     rows = iter(rows)
-    row = next(rows, None)
-    if row is None:
+    first = next(rows, None)
+    if first is None:
         return
     # By column that may name splits: its values.
-    values_of: dict[str, set[str]] = {name: set() for name in _columns_of_splits(source, row)}
-    for row in chain([row], rows):
+    values_of: dict[str, set[str]] = {name: set() for name in _columns_of_splits(source, first)}
+    for row in chain([first], rows):
         for name in list(values_of):
             value = spelling(row.values.get(name))
             values_of[name].add(value)
@@ -76,11 +77,11 @@ def refuse_split_columns(source: Source, rows: Iterable[Row], split: str | None)
         if splits <= {None} or splits == {"train"}:
             continue
         if len(splits) > 1 or (name == source.split and split is None):
-            raise InputError(_mixed_splits(source, row.where, name, sorted(values)))
+            raise InputError(_mixed_splits(source, first.where, name, sorted(values)))
 
 
 def _columns_of_splits(source: Source, row: Row) -> list[str]:
-    """The columns that may name splits: the one that dataset.yaml names, and those with a name of a split in this row."""
+    """The columns that may name splits: the key `split`, and columns with the name of a split in this row."""
     columns = []
     for name in sorted(row.values.keys() - {*source.texts, source.label, source.group}):
         if name == source.split or spelling(row.values[name]) in SPLIT_NAMES:
@@ -94,7 +95,7 @@ def _mixed_splits(source: Source, where: str, column: str, values: list[str]) ->
     if where.endswith(".txt"):
         subject = f"{Path(where).parents[2]}: its folders are"
     return (
-        f"{subject} {listed(values)}, and test_size would mix these splits and cut a new one; "
+        f"{subject} {listed(values)}, and test_size would mix these splits and hold out a new one; "
         f"{_instead_of_test_size(source, column, values)}"
     )
 
@@ -102,7 +103,7 @@ def _mixed_splits(source: Source, where: str, column: str, values: list[str]) ->
 def _instead_of_test_size(source: Source, column: str, values: list[str]) -> str:
     """Advice on how dataset.yaml can keep the splits that a column names."""
     if source.hub:
-        return "download the file and name it by `files`, which reads that column"
+        return "download the file and name it under `files`, which reads that column"
     name_of: dict[str, str] = {}
     for value in values:
         if value in SPLIT_NAMES:
@@ -120,4 +121,4 @@ def _instead_of_test_size(source: Source, column: str, values: list[str]) -> str
     if "validation" in name_of:
         taken += f", validation: {name_of['validation']}"
     to_take_no_others = listed(f"`{key}`" for key in [*keys, f"splits: {{{taken}}}"])
-    return f"leave test_size out{to_keep} to keep them, or add {to_take_no_others} to take no others"
+    return f"leave test_size out{to_keep} to keep them, or add {to_take_no_others} to use no others"

@@ -1,4 +1,4 @@
-"""Files of reviews: those that a path, a folder or a pattern stands for, and what to do where there are none."""
+"""Finds and opens files of reviews, with advice if they are missing or of an unsupported format."""
 
 import bz2
 import codecs
@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from sentiment.errors import InputError, loading, one_line, reason
 
 FORMATS = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
-READ = f"{', '.join(FORMATS)}, all but Parquet also with .gz, .bz2 or .xz, or a folder"
+SUPPORTED = f"{', '.join(FORMATS)}, all but Parquet also with .gz, .bz2 or .xz, or a folder"
 _UNPACK: dict[str, Any] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 _ADVICE = {
     ".zip": "unzip it",
@@ -37,12 +37,16 @@ _ADVICE = {
     ".pos": "rename it to .txt, in a folder named pos",
     ".neg": "rename it to .txt, in a folder named neg",
 }
-# Files beside reviews in folders of .txt files; the first four are in aclImdb.
+# Files in folders of .txt reviews that contain no reviews; aclImdb has the first four.
 _NO_REVIEWS = {"imdber.txt", "urls_neg.txt", "urls_pos.txt", "urls_unsup.txt", "readme.txt", "license.txt"}
-# What a file is that begins with these bytes, whatever its name says, and what to do with it.
+# By a pattern of a file's first bytes: the format that the file has, whatever its name says, and what to do.
 _SIGNATURES = {
-    rb"version https://git-lfs\.github\.com/spec/": "a Git LFS pointer and not the data; `git lfs pull` fetches the data",
-    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|\?xml)\b": "a page of HTML or XML and not the data; download it again",
+    rb"version https://git-lfs\.github\.com/spec/": (
+        "a Git LFS pointer and not the data; `git lfs pull` fetches the data"
+    ),
+    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|\?xml)\b": (
+        "a page of HTML or XML and not the data; download it again"
+    ),
     rb"PK\x03\x04(?s:.*)(\[Content_Types\]\.xml|xl/|opendocument)": "a spreadsheet; save it as CSV UTF-8",
     rb"PK(\x03\x04|\x05\x06)": "a zip archive; unzip it",
     rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "a spreadsheet; save it as CSV UTF-8",
@@ -58,35 +62,33 @@ _SIGNATURES = {
     rb"SQLite format 3\x00": "an SQLite database; write its table as CSV",
 }
 _PACKED = {".gz": rb"\x1f\x8b\x08", ".bz2": rb"BZh[1-9]1AY&SY", ".xz": rb"\xfd7zXZ\x00"}
-_HEAD = 2048  # bytes of a file that tell what it is
+_HEAD = 2048  # the number of first bytes that are compared with _SIGNATURES
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-QUEUED = ".dvc/tmp/exps/"  # where DVC runs queued experiments and those of --temp
+QUEUED = ".dvc/tmp/exps/"  # the folder in which DVC runs queued and --temp experiments
 
 
 def ending(path: Path) -> tuple[str, str]:
-    """The format of a file by its name, such as .csv, and its compression, such as .gz, both in small letters."""
+    """The format and the compression of a file by its name, in lower case: .csv and .gz, or an empty text."""
     suffixes = ["", *(suffix.lower() for suffix in path.suffixes)]
     packed = suffixes.pop() if suffixes[-1] in _UNPACK else ""
     return suffixes[-1], packed
 
 
 def expand(path: Path) -> list[Path]:
-    """The files that a path stands for: a file itself, the data or .txt files of a folder, those that match a pattern.
+    """List the files that a path names: itself, the data or .txt files in a folder, or matches of a pattern.
 
     Raises:
-        InputError: there are none, of a format that is not read, or of several formats.
+        InputError: there are none, or they have several formats or one that is not supported.
     """
     if path.is_dir():
         files = sorted(_within(path))
         if not files:
-            raise InputError(
-                f"{path}: there are no files of reviews in it; allowed: {', '.join(FORMATS)}, .txt"
-            )
+            raise InputError(f"{path}: contains no files of reviews; allowed: {', '.join(FORMATS)}, .txt")
     elif has_magic(str(path)) and not path.exists():
         matches = sorted(Path(match) for match in glob(str(path), recursive=True))  # noqa: PTH207 - follows links
         files = [file for file in matches if file.is_file() and file.name.lower() not in _NO_REVIEWS]
@@ -102,7 +104,7 @@ def expand(path: Path) -> list[Path]:
             packed and format in (".parquet", ".txt")
         ):
             raise InputError(
-                f"{file}: unknown format {format + packed!r}{_advice(format, packed)}; allowed: {READ}"
+                f"{file}: unknown format {format + packed!r}{_advice(format, packed)}; allowed: {SUPPORTED}"
             )
     formats = sorted({ending(file)[0] for file in files})
     if len(formats) > 1:
@@ -114,7 +116,7 @@ def expand(path: Path) -> list[Path]:
 
 
 def _within(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder, followlinks=True):  # the data may lie on another disk
+    for parent, folders, names in os.walk(folder, followlinks=True):  # the data may be on another disk
         folders[:] = [name for name in folders if not name.startswith((".", "__"))]
         for name in names:
             if name.startswith(".") or name.lower() in _NO_REVIEWS:
@@ -129,20 +131,21 @@ def _advice(format: str, packed: str) -> str:
 
 
 def advice(path: Path) -> str:
-    """Advice on a file or folder that is not there, to follow the line that says so; empty if nothing is known."""
+    """Advice about a missing file or folder, to append to the error; empty if there is none."""
     for place in (path, *path.parents):
         if place.name and place.with_name(place.name + ".dvc").exists():
-            return f"; DVC has it: `dvc pull {place}.dvc`"
+            return f"; DVC tracks it: `dvc pull {place}.dvc`"
     if QUEUED in f"{Path.cwd().as_posix()}/":
-        return f" in this queued or --temp run, which has only what Git tracks; `git add {path.parent}`, or `dvc add`"
+        to_do = f"`git add {path.parent}`, or `dvc add`"
+        return f" in this queued or --temp run, which has only what Git tracks; {to_do}"
     return ""
 
 
 def check_encoding(name: str) -> str:
-    """The name of a text encoding, as given.
+    """Check the name of a text encoding, and return it.
 
     Raises:
-        ValueError: Python knows no such encoding, or it is none of text.
+        ValueError: Python has no such encoding, or it does not encode text.
     """
     try:
         io.TextIOWrapper(io.BytesIO(), name)
@@ -152,9 +155,9 @@ def check_encoding(name: str) -> str:
 
 
 def signature(head: bytes, but: bytes | None = None) -> str:
-    """Recognise a file that holds no reviews by its first bytes: say what it is and what to do, or nothing.
+    """The format of an unsupported file by its first bytes, and what to do; empty for other files.
 
-    `but` is a pattern of _SIGNATURES that is expected.
+    `but` is a pattern of _SIGNATURES to skip, because the file's name says that format.
     """
     for pattern, meaning in _SIGNATURES.items():
         if pattern != but and re.match(pattern, head, re.IGNORECASE if b"html" in pattern else 0):
@@ -163,17 +166,17 @@ def signature(head: bytes, but: bytes | None = None) -> str:
 
 
 class Opened:
-    """A file that is read as text, unpacked if it is compressed; knows how far it has been read.
+    """A file that is read as text and decompressed if necessary, and the position in it.
 
-    A byte that is not text in the file's encoding is kept by `surrogateescape`: it is the fault of its row alone.
+    `surrogateescape` keeps a byte that the encoding cannot decode, so that only its row has a fault.
 
     Args:
         path: the file.
-        where: its name, for errors.
-        encoding: None: UTF-8, or what the byte order mark says.
+        where: its name in errors.
+        encoding: its encoding; None: UTF-8, or the one that the byte order mark names.
 
     Attributes:
-        size: of the file as it lies there, in bytes.
+        size: the size of the file on disk, in bytes.
     """
 
     def __init__(self, path: Path, where: str, encoding: str | None = None):
@@ -183,14 +186,17 @@ class Opened:
 
     def position(self) -> int:
         """Bytes of the file that have been read."""
-        return 0 if self._file is None else self.size if self._file.closed else self._file.tell()
+        if self._file is None:
+            return 0
+        return self.size if self._file.closed else self._file.tell()
 
     @contextmanager
     def text(self, newline: str) -> Iterator[io.TextIOWrapper]:
-        """The text from its beginning.
+        """Open the text at its beginning.
 
         Raises:
-            InputError: it cannot be opened, is no text or, while it is read, cannot be unpacked or decoded.
+            InputError: it cannot be opened or is not text; while reading: it cannot be decompressed or
+                decoded.
         """
         with loading(self._where):
             self._file = file = self._path.open("rb")
@@ -204,13 +210,14 @@ class Opened:
                     raise InputError(f"{self._where}: is {meaning}")
                 with io.TextIOWrapper(unpacked, self._encoding_of(head), "surrogateescape", newline) as text:
                     yield text
-            except UnicodeDecodeError as error:  # of an encoding with more than one byte per character
+            except UnicodeDecodeError as error:  # an encoding with several bytes per character
                 raise InputError(f"{self._where}: is not {error.encoding}: {error.reason}") from None
             except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
                 if not self._packed or getattr(error, "errno", None):
                     raise
                 raise InputError(
-                    f"{self._where}: damaged, cut off or no {self._packed} file: {one_line(reason(error), 120)}"
+                    f"{self._where}: damaged, cut off or no {self._packed} file: "
+                    f"{one_line(reason(error), 120)}"
                 ) from None
 
     def _encoding_of(self, head: bytes) -> str:
@@ -229,5 +236,5 @@ class Opened:
 
 
 def _peek(file: Any) -> bytes:
-    """The first bytes of a file, which are not taken from it."""
+    """The first bytes of a file, without consuming them."""
     return bytes(file.peek(_HEAD)[:_HEAD])

@@ -1,4 +1,4 @@
-"""Formats of files of reviews: CSV, JSON, Parquet and .txt, each read row by row; a fault costs its row alone."""
+"""Formats of files of reviews: CSV, JSON, Parquet and .txt, each read row by row, with faults per row."""
 
 import csv
 import io
@@ -20,27 +20,26 @@ from sentiment.data.quoting import QUOTINGS, Quoting, csv_reader, detect_quoting
 from sentiment.data.row import Row
 from sentiment.data.text import column_name, readable
 from sentiment.errors import InputError, loading, one_line
-from sentiment.validation import shortened
+from sentiment.validation import listed, shortened
 
-DELIMITERS = (",", ";", "\t", "|")  # of several that fit, the first
+DELIMITERS = (",", ";", "\t", "|")  # if several fit, the first is used
 _PANDAS_INDEX = re.compile(r"__index_level_\d+__")
-_NO_NAME = re.compile(
-    r"\s*[+-]?\d+(\.\d+)?\s*|.*[.!?]\s*|.{40,}", re.DOTALL
-)  # of a column: a review, or a label
-_FIRST_LINE = 1000  # characters of it that tell what a file is
+# Text that is unlikely as the name of a column: a label, or a review.
+_NO_NAME = re.compile(r"\s*[+-]?\d+(\.\d+)?\s*|.*[.!?]\s*|.{40,}", re.DOTALL)
+_FIRST_LINE = 1000  # characters of the first line, from which JSON and lines such as sep=; are recognised
 _SEP_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # the first line of a CSV file for Excel
-Rows = Generator[Row, None, int]  # ends with the number of the last row
+Rows = Generator[Row, None, int]  # returns the number of the last row
 
 
 class Table(ABC):
     """One file and its rows.
 
     Attributes:
-        where: its name, for errors.
-        columns: the names that it gives its columns; None where each row has its own, in JSON.
-        size: how much there is to read, in the unit of `position()`: bytes of the file, or rows.
-        counts_bytes: whether these are bytes.
-        is_empty: whether the file has no content, which is no fault in one of several shards.
+        where: the name of the file in errors.
+        columns: the names of its columns; None for JSON, where each row has its own.
+        size: the amount to read, in the unit of `position()`: bytes of the file, or rows.
+        counts_bytes: whether the unit is bytes.
+        is_empty: whether the file has no content, which is allowed for one of several shards.
     """
 
     where: str
@@ -59,27 +58,27 @@ class Table(ABC):
         """Yield the rows, numbered from `before` + 1."""
 
     def class_names(self, column: str) -> list[str] | None:
-        """The names that the file gives to the numbers 0, 1, … in a column; None if it names none."""
+        """The names that the file gives the numbers 0, 1, … in a column; None if it names none."""
         return None
 
     def require(self, *names: str) -> None:
-        """Check that each of these columns is there, once.
+        """Check that the file has each of these columns, once.
 
         Raises:
-            InputError: one is not.
+            InputError: it does not.
         """
-        for name in names if self.columns is not None else ():
-            if (self.columns or []).count(name) != 1:
+        if self.columns is None:
+            return
+        for name in names:
+            if self.columns.count(name) != 1:
                 fault = f"no column {shortened(name)}"
-                if name in (self.columns or []):
-                    fault = f"column {shortened(name)} stands there twice"
-                raise InputError(
-                    f"{self.where}: {fault}; it has: {one_line(', '.join(self.columns or [])) or 'none'}"
-                )
+                if name in self.columns:
+                    fault = f"column {shortened(name)} occurs twice"
+                raise InputError(f"{self.where}: {fault}; it has: {listed(self.columns) or 'none'}")
 
 
 class _Text(Table):
-    """A file that is read as text, whose position is that in its bytes."""
+    """A file that is read as text; its position is counted in bytes."""
 
     counts_bytes = True
 
@@ -100,11 +99,12 @@ class _Text(Table):
 class Csv(_Text):
     """A file of fields between delimiters.
 
-    A line without anything but white space is no row where there are two columns or more. Columns without a name, and
-    those that share one, are not in the values of a row.
+    In a file of several columns, a line of white space is not a row. The values of a row leave out columns
+    that have no name or share one.
 
     Raises:
-        InputError: the file is no text, or its header is not CSV; while it is read: what its quotes mean is unclear.
+        InputError: the file is not text, or its header is not CSV; while reading: the meaning of its quotes
+            is unclear.
     """
 
     def __init__(self, path: Path, where: str, layout: Layout):
@@ -112,35 +112,41 @@ class Csv(_Text):
         self._names, self._quoting = layout.columns, layout.quoting
         with self._open().text(newline="") as text:
             first_line = text.readline(_FIRST_LINE)
-        if first_line.lstrip().startswith(('{"', "[{")):
-            raise InputError(f"{where}: is JSON; rename it to .json or .jsonl")
-        told = _SEP_LINE.fullmatch(first_line)
-        self._skipped = 1 if told else 0  # lines before the header
-        delimiter = layout.delimiter or (told and told[1]) or ("\t" if ending(path)[0] == ".tsv" else None)
-        self._delimiter, self._header_quoting, first = self._find_delimiter(delimiter)
-        names = self._names or [readable(name) for name in first]
+            if first_line.lstrip().startswith(('{"', "[{")):
+                raise InputError(f"{where}: is JSON; rename it to .json or .jsonl")
+            sep_line = _SEP_LINE.fullmatch(first_line)
+            self._skipped = 1 if sep_line else 0  # lines before the header
+            delimiter = layout.delimiter
+            if not delimiter and sep_line:
+                delimiter = sep_line[1]
+            elif not delimiter and ending(path)[0] == ".tsv":
+                delimiter = "\t"
+            self._delimiter, self._header_quoting, first_row = self._find_delimiter(text, delimiter)
+        names = self._names or [readable(name) for name in first_row]
         self.columns = [column_name(name) for name in names]
-        self._header_is_text = self._names is not None or first == list(names)
+        self._header_is_text = self._names is not None or first_row == list(names)
 
-    def _find_delimiter(self, given: str | None) -> tuple[str, Quoting, list[str]]:
-        """The delimiter that finds the most fields in the first row, what quotes mean in that row, and its fields.
+    def _find_delimiter(self, text: io.TextIOBase, given: str | None) -> tuple[str, Quoting, list[str]]:
+        """Find the delimiter with the most fields in the first row, the meaning of quotes, and the fields.
 
-        A row of as many fields as there are names goes before. Other quotes than doubled ones are tried on a row that
-        is no header: which of them the file has is not known yet.
+        If `columns` names the columns, a delimiter that finds one field for each name is preferred. Then the
+        first row
+        is not a header, and all meanings of quotes are tried: the meaning in this file is not known yet.
         """
         best, fault = None, None
         quotings: Sequence[Quoting] = QUOTINGS if self._names else QUOTINGS[:1]
         for delimiter in [given] if given else DELIMITERS:
             for quoting in [self._quoting] if self._quoting else quotings:
                 try:
-                    with self._lines() as lines:
-                        cells = _first(csv_reader(lines, delimiter, quoting))
-                except csv.Error as error:  # quotes that end elsewhere than before this delimiter
+                    text.seek(0)
+                    lines = islice(text, self._skipped, None)
+                    cells = _first(csv_reader(lines, delimiter, quoting))
+                except csv.Error as error:  # a quoted field does not end before this delimiter
                     fault = fault or error
                     continue
-                sure = quoting == quotings[0]
-                fits = len(cells) == len(self._names or ()) and (sure or len(cells) > 1)
-                rank = (fits, sure, len(cells))
+                usual = quoting == quotings[0]
+                fits = len(cells) == len(self._names or ()) and (usual or len(cells) > 1)
+                rank = (fits, usual, len(cells))
                 if best is None or rank > best[0]:
                     best = rank, delimiter, quoting, cells
                 break
@@ -149,22 +155,17 @@ class Csv(_Text):
         return best[1:]
 
     @contextmanager
-    def _lines(self, file: Opened | None = None) -> Iterator[Iterator[str]]:
-        """The lines of the file from the header on."""
-        with (file or self._open()).text(newline="") as text:
-            yield islice(text, self._skipped, None)
-
-    @contextmanager
     def _lines_of_rows(self, file: Opened | None = None) -> Iterator[tuple[Iterator[str], int]]:
         """The lines of the file after the header, and the number of lines before them."""
-        with self._lines(file) as lines:
+        with (file or self._open()).text(newline="") as text:
+            lines = islice(text, self._skipped, None)
             header = csv_reader(lines, self._delimiter, self._header_quoting)
             if self._names is None:
                 _first(header)
             yield lines, self._skipped + header.line_num
 
     def require(self, *names: str) -> None:
-        """Check the columns as Table does; if one is missing, say what the file may be."""
+        """Check the columns as Table does; if one is missing, add a hint at the cause."""
         try:
             super().require(*names)
         except InputError as error:
@@ -172,9 +173,10 @@ class Csv(_Text):
                 raise InputError(f"{self.where}: is empty") from None
             hint = ""
             if not self._header_is_text:
-                hint = f" (the header is not {self._encoding}; set `encoding` to that of the file, such as cp1252)"
+                set_encoding = "set `encoding` to that of the file, such as cp1252"
+                hint = f" (the header is not {self._encoding}; {set_encoding})"
             elif any(map(_NO_NAME.fullmatch, self.columns or [])):
-                hint = " (if that is a row and no header, `columns` names the columns)"
+                hint = " (if this is a row rather than a header, `columns` names the columns)"
             raise InputError(f"{error}{hint}") from None
 
     def rows(self, before: int) -> Rows:
@@ -182,8 +184,8 @@ class Csv(_Text):
         header, where, number = list(self.columns or []), self.where, before
         if not header:  # the file is empty
             return number
-        named = [at for at, name in enumerate(header) if name and header.count(name) == 1]
-        told = "the header" if self._names is None else "`columns`"
+        unique = [at for at, name in enumerate(header) if name and header.count(name) == 1]
+        names_from = "the header" if self._names is None else "`columns`"
         advice = "" if self._quoting else " (if quotes are ordinary characters, set `quoting` to none)"
         if self._quoting is None:
             self._quoting = detect_quoting(self._lines_of_rows, self._delimiter, len(header), where)
@@ -202,14 +204,14 @@ class Csv(_Text):
                     yield Row(number, {}, f"not CSV: {one_line(str(error))}{place}{advice}", where, before)
                     continue
                 if not cells or (len(cells) == 1 < len(header) and not cells[0].strip()):
-                    continue  # a line of white space is no row
+                    continue  # a line of white space is not a row
                 number += 1
                 if len(cells) == len(header):
-                    yield Row(
-                        number, {header[at]: cells[at] for at in named}, "", where, before, self._encoding
-                    )
+                    values = {header[at]: cells[at] for at in unique}
+                    yield Row(number, values, "", where, before, self._encoding)
                 else:
-                    yield Row(number, {}, f"has {len(cells)} fields, {told} {len(header)}", where, before)
+                    fault = f"has {len(cells)} fields, {names_from} {len(header)}"
+                    yield Row(number, {}, fault, where, before)
         return number
 
 
@@ -220,8 +222,8 @@ def _first(rows: Iterator[list[str]]) -> list[str]:
 class Json(_Text):
     """A file of JSON Lines.
 
-    One named .json may also hold an array of objects, alone or in an object such as {"data": [...]}, or objects over
-    several lines. All of these are in memory at once.
+    A file named .json may also contain an array of objects, alone or in an object such as {"data": [...]}, or
+    objects that span several lines. These are all in memory at once.
     """
 
     def __init__(self, path: Path, where: str, encoding: str | None):
@@ -231,7 +233,7 @@ class Json(_Text):
             self.is_empty = not text.read(1)
 
     def rows(self, before: int) -> Rows:
-        """Yield the rows; in JSON Lines, the number of a row is `before` and that of its line, counted from 1."""
+        """Yield the rows, numbered from `before` + 1; in JSON Lines, lines are counted."""
         number = before
         with self._file.text(newline="\n") as text:
             lines: Iterable[str] = text
@@ -250,8 +252,9 @@ class Json(_Text):
                 try:
                     yield self._row(number, json_object(line), before)
                 except InputError as error:
-                    spread = "; one object per line is read, and in a file named .json also objects over several lines"
-                    advice = spread if line.strip() == "{" else ""
+                    advice = ""
+                    if line.strip() == "{":
+                        advice = "; write one object per line; in a file named .json, objects may span lines"
                     yield Row(number, {}, f"{error}{advice}", self.where, before)
         return number
 
@@ -259,9 +262,10 @@ class Json(_Text):
         return Row(number, values, "", self.where, before, self._encoding)
 
     def _values(self, text: str, before: int) -> Rows:
-        """The objects of an array, or one after another.
+        """Yield the objects of an array, or objects one after another.
 
-        After a fault in its JSON, what follows cannot be told apart, and it ends.
+        Raises:
+            InputError: a value is not JSON, so that the end of its row is unknown.
         """
         number, at, only = 0, _after(text, 0), False
         in_array = text.startswith("[", at)
@@ -284,13 +288,13 @@ class Json(_Text):
                 elif in_array and text[at : at + 1] != "]":
                     raise InputError("not JSON: Expecting ',' or ']' after it")
             if in_array and _after(text, at + 1) < len(text):
-                raise InputError("not JSON: the array ends after it, and the file does not")
+                raise InputError("not JSON: the file continues after the end of the array")
         except InputError as error:
             raise InputError(f"{self.where}: row {number}: {error}") from None
         return (yield from self._only(values, written, before)) if only else before + number
 
     def _only(self, values: object, written: str, before: int) -> Rows:
-        """The rows of a file with one value: those in its list of objects, if it has one, or itself."""
+        """Yield the rows of a file with one value: the objects in its only list of objects, or the value."""
         rows = [values]
         if isinstance(values, dict):
             lists = [key for key, value in values.items() if _is_list_of_objects(value)]
@@ -298,8 +302,9 @@ class Json(_Text):
                 rows = values[lists[0]]
             elif values and all(isinstance(value, dict | list) for value in values.values()):
                 raise InputError(
-                    f"{self.where}: has the columns or lists {one_line(', '.join(values), 80)}, and not one object per "
-                    "review; write it as JSON Lines (in pandas: to_json(path, orient='records', lines=True))"
+                    f"{self.where}: has the columns or lists {one_line(', '.join(values), 80)}, and not one "
+                    "object per review; write it as JSON Lines (in pandas: to_json(path, orient='records', "
+                    "lines=True))"
                 )
         number, escapes = before, "\\ud" if "\\ud" in written.casefold() else ""
         for row in rows:
@@ -312,7 +317,7 @@ class Json(_Text):
 
 
 def _through_next(text: Iterable[str]) -> str:
-    """The lines of a text up to the next one that is not blank."""
+    """The lines of a text up to and including the next one that is not blank."""
     lines = []
     for line in text:
         lines.append(line)
@@ -322,7 +327,7 @@ def _through_next(text: Iterable[str]) -> str:
 
 
 def _continues(line: str) -> bool:
-    """Whether the JSON on this line is an array, or goes on in the next line."""
+    """Whether the JSON on this line is an array, or continues on the next line."""
     if line.lstrip().startswith("["):
         return True
     try:
@@ -342,16 +347,16 @@ _WHITE = re.compile(r"[ \t\n\r]*")
 
 
 def _after(text: str, at: int) -> int:
-    """The place of what follows white space."""
+    """The position after white space."""
     match = _WHITE.match(text, at)
     return match.end() if match else at
 
 
 def json_object(line: str) -> dict[str, Any]:
-    """The JSON object on a line.
+    """Parse the JSON object on a line.
 
     Raises:
-        InputError: there is none, it has a key twice, or half a character.
+        InputError: there is none, a key occurs twice, or a character is half of a surrogate pair.
     """
     start = _after(line, 0)
     values, end = _decode(line, start)
@@ -361,22 +366,22 @@ def json_object(line: str) -> dict[str, Any]:
 
 
 def _decode(text: str, at: int) -> tuple[Any, int]:
-    """The JSON value that begins at a place, and where it ends."""
+    """The JSON value that begins at a position, and the position of its end."""
     try:
         return _DECODER.raw_decode(text, at)
     except json.JSONDecodeError as error:
         raise InputError(f"not JSON: {error.msg}") from None
     except RecursionError:
         raise InputError("nested too deeply") from None
-    except ValueError as error:  # a key twice, or a number of more than 4300 digits
+    except ValueError as error:  # a key that occurs twice, or a number of more than 4300 digits
         raise InputError(one_line(str(error))) from None
 
 
 def _checked(values: object, text: str) -> dict[str, Any]:
-    """A JSON value that is an object of whole characters; `text` is how it was written."""
+    """Check that a JSON value is an object without unpaired surrogates; `text` is its source."""
     if not isinstance(values, dict):
         raise InputError(
-            f"{type(values).__name__}; allowed: one JSON object a line, or in .json an array of them"
+            f"{type(values).__name__}; allowed: one JSON object per line, or in .json an array of them"
         )
     if "\\ud" in text.casefold():
         try:
@@ -390,7 +395,7 @@ def _with_unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = {column_name(name): value for name, value in pairs}
     if len(values) < len(pairs):
         names = [column_name(name) for name, _ in pairs]
-        raise ValueError(f"key {shortened(max(names, key=names.count))} stands there twice")
+        raise ValueError(f"key {shortened(max(names, key=names.count))} occurs twice")
     return values
 
 
@@ -402,8 +407,8 @@ class Parquet(Table):
 
     Args:
         path: the file.
-        where: its name, for errors.
-        only: columns to read, those of them that it has; None: all.
+        where: its name in errors.
+        only: the columns to read, if it has them; None: all.
 
     Raises:
         InputError: it is not Parquet.
@@ -423,11 +428,11 @@ class Parquet(Table):
         self._wanted = None if only is None else [name for name in names if column_name(name) in only]
 
     def class_names(self, column: str) -> list[str] | None:
-        """The names of the classes, as the library `datasets` writes them to the metadata of a Parquet file."""
+        """The names of the classes that the library `datasets` wrote to the metadata of the file."""
         with loading(f"{self.where}: its metadata `huggingface`"):
             features = json.loads(self._metadata).get("info", {}).get("features", {})
             feature: Any = next((each for name, each in features.items() if column_name(name) == column), {})
-            while isinstance(feature, list) or "feature" in feature:  # of lists of classes
+            while isinstance(feature, list) or "feature" in feature:  # the type of a list of classes
                 feature = feature[0] if isinstance(feature, list) else feature["feature"]
             return feature["names"] if feature.get("_type") == "ClassLabel" else None
 
@@ -455,7 +460,7 @@ def rows_of(batch: pa.RecordBatch, start: int = 1, where: str = "", before: int 
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """A column's values; text by our own decoding, so that one row which is not UTF-8 costs no other."""
+    """The values of a column; text is decoded here, so that bad UTF-8 is a fault of its row alone."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
@@ -466,10 +471,11 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 class Texts(Table):
-    """Files of one review each, or of a review a line.
+    """Text files of one review each, or of one review per line.
 
-    A folder's name is the label, and the name of the folder above the split, as in aclImdb/train/pos/0_9.txt. `id` is the
-    path from `top`, with the number of the line where each line is a review.
+    The name of a file's folder is the label, and that of the folder above is the split, as in
+    aclImdb/train/pos/0_9.txt. `id` is the path relative to `top`, followed by the number of the line if each
+    line is a review.
     """
 
     def __init__(self, paths: Sequence[Path], where: str, top: Path, layout: Layout):
@@ -478,10 +484,10 @@ class Texts(Table):
         self.size, self.columns = len(paths), ["id", "text", "label", "split"]
 
     def rows(self, before: int) -> Rows:
-        """Yield the rows, numbered from `before` + 1; where lines are reviews, the number of a row counts lines.
+        """Yield the rows, numbered from `before` + 1; if lines are reviews, lines are counted.
 
         Raises:
-            InputError: a file has several lines, and it was not said whether each is a review.
+            InputError: a file has several lines, and `lines` does not say whether each is a review.
         """
         number = before
         for path in self._paths:
@@ -510,16 +516,17 @@ class Texts(Table):
             if (meaning := signature(content)) and "pointer" in meaning:
                 raise InputError(f"{path}: is {meaning}")
             text = content.decode(self._encoding, "surrogateescape").removeprefix("\ufeff")
-        filled = sum(not line.isspace() for line in io.StringIO(text))
-        if filled > 1 and self._lines is None:
+        line_count = sum(not line.isspace() for line in io.StringIO(text))
+        if line_count > 1 and self._lines is None:
             raise InputError(
-                f"{path}: has {filled} lines; set `lines` to true if each line is a review, or to false if each file is one"
+                f"{path}: has {line_count} lines; set `lines` to true if each line is a review, or to false "
+                "if each file is one"
             )
         return text
 
 
 class Lines(Table):
-    """Lines of UTF-8, each a review, such as standard input."""
+    """Lines of UTF-8, each of them a review, such as standard input."""
 
     def __init__(self, lines: Iterable[bytes], where: str):
         self.where, self._lines, self.columns = where, lines, ["text"]
@@ -528,9 +535,8 @@ class Lines(Table):
         """Yield the rows, numbered from `before` + 1."""
         for line in self._lines:
             self._position += 1
-            yield Row(
-                before + self._position, {"text": _decoded(line.rstrip(b"\r\n"))}, "", self.where, before
-            )
+            values = {"text": _decoded(line.rstrip(b"\r\n"))}
+            yield Row(before + self._position, values, "", self.where, before)
         return before + self._position
 
 

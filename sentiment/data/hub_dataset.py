@@ -34,7 +34,8 @@ def download(source: Source) -> HubDataset:
     """Download the dataset that `hub` and `revision` name, or find it in the Hub's cache.
 
     Raises:
-        InputError: it is not available, has no data in a format that is read, or its files have no clear splits.
+        InputError: it is not available, has no data in a supported format, or the splits of its files are
+            unclear.
     """
     from sentiment import hub
 
@@ -46,14 +47,12 @@ def download(source: Source) -> HubDataset:
 
 
 def _files_and_classes(folder: Path, source: Source) -> tuple[dict[str, list[Path]], list[str] | None]:
-    """The files of each split, by README.md or by the names of the files, and the names of the classes."""
-    import datasets  # late: it takes a second, and most datasets are files
+    """The files of each split, as README.md or the file names say, and the names of the classes."""
+    import datasets  # late: this takes a second, and most datasets are files
     from datasets.info import DatasetInfosDict
 
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(
-        datasets.logging.CRITICAL
-    )  # else it logs errors beside the one line of ours
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # an error is one line, which we print
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         try:
             configs = datasets.get_dataset_config_names(str(folder))
@@ -75,7 +74,7 @@ def _files_and_classes(folder: Path, source: Source) -> tuple[dict[str, list[Pat
         except Exception as error:  # any fault in README.md or in the names of the files
             if isinstance(error, FileNotFoundError) and (unread := _unread_files(source)):
                 raise InputError(_no_data(source, unread)) from error
-            raise InputError(f"{source.hub}: its files cannot be told apart: {reason(error)}") from error
+            raise InputError(f"{source.hub}: the splits of its files are unclear: {reason(error)}") from error
     fault = f"has no configuration {config!r}" if config else "has several configurations"
     raise InputError(f"{source.hub}: {fault}: `config` in dataset.yaml names one of: {listed(configs)}")
 
@@ -85,7 +84,7 @@ def _is_data(path: Path) -> bool:
 
 
 def _unread_files(source: Source) -> list[Path]:
-    """The files on the Hub that are neither data in a format that is read nor a description."""
+    """The files on the Hub that are neither data in a supported format nor Markdown."""
     from sentiment import hub
 
     unread = []
@@ -97,12 +96,13 @@ def _unread_files(source: Source) -> list[Path]:
 
 
 def _no_data(source: Source, unread: Sequence[Path]) -> str:
-    """The error for a Hub dataset that has no data in a format that is read."""
+    """The error for a Hub dataset without data in a supported format."""
     if any(path.suffix == ".py" for path in unread):
         fault = "is a loading script, which is never run"
     else:
-        fault = f"its data is in no format that is read, which are {', '.join(FORMATS)}"
+        fault = f"has no data in a supported format ({', '.join(FORMATS)})"
     return (
-        f"{source.hub}: {fault}; it has {listed(unread) or 'no data'}. Take a commit of its branch "
-        "refs/convert/parquet as the revision, if it has one, or download the data and name it by `files`"
+        f"{source.hub}: {fault}; it has {listed(unread) or 'no data'}. Use a commit of its branch "
+        "refs/convert/parquet as the revision, if it has that branch, or download the data and name it under "
+        "`files`"
     )

@@ -14,7 +14,8 @@ class Layout(NamedTuple):
         columns: names of the columns, for CSV without a header.
         quoting: the meaning of quotes in CSV; None: detected from the file.
         encoding: the encoding of text; None: UTF-8, or the one that the byte order mark names.
-        lines: whether each line of a .txt file is a review, or each file; None: only files of one line are allowed.
+        lines: whether each line of a .txt file is a review, or each file; None: only files of one line are
+            allowed.
     """
 
     delimiter: str | None = None

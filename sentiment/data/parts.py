@@ -1,4 +1,4 @@
-"""The parts of a dataset: a reader for each file or pattern that dataset.yaml names, and the split of its rows."""
+"""The parts of a dataset: a reader for each file or pattern in dataset.yaml, and the split of its rows."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ def find_parts(folder: Path, source: Source, needed: Sequence[Split]) -> list[Pa
         needed: splits that a Hub dataset must have.
 
     Raises:
-        InputError: a file or a split is missing, or a file is of no format that is read.
+        InputError: a file or a split is missing, or the format of a file is not supported.
     """
     if source.hub:
         return _hub_parts(source, needed)
@@ -82,8 +82,8 @@ def _unlabelled_files(source: Source, dataset: HubDataset) -> list[Path]:
         if spelling(name) == spelling(source.unlabelled):
             return paths
     raise InputError(
-        f"{source.hub}: has splits {listed(dataset.files)}, and none named {shortened(source.unlabelled)}, which "
-        "`unlabelled` in dataset.yaml names"
+        f"{source.hub}: has splits {listed(dataset.files)}, but none named {shortened(source.unlabelled)}, "
+        "which `unlabelled` in dataset.yaml names"
     )
 
 
@@ -91,7 +91,8 @@ def _labelled_files(source: Source, dataset: HubDataset, needed: Sequence[Split]
     """The files of each split with labels.
 
     Raises:
-        InputError: a needed or named split is missing, two have one meaning, or `test_size` meets a test split.
+        InputError: a needed or named split is missing, two have one meaning, or `test_size` meets a test
+            split.
     """
     files_of: dict[Split, list[Path]] = {}
     has = f"{source.hub}: has splits {listed(dataset.files)}"
@@ -102,7 +103,7 @@ def _labelled_files(source: Source, dataset: HubDataset, needed: Sequence[Split]
         if split:
             files_of[split] = paths
     if source.test_size and "test" in files_of:
-        advice = "leave test_size out, or `splits: {train: train}` takes no other split"
+        advice = "leave test_size out, or add `splits: {train: train}` to use no other split"
         raise InputError(f"{source.hub}: test_size: there is a test split already; {advice}")
     missing = [split for split in (*needed, *source.named_splits) if split not in files_of]
     if missing:
@@ -110,7 +111,7 @@ def _labelled_files(source: Source, dataset: HubDataset, needed: Sequence[Split]
         advice = f"`splits: {{{names}}}` in dataset.yaml names them"
         if missing == ["test"] and not source.splits:
             advice = f"{TEST_SIZE_ADVICE}, or {advice}"
-        raise InputError(f"{has}, and none for {missing[0]}; {advice}")
+        raise InputError(f"{has}, but none for {missing[0]}; {advice}")
     return files_of
 
 

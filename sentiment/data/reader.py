@@ -1,4 +1,4 @@
-"""The one reader of reviews: files of any format, shards, folders, and lines, row by row, for training and prediction."""
+"""The reader of reviews for training and prediction: files of any format, shards, folders and lines."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
@@ -22,26 +22,27 @@ _NO_LAYOUT = Layout()
 
 
 class Reader:
-    """The rows of a file, of all files of a folder or a pattern such as train-*.parquet, or of lines, each a review.
+    """Reads reviews row by row: from a file, a folder, a pattern such as train-*.parquet, or lines.
 
-    See `files.expand` for the files, and the classes of `formats` for what a row is in each.
+    `files.expand` finds the files. The classes in `formats` say what a row is in each format.
 
     Args:
-        path: the file, folder or pattern; None: the lines.
-        lines: UTF-8, such as standard input; they have the column `text`.
-        only: columns to read of a Parquet file, those of them that it has; None: all.
-        layout: how the files are written, where they do not show it themselves.
-        name: how errors show a path.
-        called: how errors call the lines.
+        path: the file, folder or pattern; None: read `lines`.
+        lines: lines of UTF-8, such as standard input, each a review in the column `text`.
+        only: the columns to read from a Parquet file, if it has them; None: all.
+        layout: how text files are written, as far as they do not show it themselves.
+        name: turns a path into its name in errors.
+        called: the name of `lines` in errors.
 
     Attributes:
-        paths: the files; none where lines are read.
-        total: how much there is to read, in the unit of `position()`: bytes, or rows; None is unknown.
-        size: bytes of the files as they lie there, compressed or not.
-        counts_bytes: whether `total` is in bytes: `size`.
+        paths: the files; none if lines are read.
+        total: the amount to read, in the unit of `position()`: bytes or rows; None: unknown.
+        size: the size of the files on disk, in bytes.
+        counts_bytes: whether the unit of `position()` is bytes; then `total` is `size`.
 
     Raises:
-        InputError: there is no such file, or the format is unknown; while it is read: a file is damaged beyond a row.
+        InputError: a file is missing or its format is unknown; while reading: a file is damaged, and not a
+            row alone.
     """
 
     def __init__(
@@ -57,7 +58,8 @@ class Reader:
         formats = {ending(file)[0] for file in self.paths}
         for key, value in layout._asdict().items():
             if value is not None and path and not formats <= _FORMATS_OF[key]:
-                raise InputError(f"{name(path)}: `{key}` is for {', '.join(sorted(_FORMATS_OF[key]))} files")
+                allowed = ", ".join(sorted(_FORMATS_OF[key]))
+                raise InputError(f"{name(path)}: `{key}` is for {allowed} files")
         self._tables: list[Table]
         if path is None:
             self._tables = [Lines(lines, called)]
@@ -76,7 +78,7 @@ class Reader:
         self.counts_bytes = self._tables[0].counts_bytes
 
     def __iter__(self) -> Iterator[Row]:
-        """The rows, in their order, numbered from 1 over all files."""
+        """Yield the rows in order, numbered from 1 over all files."""
         number = 0
         for table in self._tables:
             number = yield from table.rows(number)
@@ -86,14 +88,14 @@ class Reader:
         return sum(table.position() for table in self._tables)
 
     def require(self, *names: str) -> None:
-        """Check that each of these columns is there, once, in every file.
+        """Check that every file has each of these columns, once.
 
         Raises:
-            InputError: one is not.
+            InputError: a file does not.
         """
         for table in self._tables:
             table.require(*names)
 
     def class_names(self, column: str) -> dict[str, list[str] | None]:
-        """By the name of each file: the names that it gives to the numbers 0, 1, … in a column; None if it gives none."""
+        """By file: the names that it gives the numbers 0, 1, … in a column; None if it names none."""
         return {table.where: table.class_names(column) for table in self._tables}

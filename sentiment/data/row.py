@@ -1,4 +1,4 @@
-"""A row of a file of reviews: its values, its place, and what is wrong with it."""
+"""A row of a file of reviews: its values, its place in the file, and its fault."""
 
 from typing import Any, NamedTuple
 
@@ -12,10 +12,15 @@ class AbsentError(InputError):
 
 
 class Row(NamedTuple):
-    """A row: its number, counted from 1 over all files of a reader (in JSON Lines, lines are), and its values.
+    """A row of a file.
 
-    `fault` is what is wrong with it; `where` names its file, before which there are `before` rows. `encoding` is that of
-    the file, if dataset.yaml or an option can set it.
+    Attributes:
+        number: its number, counted from 1 over all files of a reader; in JSON Lines, lines are counted.
+        values: its values by column.
+        fault: why it cannot be read; empty if it can.
+        where: the name of its file.
+        before: the number of rows in the files before.
+        encoding: the encoding of its file, if dataset.yaml or an option can set that.
     """
 
     number: int
@@ -27,22 +32,19 @@ class Row(NamedTuple):
 
     @property
     def place(self) -> str:
-        """The file and the number of the row in it, for errors; a file of one review has no number."""
+        """The file and the number of the row in it, for errors; for a file of one review, the file alone."""
         return f"{self.where}: row {self.number - self.before}" if self.number > self.before else self.where
 
     def text(self, *columns: str) -> str:
         """The normalised review in these columns, joined by a space.
 
         Raises:
-            AbsentError: there is none; the message is what follows the place of the row.
+            AbsentError: there is none. Messages do not include the place of the row.
             InputError: the row has a fault.
         """
-        if len(columns) > 1:  # of which one may have no text
-            columns = (
-                tuple(column for column in columns if not missing(self.values.get(column))) or columns[:1]
-            )
+        filled = [column for column in columns if not missing(self.values.get(column))]
         texts = []
-        for column in columns:
+        for column in filled or columns[:1]:
             part = self.value(column)
             if not isinstance(part, str):
                 if missing(part):
@@ -58,7 +60,7 @@ class Row(NamedTuple):
         """The value in this column; text is Unicode.
 
         Raises:
-            AbsentError: there is none; the message is what follows the place of the row.
+            AbsentError: there is none. Messages do not include the place of the row.
             InputError: the row has a fault.
         """
         if self.fault:
@@ -72,20 +74,20 @@ class Row(NamedTuple):
         return value
 
     def shown(self, column: str) -> str | None:
-        """The value in this column as text, for people: what cannot be decoded becomes U+FFFD."""
+        """The value in this column as text to show; each byte that cannot be decoded becomes U+FFFD."""
         value = self.values[column]
         return None if value is None else readable(str(value))
 
 
 def missing(value: object) -> bool:
-    """Whether a value is none: null, or a float that is not a number."""
+    """Whether a value is null or NaN."""
     return value is None or (isinstance(value, float) and value != value)
 
 
 def check_unicode(text: str, encoding: str | None = None) -> None:
-    """Check that a text, decoded with `surrogateescape`, is Unicode.
+    """Check that a text, decoded with `surrogateescape`, is valid Unicode.
 
-    `encoding` is that of its file, if it can be set.
+    `encoding` is the encoding of its file, if the user can set it.
 
     Raises:
         InputError: it is not.
@@ -94,7 +96,7 @@ def check_unicode(text: str, encoding: str | None = None) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         code = ord(text[error.start])
-        if 0xDC80 <= code <= 0xDCFF:  # how `surrogateescape` keeps a byte
+        if 0xDC80 <= code <= 0xDCFF:  # a byte that `surrogateescape` kept
             advice = "; set `encoding` to that of the file, such as cp1252 or latin-1" if encoding else ""
             raise InputError(f"byte 0x{code - 0xDC00:02x} is not {encoding or 'UTF-8'}{advice}") from None
         raise InputError(f"{text[error.start]!a} is half a character") from None

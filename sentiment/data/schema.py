@@ -21,7 +21,7 @@ SplitOrUnlabelled = Split | Literal["unlabelled"]
 DATA = Path("data")
 CHALLENGE = "challenge"  # the dataset of hard reviews that every model is scored on
 # How messages advise to get a test split where the data has none.
-TEST_SIZE_ADVICE = "`test_size: 0.2` in dataset.yaml cuts a test split off"
+TEST_SIZE_ADVICE = "`test_size: 0.2` in dataset.yaml holds out a test split"
 # Usual names of splits. `eval` is validation for some and test for others: the key `splits` says which.
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -34,9 +34,11 @@ SPLIT_NAMES: dict[str, Split] = {
     "test": "test",
     "testing": "test",
 }
-# Label values that are ignored unless `labels` lists them: aclImdb keeps its unlabelled reviews in a folder unsup.
+# Label values that are ignored unless `labels` lists them: aclImdb keeps its unlabelled reviews in a folder
+# unsup.
 _USUALLY_IGNORED = {"unsup"}
-# Names that other tools give to keys of dataset.yaml, by the key; and by advice, names of what is no key here.
+# Names that other tools give to keys of dataset.yaml, by the key; and by advice, names of what is no key
+# here.
 _OTHER_NAMES = {
     "delimiter": ["sep", "separator", "delim", "field_separator", "fielddelimiter"],
     "quoting": ["quotechar", "quote", "quotes", "quote_char", "escapechar", "doublequote"],
@@ -95,8 +97,8 @@ class Source(BaseModel):
     )
     unlabelled: Files | None = Field(
         None,
-        description="the name of a split of the Hub dataset or, beside files, a file, a folder, a pattern, or a list of "
-        "these",
+        description="the name of a split of the Hub dataset or, beside files, a file, a folder, a pattern, "
+        "or a list of these",
     )
     delimiter: str | None = Field(
         None, description='one character, such as ";", between the fields of CSV', pattern=r'^[^"\r\n]$'
@@ -106,8 +108,8 @@ class Source(BaseModel):
     )
     quoting: Quoting | None = Field(
         None,
-        description="double (a quote within quotes is written twice), backslash (a quote follows a backslash), or none "
-        "(quotes are ordinary characters)",
+        description="double (a quote within quotes is written twice), backslash (a quote follows a "
+        "backslash), or none (quotes are ordinary characters)",
     )
     encoding: Annotated[str, AfterValidator(check_encoding)] | None = Field(
         None, description="the encoding of text files, such as latin-1, cp1252 or utf-16"
@@ -120,7 +122,10 @@ class Source(BaseModel):
         description="{train: name, validation: name, test: name}, the names that the data has for its splits",
     )
     test_size: float | None = Field(
-        None, description="a share above 0 and below 1, cut off for testing", gt=0, lt=1
+        None,
+        description="a share above 0 and below 1 of the training reviews, held out for testing",
+        gt=0,
+        lt=1,
     )
     text: _Column | Annotated[list[_Column], Field(min_length=1)] = Field(
         "text", description="the name of the column with the review, or a list such as [title, content]"
@@ -129,8 +134,8 @@ class Source(BaseModel):
     split: _Column = Field("split", description="the name of the column that says train, validation or test")
     group: _Column | None = Field(
         None,
-        description="the name of a column, such as film, whose values stay together where a split is cut off; prepare "
-        "counts those that splits of the data share",
+        description="the name of a column, such as film: a held-out split shares none of its values with "
+        "the others; prepare counts those that splits of the data share",
     )
     labels: dict[Meaning, list[_Value]] | None = Field(
         None,
@@ -166,15 +171,15 @@ class Source(BaseModel):
         names = [spelling(name) for name in (self.splits or {}).values()]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"splits: {shortened(name)} stands for two splits")
+                raise ValueError(f"splits: {shortened(name)} names two splits")
         if self.test_size and "test" in self.named_splits:
             raise ValueError(
-                "test_size cuts a test split off, and there is one already; leave out one of them"
+                "test_size holds out a test split, but there is one already; leave out one of them"
             )
         if self.test_size and self.splits is None and "split" in self.model_fields_set:
             raise ValueError(
-                "split names a column with splits, and test_size would cut a new one: leave test_size out, or "
-                "`splits: {train: train}` takes no other split"
+                "split names a column with splits, and test_size would hold out a new one: leave test_size "
+                "out, or add `splits: {train: train}` to use no other split"
             )
         return self
 
@@ -185,7 +190,7 @@ class Source(BaseModel):
             raise ValueError("labels: both negative and positive need values")
         for (one, values), (other, other_values) in combinations(values_of.items(), 2):
             if shared := sorted(values & other_values):
-                raise ValueError(f"labels: {shortened(shared[0])} stands for both {one} and {other}")
+                raise ValueError(f"labels: {shortened(shared[0])} means both {one} and {other}")
         return self
 
     @property

@@ -1,8 +1,8 @@
-"""Training, validation and test split of a dataset, and its reviews without labels.
+"""Splits a dataset into train, validation, test and unlabelled, and removes leaks between them.
 
-No review of the test split is dropped or changed in place; whatever would leak into it is dropped from training and
-validation, and what would leak into a validation split that the dataset has, from training. Of reviews without labels,
-all that stand in another split are dropped.
+No review of the test split is dropped or changed. Reviews that also occur in the test split are dropped from
+train and validation. If the dataset has its own validation split, its reviews are dropped from train too.
+Unlabelled reviews that also occur in another split are dropped.
 """
 
 import warnings
@@ -19,53 +19,60 @@ from sentiment.sampling import capped
 
 
 def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
-    """The rows of `train`, `validation` and `test`, as `dataset.load` has them, those of `unlabelled`, as
-    `dataset.load_unlabelled` has them, and the counts of what was dropped.
+    """Split the dataset that params.yaml names, and count the reviews that were dropped.
 
-    A validation split that the dataset has is taken; else one is held out of the training reviews.
+    A validation split of the dataset is used as it is; otherwise one is held out from the training reviews.
+
+    Returns:
+        The rows of `train`, `validation`, `test` and `unlabelled`, with the columns that `dataset.load` gives
+        them; and by key of metrics/data.json, the number of reviews dropped.
 
     Raises:
-        InputError: the dataset has a fault, or too few reviews are left for both classes in every split.
+        InputError: the dataset has a fault, or too few reviews remain for both classes in every split.
     """
     source, reviews, unlabelled, ignored, without_text = dataset.load(params.dataset)
     folder = f"data/{params.dataset}"
     train, validation, test = (reviews[reviews["split"] == split] for split in SPLITS)
     if source.test_size is not None:
-        chosen = held_out(train, source.test_size, params.split_seed, f"{folder}/dataset.yaml: test_size")
-        train, test = train[~chosen], train[chosen].assign(split="test")
+        in_test = held_out(train, source.test_size, params.split_seed, f"{folder}/dataset.yaml: test_size")
+        train, test = train[~in_test], train[in_test].assign(split="test")
     if len(validation):
         validation, dropped = without_leaks(validation, test)
-        train, more = without_leaks(train, pd.concat([validation, test]))
-        dropped = {name: count + more[name] for name, count in dropped.items()}
-        dropped["test_duplicates_kept"] = int(test.duplicated("text").sum())
+        train, dropped_from_train = without_leaks(train, pd.concat([validation, test]))
+        for key, count in dropped_from_train.items():
+            dropped[key] += count
     else:
         train, dropped = without_leaks(train, test)
-        chosen = held_out(train, params.validation_size, params.split_seed)
-        train, validation = train[~chosen], train[chosen]
+        in_validation = held_out(train, params.validation_size, params.split_seed)
+        train, validation = train[~in_validation], train[in_validation]
+    dropped["test_duplicates_kept"] = int(test.duplicated("text").sum())
+    dropped["ignored_dropped"] = ignored
     splits = {"train": train, "validation": validation, "test": test}
-    for name, kept in splits.items():
-        dataset.require_classes(kept["label"], f"{folder}: leaks and duplicates dropped, every {name} review")
-    unlabelled, more = without_known(unlabelled, splits)
+    for name, rows in splits.items():
+        dataset.require_classes(rows["label"], f"{folder}: without leaks and duplicates, every {name} review")
+    splits["unlabelled"], dropped_unlabelled = without_labelled(unlabelled, splits)
+    dropped |= dropped_unlabelled
     if source.empty_text:
-        more["without_text_dropped"] = without_text
+        dropped["without_text_dropped"] = without_text
     splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
-    return splits | {"unlabelled": unlabelled}, {**dropped, "ignored_dropped": ignored, **more}
+    return splits, dropped
 
 
 def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
-    """How many groups two splits share, for each two that share any, such as {"groups_in_train_and_test": 3}."""
+    """Count the groups that two splits share, such as {"groups_in_train_and_test": 3}; no key if none."""
     groups = {name: set(splits[name]["group"]) for name in SPLITS if "group" in splits[name]}
-    shared = {
-        f"groups_in_{one}_and_{other}": len(groups[one] & groups[other])
-        for one, other in combinations(groups, 2)
-    }
-    return {key: count for key, count in shared.items() if count}
+    counts = {}
+    for one, other in combinations(groups, 2):
+        shared = groups[one] & groups[other]
+        if shared:
+            counts[f"groups_in_{one}_and_{other}"] = len(shared)
+    return counts
 
 
 def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Rows whose text is not in the test split and stands there once, and the counts of what was dropped.
+    """Drop training rows whose text occurs in `test`, and duplicates; return the rest and counts by reason.
 
-    Of identical texts the first is kept; where they disagree on the label, none is.
+    The first of identical texts is kept; if their labels differ, none is.
     """
     leaked = train["text"].isin(test["text"])
     rest = train[~leaked]
@@ -75,58 +82,59 @@ def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame
         "leaked_dropped": int(leaked.sum()),
         "contradictory_dropped": int(contradictory.sum()),
         "duplicates_dropped": int(repeated.sum()),
-        "test_duplicates_kept": int(test.duplicated("text").sum()),
     }
     return rest[~contradictory & ~repeated], counts
 
 
-def without_known(
+def without_labelled(
     unlabelled: pd.DataFrame, splits: dict[str, pd.DataFrame]
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Unlabelled reviews whose text stands in no split, once each, and the counts of what was dropped, if there are any.
+    """Drop unlabelled reviews whose text occurs in a split with labels, and duplicates.
 
-    Where reviews have groups, those of the groups of test and validation are dropped too.
+    If reviews have groups, those of groups in test or validation are dropped too. Returns the rest, and
+    counts by reason; no counts if there are no unlabelled reviews.
     """
     if unlabelled.empty:
         return unlabelled, {}
     counts = {}
     for name in ("test", "validation", "train"):
-        known = unlabelled["text"].isin(splits[name]["text"])
+        leaked = unlabelled["text"].isin(splits[name]["text"])
         if "group" in unlabelled and name != "train":
-            known |= unlabelled["group"].isin(splits[name]["group"])
-        counts[f"unlabelled_in_{name}_dropped"] = int(known.sum())
-        unlabelled = unlabelled[~known]
+            leaked |= unlabelled["group"].isin(splits[name]["group"])
+        counts[f"unlabelled_in_{name}_dropped"] = int(leaked.sum())
+        unlabelled = unlabelled[~leaked]
     repeated = unlabelled.duplicated("text")
-    return unlabelled[~repeated], {**counts, "unlabelled_duplicates_dropped": int(repeated.sum())}
+    counts["unlabelled_duplicates_dropped"] = int(repeated.sum())
+    return unlabelled[~repeated], counts
 
 
 def held_out(
     rows: pd.DataFrame, share: float, seed: int, key: str = "params.yaml: validation_size"
 ) -> pd.Series:
-    """A mask over `rows` that holds out about `share` of them, both classes alike, no group on both sides.
+    """A mask that holds out about `share` of the rows, stratified by class, and keeps each group on one side.
 
-    `key` is where the share stands, which an error names.
+    `key` is the parameter that sets the share, for errors.
 
     Raises:
-        InputError: there are too few reviews, or too few groups, to have both classes on both sides.
+        InputError: there are too few reviews or groups for both classes on both sides.
     """
-    # Late: it takes as long as all else, and a dataset with a fault is refused without.
+    # Late: this takes as long as all else, and a dataset with a fault is refused without it.
     from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 
-    few = f"{key}: {len(rows)} training reviews are too few to hold out {share:.0%}"
+    fault = f"{key}: {len(rows)} training reviews are too few to hold out {share:.0%}"
     try:
         if "group" not in rows:
-            _, chosen = train_test_split(
-                rows.index, test_size=share, stratify=rows["label"], random_state=seed
-            )
+            _, held = train_test_split(rows.index, test_size=share, stratify=rows["label"], random_state=seed)
         else:
             folds = StratifiedGroupKFold(n_splits=max(2, round(1 / share)), shuffle=True, random_state=seed)
-            with warnings.catch_warnings(action="ignore"):  # of a class with few rows: both are counted below
+            with warnings.catch_warnings(
+                action="ignore"
+            ):  # about a class with few rows, which is checked below
                 _, positions = next(folds.split(rows, rows["label"], rows["group"]))
-            chosen = rows.index[positions]
+            held = rows.index[positions]
     except (ValueError, OverflowError) as error:
-        raise InputError(f"{few}: {reason(error)}") from None
-    mask = pd.Series(rows.index.isin(chosen), index=rows.index)
-    if rows.groupby(mask)["label"].nunique().reindex([False, True], fill_value=0).min() < len(LABELS):
-        raise InputError(f"{few} with both classes")
+        raise InputError(f"{fault}: {reason(error)}") from None
+    mask = pd.Series(rows.index.isin(held), index=rows.index)
+    if min(rows.loc[mask, "label"].nunique(), rows.loc[~mask, "label"].nunique()) < len(LABELS):
+        raise InputError(f"{fault} with both classes")
     return mask

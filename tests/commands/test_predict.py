@@ -214,7 +214,7 @@ def test_a_parquet_row_that_is_not_utf8_affects_no_other_row(call, tmp_path: Pat
             ["--input", "params.yaml"],
             "params.yaml: unknown format '.yaml'; allowed: .csv, .tsv, .json, .jsonl, .ndjson, .parquet, ",
         ),
-        (["--input", "stages"], "stages: there are no files of reviews in it"),
+        (["--input", "stages"], "stages: contains no files of reviews"),
         (["text", "--model", "models"], "models: no classifier there"),
         (["text", "--workers", 2], "--workers needs --ray"),
         (

@@ -1,4 +1,4 @@
-"""Files of reviews: links, packed and damaged files, shards, progress, and what is said of files that are not there."""
+"""Files of reviews: links, compressed and damaged files, shards, progress, and errors for missing files."""
 
 import gzip
 import json
@@ -110,10 +110,11 @@ def test_an_array_is_refused_at_the_row_where_it_is_no_json(mine: Path) -> None:
     for content, line in {
         '[{"text": "a", "label": 1}, {"text": }]': "row 2: not JSON: Expecting value",
         '[{"text": "a", "label": 1}': "row 1: not JSON: Expecting ',' or ']' after it",
-        '[{"text": "a", "label": 1}, 7]': "row 2: int; allowed: one JSON object a line, or in .json an array of them",
-        '[{"text": "a", "text": 1}]': "row 1: key 'text' stands there twice",
+        '[{"text": "a", "label": 1}, 7]': "row 2: int; allowed: one JSON object per line, or "
+        "in .json an array of them",
+        '[{"text": "a", "text": 1}]': "row 1: key 'text' occurs twice",
         '[{"text": "\\ud800", "label": 1}]': r"row 1: '\ud800' is half a character",
-        '[{"text": "a", "label": 1}] x': "row 1: not JSON: the array ends after it, and the file does not",
+        '[{"text": "a", "label": 1}] x': "row 1: not JSON: the file continues after the end of the array",
         '[{"text": "a", "label": ' + "[" * 100_000: "row 1: nested too deeply",
     }.items():
         (mine / "reviews.json").write_text(content)
@@ -133,13 +134,15 @@ def test_a_quote_that_never_closes_is_said_with_its_lines(mine: Path) -> None:
 def test_what_dvc_has_is_pulled(mine: Path, tracked: str) -> None:
     Path(f"{tracked}.dvc").write_text("outs: []")
     line = fault("files: reviews.csv")
-    assert line == f"data/mine/reviews.csv: no such file; DVC has it: `dvc pull {tracked}.dvc`"
+    assert line == f"data/mine/reviews.csv: no such file; DVC tracks it: `dvc pull {tracked}.dvc`"
 
 
 def test_a_folder_that_dvc_has_is_pulled(mine: Path) -> None:
     mine.rmdir()
     Path("data/mine.dvc").write_text("outs: []")
-    with pytest.raises(InputError, match=r"no data/mine/dataset.yaml; DVC has it: `dvc pull data/mine.dvc`$"):
+    with pytest.raises(
+        InputError, match=r"no data/mine/dataset.yaml; DVC tracks it: `dvc pull data/mine.dvc`$"
+    ):
         schema.read_source("mine")
 
 

@@ -1,4 +1,4 @@
-"""Quotes in CSV: files in which they enclose fields or are ordinary characters give their own rows, or are refused."""
+"""Quotes in CSV: whether they enclose fields is detected, or the file is refused."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ REVIEWS = [" ".join([*WORDS[number % 7 :], str(number)]) for number in range(12)
 
 
 def plain(delimiter: str, text_first: bool, changes: dict[int, str], header: bool = True) -> str:
-    """A file in which quotes are ordinary characters: some of the reviews are replaced, in % by themselves."""
+    """A file in which quotes are ordinary characters, with some reviews replaced; % is the review itself."""
     texts = [changes.get(number, "%").replace("%", text) for number, text in enumerate(REVIEWS)]
     rows = [(text, str(number % 2)) for number, text in enumerate(texts)]
     if header:
@@ -76,7 +76,7 @@ def test_quotes_that_enclose_nothing_merge_no_rows(
 
 
 def written(quoting: int, delimiter: str = ",", **options: object) -> tuple[str, list[tuple[str, str]]]:
-    """A file that the csv module writes, with quotes, commas, line breaks and backslashes in its texts, and its rows."""
+    """A file that the csv module writes, and its rows, with quotes, commas, line breaks and backslashes."""
     generator = random.Random(7)
     rows = []
     for number, text in enumerate(REVIEWS):

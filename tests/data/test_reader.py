@@ -1,4 +1,4 @@
-"""The reader of review files: training and prediction take the same rows, and refuse the same faults in the same words."""
+"""The reader of review files: training and prediction read the same rows and refuse the same faults."""
 
 import shutil
 from pathlib import Path
@@ -42,7 +42,8 @@ FAULTS: dict[str, tuple[str, bytes, str]] = {
     "such a byte in the header": (
         "csv",
         CSV.replace(b"text", b"t\xe9xt"),
-        "no column 'text'; it has: t\ufffdxt, label, split (the header is not UTF-8; set `encoding` to that of the file, such as cp1252)",
+        "no column 'text'; it has: t\ufffdxt, label, split (the header is not UTF-8; set `encoding` to that "
+        "of the file, such as cp1252)",
     ),
     "quotes never closed": (
         "csv",
@@ -60,7 +61,7 @@ FAULTS: dict[str, tuple[str, bytes, str]] = {
     "a column twice": (
         "csv",
         b"text,label,split,text\nGood.,1,train,x\n",
-        "column 'text' stands there twice; it has: text, label, split, text",
+        "column 'text' occurs twice; it has: text, label, split, text",
     ),
     "no column": ("csv", CSV.replace(b"text", b"review"), "no column 'text'; it has: review, label, split"),
     "nothing": ("csv", b"", "is empty"),
@@ -95,11 +96,11 @@ FAULTS: dict[str, tuple[str, bytes, str]] = {
         JSON + b'{"label": 1, "split": "train"}\n',
         "row 5: has no text; it has: label, split",
     ),
-    "a key twice": ("jsonl", JSON + b'{"text": "x", "text": "y"}\n', "row 5: key 'text' stands there twice"),
+    "a key twice": ("jsonl", JSON + b'{"text": "x", "text": "y"}\n', "row 5: key 'text' occurs twice"),
     "a list": (
         "jsonl",
         JSON + b"[1]\n",
-        "row 5: list; allowed: one JSON object a line, or in .json an array of them",
+        "row 5: list; allowed: one JSON object per line, or in .json an array of them",
     ),
     "no JSON": (
         "jsonl",
@@ -109,7 +110,7 @@ FAULTS: dict[str, tuple[str, bytes, str]] = {
     "blank lines, which are counted": (
         "jsonl",
         JSON + b"\n \t\n[]\n",
-        "row 7: list; allowed: one JSON object a line, or in .json an array of them",
+        "row 7: list; allowed: one JSON object per line, or in .json an array of them",
     ),
     "too deep": ("jsonl", JSON + b"[" * 100_000, "row 5: nested too deeply"),
     "a byte that is not UTF-8 in Parquet": ("parquet", b"caf\xe9", "row 5: byte 0xe9 is not UTF-8"),

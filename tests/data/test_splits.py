@@ -1,4 +1,4 @@
-"""Splits: nothing leaks into the test split, groups stay together, and both classes are on both sides."""
+"""Splits: no leaks into the test split, no group in two splits, and both classes in every split."""
 
 import pandas as pd
 import pytest
@@ -21,29 +21,28 @@ def test_leaks_duplicates_and_contradictions_are_dropped_from_training_only() ->
         "leaked_dropped": 1,
         "contradictory_dropped": 2,
         "duplicates_dropped": 1,
-        "test_duplicates_kept": 1,
     }
 
 
-def test_an_unlabelled_review_stands_in_no_other_split_and_there_once() -> None:
+def test_an_unlabelled_review_occurs_once_and_in_no_other_split() -> None:
     kept = {
         "test": frame(("a", 1)).assign(group="x"),
         "validation": frame(("b", 0)).assign(group="y"),
         "train": frame(("c", 0)).assign(group="z"),
     }
     unlabelled = pd.DataFrame({"text": list("abcddefg"), "group": list("wwwwwxyz")})
-    left, dropped = splits.without_known(unlabelled, kept)
-    assert left["text"].tolist() == ["d", "g"]
+    rest, dropped = splits.without_labelled(unlabelled, kept)
+    assert rest["text"].tolist() == ["d", "g"]
     assert dropped == {
         "unlabelled_in_test_dropped": 2,
         "unlabelled_in_validation_dropped": 2,
         "unlabelled_in_train_dropped": 1,
         "unlabelled_duplicates_dropped": 1,
     }
-    assert splits.without_known(unlabelled.head(0), kept)[1] == {}
+    assert splits.without_labelled(unlabelled.head(0), kept)[1] == {}
 
 
-def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
+def test_held_out_is_stratified_and_keeps_groups_together() -> None:
     rows = pd.DataFrame({"label": [0, 1] * 100, "group": [number // 5 for number in range(200)]})
     mask = splits.held_out(rows, 0.2, seed=0)
     assert not set(rows["group"][mask]) & set(rows["group"][~mask])
@@ -54,7 +53,7 @@ def test_held_out_keeps_groups_whole_and_classes_alike() -> None:
     assert rows["label"][plain].mean() == 0.5
 
 
-def test_groups_that_splits_of_the_data_share_are_counted() -> None:
+def test_groups_in_several_splits_of_the_data_are_counted() -> None:
     films = {
         "train": ["a", "b", "c"],
         "validation": ["c", "d"],
@@ -90,10 +89,12 @@ def test_a_cap_is_stratified_and_seeded() -> None:
 def test_too_few_reviews_of_a_class_to_draw_some() -> None:
     rows = pd.DataFrame({"label": [0] * 99 + [1]})
     with pytest.raises(
-        InputError, match="params.yaml: max_train_reviews: 50, drawn by class of 100, cannot be: ValueError"
+        InputError,
+        match="max_train_reviews: cannot draw 50 of 100 reviews, stratified by class: ValueError",
     ):
         sampling.capped(rows, 50, seed=0)
     with pytest.raises(
-        InputError, match="params.yaml: max_train_reviews: 1, drawn by class of 2, are all of one class"
+        InputError,
+        match="max_train_reviews: cannot draw 1 of 2 reviews, stratified by class: all would be of",
     ):
         sampling.capped(rows.tail(2), 1, seed=0)

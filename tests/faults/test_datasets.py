@@ -1,4 +1,4 @@
-"""Bad datasets in numbers: each is prepared rightly, or refused in one line that names the file."""
+"""Faulty datasets: each is prepared correctly, or refused in one line that names the file."""
 
 import csv
 import io
@@ -44,13 +44,16 @@ ROWS = [
     for number in range(count)
     for label in [number % 2]
 ]
-SOURCE = "files: reviews.csv\ntext: text\nlabel: label\nsplit: split\ndescription: mine\nrows: {train: 8, test: 4}\n"
+SOURCE = (
+    "files: reviews.csv\ntext: text\nlabel: label\nsplit: split\ndescription: mine\n"
+    "rows: {train: 8, test: 4}\n"
+)
 GOOD_PARAMS = PARAMS.replace("dataset: sample", "dataset: mine").replace("size: 0.1", "size: 0.3")
 
 
 @pytest.fixture(autouse=True)
 def project(elsewhere: None) -> None:
-    """The working directory is a project with parameters, a folder for a dataset, and a challenge set of two reviews."""
+    """A project as working directory: parameters, a folder for a dataset, a challenge set of two reviews."""
     Path("data/mine").mkdir(parents=True)
     Path("data/challenge").mkdir()
     Path("data/challenge/dataset.yaml").write_text("files: {test: reviews.csv}")
@@ -141,7 +144,7 @@ def latin(text: str) -> bytes:
 
 
 def prepared(source: str, **files: bytes) -> str | None:
-    """Run prepare on data/mine/ with this dataset.yaml and files: the line that refuses it, nothing half-written then."""
+    """Run prepare with this dataset.yaml and files; return the error, which leaves no output half-written."""
     shutil.rmtree("data/mine")
     Path("data/mine").mkdir()
     Path("data/mine/dataset.yaml").write_text(source)
@@ -192,7 +195,7 @@ def test_a_folder_or_nothing_instead_of_a_file(kind: str) -> None:
     assert prepared(f"files: reviews.{kind}") == f"data/mine/reviews.{kind}: no such file"
     Path(f"data/mine/reviews.{kind}").mkdir()
     assert str(refusal(prepare.main, "data/mine")).startswith(
-        f"data/mine/reviews.{kind}: there are no files of reviews"
+        f"data/mine/reviews.{kind}: contains no files of reviews"
     )
 
 
