@@ -50,5 +50,5 @@ def main(
             allowed = "models/classifier, models/fp32, models/int8, or a copy of one"
             raise errors.InputError(f"{model}: cannot be served; allowed: {allowed}")
         with ScoringQueue(classifier) as queue:
-            server.serve(app.build(queue, app.describe(model)), queue, listening)
+            server.serve(app.build(queue, app.describe_model(model)), queue, listening)
     print("stopped")

@@ -151,7 +151,7 @@ def build(queue: ScoringQueue, info: Info) -> FastAPI:
         return Health(status="ok")
 
     @app.get("/info")
-    async def model_info() -> Info:
+    async def describe() -> Info:
         """The model, the SHA-256 of its weights, the commit of its run, and its test accuracy."""
         return info
 
@@ -201,7 +201,7 @@ def head_as_get(app: ASGIApp) -> ASGIApp:
     return handle
 
 
-def describe(model: Path) -> Info:
+def describe_model(model: Path) -> Info:
     """The answer of /info about a model's folder.
 
     Raises:
