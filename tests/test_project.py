@@ -55,7 +55,7 @@ def test_a_copied_model_scores_where_there_is_no_project(below: Clone, tmp_path:
     assert said == "error: params.yaml: no such file\n"
 
 
-@pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - cli.ANYWHERE))
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - cli.WITHOUT_PROJECT))
 def test_a_command_that_needs_the_project_says_so_elsewhere(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
