@@ -64,7 +64,7 @@ def test_a_wrong_argument_is_named(arguments: str, line: str) -> None:
 
 
 def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
-    code = "import sentiment; raise KeyboardInterrupt  # as it comes within an import"
+    code = "import sentiment.cli; raise KeyboardInterrupt  # as during the import of a command"
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, text=True, stderr=subprocess.PIPE, check=False
     )

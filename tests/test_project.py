@@ -55,7 +55,7 @@ def test_a_copied_model_works_outside_a_project(below: Clone, tmp_path: Path) ->
     assert said == "error: params.yaml: no such file\n"
 
 
-@pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - cli.ANYWHERE))
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS.keys() - cli.WITHOUT_PROJECT))
 def test_a_command_that_needs_the_project_says_so_outside(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

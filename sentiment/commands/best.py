@@ -25,8 +25,9 @@ def main(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="RUN",
             help="commits, tags, branches, experiments or `workspace`; "
-            "by default HEAD, its experiments and the workspace"
+            "by default HEAD, its experiments and the workspace",
         ),
     ] = None,
     search: Annotated[

@@ -37,13 +37,13 @@ ANY_RUN = "a commit, tag, branch, experiment, or `workspace`"
 
 def main(
     old: Annotated[
-        str | None, typer.Argument(help=f"the run to compare with: {ANY_RUN}; by default HEAD")
+        str | None, typer.Argument(metavar="OLD", help=f"the run to compare with: {ANY_RUN}; by default HEAD")
     ] = None,
-    new: Annotated[str, typer.Argument(help="the run to judge")] = WORKSPACE,
+    new: Annotated[str, typer.Argument(metavar="NEW", help="the run to judge")] = WORKSPACE,
     number: Annotated[
         int | None,
         typer.Argument(
-            metavar="[SEEDS]",
+            metavar="SEEDS",
             min=2,
             max=_MOST_SEEDS,
             help="with --seeds: queue the missing runs, up to this number of seeds per run",

@@ -30,7 +30,7 @@ def main(
     against: Annotated[
         str | None,
         typer.Option(
-            metavar="RUN", help="the run to compare with  [default: the last commit with other predictions]"
+            metavar="RUN", help="the run to compare with; by default the last commit with other predictions"
         ),
     ] = None,
 ) -> None:

@@ -35,11 +35,13 @@ def main(
         int, typer.Option(min=1, max=64, help="the number of trials that run in parallel, in DVC's queue")
     ] = 1,
     seed: Annotated[
-        int, typer.Option(min=0, help="the seed of the proposals; the same seed proposes the same")
+        int, typer.Option(min=0, help="the seed of the proposals, which makes them reproducible")
     ] = 0,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="the prefix of the experiments' names  [default: search-…]"),
+        typer.Option(
+            metavar="NAME", help="the prefix of the experiments' names; by default search- and a hash"
+        ),
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="run the failed trials again")] = False,
     apply: Annotated[
