@@ -1,6 +1,6 @@
 """Writes docs/report.png, the README's picture of the report: python -m tests.picture [FOLDER].
 
-It takes the report of a clone that has run; without one, it makes a clone and runs the pipeline there, which takes minutes.
+FOLDER is a clone in which the pipeline has run. Without one, a new clone runs it, which takes minutes.
 """
 
 import shutil
@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 1180, 720  # CSS pixels: the figures, and most metrics beside th
 
 
 def ran(folder: Path) -> Clone:
-    """A new clone in `folder` with the whole sample and challenge set, in which the pipeline has run in fp32, as all CPUs can."""
+    """A new clone with the complete sample and challenge set, in which the pipeline has run in fp32."""
     clone = clone_into(folder)
     for dataset in ("data/sample", "data/challenge"):
         shutil.copytree(ROOT / dataset, folder / dataset, dirs_exist_ok=True)

@@ -72,6 +72,10 @@ _MARKS = {
 QUEUED = ".dvc/tmp/exps/"  # the folder in which DVC runs queued and --temp experiments
 
 
+# What the decompressors raise at the end of a truncated or damaged file.
+DAMAGE = (EOFError, OSError, zlib.error, lzma.LZMAError)
+
+
 def ending(path: Path) -> tuple[str, str]:
     """The format and the compression of a file by its name, in lower case: .csv and .gz, or an empty text."""
     suffixes = ["", *(suffix.lower() for suffix in path.suffixes)]
@@ -212,7 +216,7 @@ class Opened:
                     yield text
             except UnicodeDecodeError as error:  # an encoding with several bytes per character
                 raise InputError(f"{self._where}: is not {error.encoding}: {error.reason}") from None
-            except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+            except DAMAGE as error:
                 if not self._packed or getattr(error, "errno", None):
                     raise
                 raise InputError(

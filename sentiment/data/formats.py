@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sentiment.data.files import Opened, ending, signature
+from sentiment.data.files import DAMAGE, Opened, ending, signature
 from sentiment.data.layout import Layout
 from sentiment.data.quoting import QUOTINGS, Quoting, csv_reader, detect_quoting
 from sentiment.data.row import Row
@@ -164,6 +164,12 @@ class Csv(_Text):
                 _first(header)
             yield lines, self._skipped + header.line_num
 
+    @contextmanager
+    def _lines_before_damage(self) -> Iterator[tuple[Iterator[str], int]]:
+        """The same, without an error at a damaged end: the rows before it are read first."""
+        with self._lines_of_rows() as (lines, skipped):
+            yield _until_damage(lines), skipped
+
     def require(self, *names: str) -> None:
         """Check the columns as Table does; if one is missing, add a hint at the cause."""
         try:
@@ -188,7 +194,7 @@ class Csv(_Text):
         names_from = "the header" if self._names is None else "`columns`"
         advice = "" if self._quoting else " (if quotes are ordinary characters, set `quoting` to none)"
         if self._quoting is None:
-            self._quoting = detect_quoting(self._lines_of_rows, self._delimiter, len(header), where)
+            self._quoting = detect_quoting(self._lines_before_damage, self._delimiter, len(header), where)
         with self._lines_of_rows(self._file) as (lines, skipped):
             rows = csv_reader(lines, self._delimiter, self._quoting)
             while True:
@@ -217,6 +223,14 @@ class Csv(_Text):
 
 def _first(rows: Iterator[list[str]]) -> list[str]:
     return next((cells for cells in rows if any(map(str.strip, cells))), [])
+
+
+def _until_damage(lines: Iterator[str]) -> Iterator[str]:
+    """The lines up to where a compressed file is damaged."""
+    try:
+        yield from lines
+    except (*DAMAGE, UnicodeDecodeError):
+        return
 
 
 class Json(_Text):

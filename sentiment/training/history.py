@@ -22,7 +22,9 @@ CURVES = {
 
 def summarise(state: TrainerState) -> dict[str, Any]:
     """Mean training loss, and the validation loss and accuracy after the best epoch."""
-    losses, last_steps, epochs = [], [0], []
+    losses: list[float] = []
+    last_steps = [0.0]
+    epochs: list[dict[str, float]] = []
     for entry in state.log_history:
         if "loss" in entry:
             losses.append(entry["loss"])

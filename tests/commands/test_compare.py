@@ -143,7 +143,8 @@ def test_a_parameter_is_queued_unchanged(value: Any) -> None:
 
 def test_missing_seeds_are_reported_in_one_line(tried: Clone) -> None:
     assert tried.run(f"{COMPARE} HEAD other --seeds", fails=True) == (
-        "error: HEAD and other have the same parameters apart from the seed; `sentiment compare --seeds` summarises such runs\n"
+        "error: HEAD and other have the same parameters apart from the seed; "
+        "`sentiment compare --seeds` summarises such runs\n"
     )
     assert (
         tried.run(f"{COMPARE} HEAD other 3", fails=True) == "error: 3: a number of seeds requires --seeds\n"

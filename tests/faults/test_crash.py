@@ -1,4 +1,4 @@
-"""Killed at any moment, on a full disk, or short of memory: the next run comes to what an undisturbed one does."""
+"""Kills, full disks and too little memory: the next run produces what an undisturbed run does."""
 
 import os
 import random
@@ -61,7 +61,8 @@ def test_twenty_kills_of_dvc_repro_change_no_byte(copy: Clone, tmp_path: Path) -
         assert len({path.parent for path in kept}) <= 1
         assert len(kept) <= 4  # three, and one that is being written
     print(
-        f"20 kills, {while_writing} of them while a checkpoint was being written; {last_step(other)} steps until then"
+        f"20 kills, {while_writing} of them while a checkpoint was being written; "
+        f"{last_step(other)} steps until then"
     )
     assert while_writing >= 5
     assert last_step(other) > 0
@@ -136,7 +137,8 @@ def test_a_full_disk_is_one_line_and_costs_no_earlier_output(
     before = copy.run(listing)
     size = int(copy.run(f"du -sk {folder}").split()[0]) + room * 1024 + 1024
     (copy.folder / "fill.sh").write_text(
-        f"cp -r {folder} {folder}.copy && mount -t tmpfs -o size={size}k none {folder} && cp -r {folder}.copy/. {folder}/\n"
+        f"cp -r {folder} {folder}.copy && mount -t tmpfs -o size={size}k none {folder} && "
+        f"cp -r {folder}.copy/. {folder}/\n"
         f"free=$(df -k --output=avail {folder} | tail -1)\n"
         f"mkdir {folder}/speed; head -c $((free - {room * 1024}))k /dev/zero > {folder}/speed/filler\n"
         f"python -m stages.{stage}; status=$?; {listing}; exit $status"
@@ -152,7 +154,7 @@ def test_a_full_disk_is_one_line_and_costs_no_earlier_output(
 def test_short_of_memory_it_trains_in_smaller_parts(copy: Clone) -> None:
     copy.set(max_length="256", batch_size="32", precision="fp32")  # bf16, where it is quick, needs less
     (copy.folder / "limited.py").write_text(LIMITED)
-    # What glibc keeps of freed memory counts as taken, so that a second try has less than the first: keep nothing.
+    # Memory that glibc keeps after it is freed counts as used; a second attempt would have less.
     script = "MALLOC_MMAP_THRESHOLD_=65536 PYTHONPATH=. python limited.py"
     assert "memory ran out" not in copy.run(f"{script} 8000")
     expected = curve(copy, "train/loss")
@@ -171,7 +173,7 @@ def test_short_of_memory_it_trains_in_smaller_parts(copy: Clone) -> None:
     assert "Traceback" not in output
 
 
-# Allows so many MiB of address space more than is taken when training begins, where it would take whole batches at once.
+# Limits the address space to what training starts with plus this many MiB; whole batches need more.
 LIMITED = """
 import resource, sys, psutil
 from sentiment import errors

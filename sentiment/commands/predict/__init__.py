@@ -286,4 +286,4 @@ def score_step(
         output.add(last.number, scores)
     if fault:
         raise fault
-    bar.to(reader.position())
+    bar.advance_to(reader.position())

@@ -92,7 +92,8 @@ class Trials:
         for name in (*self.experiments, "HEAD", WORKSPACE):
             try:
                 run = Run(name)
-                if not run.has_file("dvc.lock") or not run.ran_on_current_inputs("train") or not self._suits(run.params):
+                trained = run.has_file("dvc.lock") and run.ran_on_current_inputs("train")
+                if not trained or not self._suits(run.params):
                     continue
                 searched = {key: run.params[key] for key in self.space}
                 trials.setdefault(str(searched), _finished_trial(run, searched))
