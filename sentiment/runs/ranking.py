@@ -56,7 +56,7 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
     losses = [compute(truth, probability)["loss"] for probability in probabilities]
 
     rows: list[dict[str, Any]] = []
-    for index in np.lexsort((losses, -ranking.accuracy)):  # by accuracy, then by loss
+    for index in np.lexsort((np.array(losses), -ranking.accuracy)):  # by accuracy, then by loss
         run, *others = ranked[index].runs
         row = {
             "run": run.name,
