@@ -22,9 +22,9 @@ CURVES = {
 
 def summarise(state: TrainerState) -> dict[str, Any]:
     """Mean training loss, and the validation loss and accuracy after the best epoch."""
-    losses: list[float] = []
-    last_steps = [0.0]
     epochs: list[dict[str, float]] = []
+    losses: list[float] = []
+    last_steps: list[float] = [0]
     for entry in state.log_history:
         if "loss" in entry:
             losses.append(entry["loss"])
