@@ -294,8 +294,8 @@ class _Rows:
         if split is None and source.splits is None:
             fault = f"{one_line(source.split, 80)} {shortened(value)} is not allowed"
             raise InputError(
-                f"{fault}; allowed: {', '.join(SPLITS)}; `splits: {{train: name, test: name}}` in dataset.yaml "
-                "gives other names"
+                f"{fault}; allowed: {', '.join(SPLITS)}; "
+                "`splits: {train: name, test: name}` in dataset.yaml gives other names"
             )
         return split
 
