@@ -1,4 +1,4 @@
-"""Datasets: every format is read, and every fault named with its place."""
+"""Datasets: every format is read, and every fault is named with its place."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -128,6 +128,19 @@ def test_a_fault_that_only_training_has_is_named_with_its_row(make: Make, conten
 def test_a_fault_in_dataset_yaml_is_named(make: Make, source: str, error: str) -> None:
     make(source, reviews_csv=csv())
     assert fault().startswith(error)
+
+
+def test_unlabelled_reviews_are_a_split_of_the_same_pass(make: Make) -> None:
+    rows = [*ROWS, ("Well.", "unsup", "train"), ("", "unsup", "train")]
+    source = "files: reviews.csv\nunlabelled: more.csv\nlabels: {unlabelled: [unsup]}\nempty_text: ignore\n"
+    make(source, reviews_csv=csv(rows), more_csv="text\nSo.\n")
+    read = dataset.load("mine")
+    assert read.unlabelled.to_dict("list") == {
+        "id": ["unlabelled-1", "unlabelled-2"],
+        "text": ["So.", "Well."],
+    }
+    assert len(read.reviews) == 4
+    assert read.without_text == 1
 
 
 def test_an_unknown_dataset_lists_those_there_are(make: Make) -> None:
