@@ -60,8 +60,8 @@ class User:
 
     def fetch(self, model: str = MODEL, fails: bool = False, **environment: str) -> str:
         """Fetch a model: its source, or the error."""
-        before = "from sentiment.model import pretrained"
-        return self.evaluate(f"pretrained.fetch({model!r}).source", before, fails, environment=environment)
+        before = "from sentiment.pretrained import sources"
+        return self.evaluate(f"sources.fetch({model!r}).source", before, fails, environment=environment)
 
     def load(self, source: str, fails: bool = False, **environment: str) -> str:
         """Load a dataset with this dataset.yaml: how many reviews it has, or the error."""
