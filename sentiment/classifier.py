@@ -99,8 +99,8 @@ def unknown_tokens_warning(tokens: int, unknown: int) -> str | None:
     if share <= MAX_UNKNOWN_SHARE:
         return None
     return (
-        f"warning: the model's vocabulary does not have {share:.0%} of the reviews' tokens, of which it "
-        "knows nothing; is it for this language, and for emoji?"
+        f"warning: {share:.0%} of the reviews' tokens are not in the model's vocabulary, so the model cannot "
+        "read them; does it support this language, and emoji?"
     )
 
 

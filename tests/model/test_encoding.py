@@ -66,8 +66,8 @@ def test_head_tail_keeps_128_and_382_tokens_of_512_as_in_the_paper(folder: Path)
     ("text", "share", "warned"),
     [
         ("The best film of the year, 10/10.", 0.0, None),
-        ("Wonderful 😀🎉 😀 film", 0.5, "does not have 50% of the reviews' tokens"),
-        ("瑞典的电影非常好看", 8 / 9, "is it for this language, and for emoji?"),
+        ("Wonderful 😀🎉 😀 film", 0.5, "50% of the reviews' tokens are not in the model's vocabulary"),
+        ("瑞典的电影非常好看", 8 / 9, "does it support this language, and emoji?"),
         ("", 0.0, None),
     ],
 )
