@@ -124,6 +124,13 @@ def test_the_picture_is_small_and_its_command_stands_beside_it() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
+def test_lines_have_at_most_110_characters(page: str) -> None:
+    # Tables, images and commands cannot be wrapped.
+    lines = [line for line in FENCE.sub("", TEXTS[page]).splitlines() if not line.startswith(("|", "!["))]
+    assert [line for line in lines if len(line) > 110] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if target.startswith("https://"):
