@@ -15,7 +15,7 @@ COMMANDS = {
     "predict": "Classify reviews as positive or negative.",
     "report": "Write a report of the current run as one HTML page, metrics/report.html.",
     "demo": "Try the model in the browser.",
-    "serve": "Serve the model over HTTP, as the Hugging Face inference API does.",
+    "serve": "Serve a model over HTTP, in the format of the Hugging Face inference API.",
     "publish": "Publish models/classifier/ on the Hugging Face Hub.",
     "share": "Push all runs in DVC's cache to the remote.",
     "verify": "Check the files in DVC's cache and in the workspace against their hashes.",

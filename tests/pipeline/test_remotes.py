@@ -186,7 +186,7 @@ def test_a_damaged_file_in_the_cache_is_detected_and_not_used(
     assert "in DVC's cache are intact" in copy.run("sentiment verify")
     flip(cached)
     copy.run("rm -r models/classifier")
-    assert "error: .dvc/cache: removed 1 damaged file, of models/classifier" in copy.run(
+    assert "error: .dvc/cache: removed 1 damaged file of models/classifier" in copy.run(
         "sentiment verify", fails=True
     )
     assert not cached.exists()

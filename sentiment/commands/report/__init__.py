@@ -118,7 +118,7 @@ def record(run: Run) -> dict[str, str]:
         with loading(path):
             speed = json.loads(run.content(path))
         # The file is not versioned: after a checkout or a pull it may be from another run.
-        if speed.get("of") == run.locked_hash("metrics/train.json"):
+        if speed.get("train_json_md5") == run.locked_hash("metrics/train.json"):
             facts["trained"] = speed["finished"].replace("T", " ").replace("+00:00", " UTC")
             facts["duration of the training"] = f"{timedelta(seconds=round(speed['seconds']))} (h:mm:ss)"
     return {name: fact or "not recorded" for name, fact in facts.items()}
