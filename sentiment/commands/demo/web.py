@@ -2,12 +2,14 @@
 
 import contextlib
 import socket
+from typing import Any
 
 import gradio
 import uvicorn
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Mount
 
 ADDRESS = "127.0.0.1"
 CSS = """
@@ -17,6 +19,16 @@ CSS = """
 #words .label { font-size: 0.8rem; text-transform: none; }
 #table :is(table, tr, th, td) { padding: 0.2rem 0.8rem; border-color: var(--border-color-primary); }
 """
+
+
+class _UnfinishedAnswers(dict[str, Any]):
+    """Gradio's unfinished answers by event; deleting one twice is no error.
+
+    Gradio deletes an answer in two places if it is cancelled while it ends, and would print a stack trace.
+    """
+
+    def __delitem__(self, event: str) -> None:
+        self.pop(event, None)
 
 
 def serve(page: gradio.Blocks, listening: socket.socket) -> None:
@@ -40,6 +52,8 @@ def serve(page: gradio.Blocks, listening: socket.socket) -> None:
         theme=theme,
         css=CSS,
     )
+    (mounted,) = (route.app for route in app.routes if isinstance(route, Mount))
+    mounted.iterators = _UnfinishedAnswers()  # type: ignore[attr-defined]  # of Gradio's App
     print(f"http://{ADDRESS}:{listening.getsockname()[1]} (Ctrl-C stops the server)", flush=True)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     with contextlib.suppress(KeyboardInterrupt):
