@@ -1,11 +1,12 @@
 """Errors that a user can fix, reported in one line instead of a stack trace."""
 
+import os
 import re
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 # How libraries report a lack of memory: CUDA and tokenizers; PyTorch and ONNX Runtime on CPUs; cuBLAS; C++;
@@ -25,6 +26,10 @@ class InputError(Exception):
     """An error in the user's input. The message is one line: what is wrong, where, and what is allowed."""
 
 
+class InterruptedScoringError(InputError):
+    """Ctrl-C or SIGTERM during scoring, while threads of native libraries may still run."""
+
+
 def run(main: Callable[[], object]) -> None:
     """Run a program's main(), and exit with status 1 and one line on an error that the user can fix.
 
@@ -34,6 +39,11 @@ def run(main: Callable[[], object]) -> None:
     try:
         main()
         return
+    except InterruptedScoringError as error:
+        print(f"error: {without_home(str(error))}", file=sys.stderr, flush=True)
+        with suppress(OSError):
+            sys.stdout.flush()
+        os._exit(1)  # the usual teardown of native threads could abort with a message of C++
     except InputError as error:
         line = str(error)
     except OSError as error:

@@ -22,7 +22,7 @@ from sentiment.data.quoting import Quoting
 from sentiment.data.reader import Reader
 from sentiment.data.row import Row
 from sentiment.data.text import column_name
-from sentiment.errors import InputError
+from sentiment.errors import InputError, InterruptedScoringError
 from sentiment.params import scoring_precision
 from sentiment.progress import Progress
 
@@ -264,7 +264,7 @@ def score(
         raise InputError(f"{error}{output.saved()}") from error
     except KeyboardInterrupt:
         output.delete_empty_parts()
-        raise InputError(f"interrupted{output.saved()}") from None
+        raise InterruptedScoringError(f"interrupted{output.saved()}") from None
 
 
 def score_step(
