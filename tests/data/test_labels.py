@@ -41,7 +41,7 @@ def vocabulary(names: list[str] | None, listed: dict[Meaning, set[str]]) -> Voca
         # Names that say no more than the numbers, as ClassLabel(num_classes=2) has them.
         (["0", "1"], {}, "-+?"),
         (["LABEL_0", "LABEL_1"], {}, "-+?"),
-        # Names that are other numbers: dataset.yaml may list names, or what stands in the file, if all of
+        # Names that are other numbers: dataset.yaml may list names, or the numbers in the file, if all of
         # either.
         (["1", "2"], {}, "+??"),
         (["1", "2"], {"negative": {"1"}, "positive": {"2"}}, "-+?"),
