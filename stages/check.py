@@ -46,7 +46,7 @@ def main() -> None:
 
         try_model(model, params)
     if params.precision == "bf16":
-        from sentiment.model.scoring import multiplies_bf16
+        from sentiment.model.precision import multiplies_bf16
 
         if not multiplies_bf16():
             print(
