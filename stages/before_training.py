@@ -3,18 +3,18 @@
 import pandas as pd
 
 from sentiment import atomic, stage_runner
-from sentiment.params import ZeroShotParams
+from sentiment.params import BeforeTrainingParams
 from sentiment.pretrained import sources
 from sentiment.progress import Progress
 
 
 def main() -> None:
-    """Write metrics/zero_shot.json; for a model without a trained head, the file says so instead."""
-    params = ZeroShotParams.load()
+    """Write metrics/before_training.json; for a model without a trained head, the file says so instead."""
+    params = BeforeTrainingParams.load()
     model = sources.fetch(params.model)
     if model.kept_labels(params.head) is None:
         metrics = {"accuracy": "no trained head"}
-        atomic.write_json("metrics/zero_shot.json", {**metrics, "details": [metrics]})
+        atomic.write_json("metrics/before_training.json", {**metrics, "details": [metrics]})
         if model.has_head:
             print("zero-shot: head: new")
         else:
@@ -33,9 +33,9 @@ def main() -> None:
     test = pd.read_parquet("data/prepared/test.parquet")
     with Progress("scoring before training", len(test)) as bar:
         metrics = compute_with_intervals(test, classifier.probabilities(test["text"].tolist(), bar.update))
-    atomic.write_json("metrics/zero_shot.json", metrics_json(metrics))
+    atomic.write_json("metrics/before_training.json", metrics_json(metrics))
     print(f"zero-shot: test accuracy {metrics['accuracy']:.4f}")
 
 
 if __name__ == "__main__":
-    stage_runner.run(main, "zero_shot")
+    stage_runner.run(main, "before_training")
