@@ -4,9 +4,8 @@ import math
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit
 
-from sentiment.blend.weights import Weights, fit_logits, logits
+from sentiment.blend.weights import Weights, fit_logits, logits, probabilities
 
 MIN_REVIEWS = 1000  # validation reviews: with fewer, one changed label would be more than is allowed
 MAX_CHANGED = 1 / 1000  # share of the validation reviews whose label the cascade may change
@@ -40,8 +39,7 @@ class Cascade(BaseModel):
         Args:
             ngrams: probabilities of POSITIVE from the n-grams, shape (reviews,).
         """
-        calibrated: np.ndarray = expit(self.weight * logits(ngrams))
-        return calibrated
+        return probabilities(self.weight * logits(ngrams))
 
 
 def choose(weights: Weights, ngrams: np.ndarray, encoder: np.ndarray, labels: np.ndarray) -> Cascade | None:

@@ -41,6 +41,6 @@ class BlendClassifier(Classifier):
         if not decided.all():
             undecided = np.flatnonzero(~decided)
             by_encoder[undecided], tokens, unknown = self.encoder.score(
-                [texts[row] for row in undecided], advance
+                [texts[row] for row in undecided.tolist()], advance
             )
         return Scores(self.blend.probabilities(by_ngrams, by_encoder), tokens, unknown)

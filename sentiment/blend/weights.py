@@ -2,8 +2,6 @@
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 CLIP = 1e-6  # probabilities are clipped to this distance from 0 and 1, whose logits are infinite
 
@@ -29,8 +27,7 @@ class Weights(BaseModel):
             encoder: probabilities of POSITIVE from the encoder, for the same reviews.
         """
         # Not a matrix product, whose last bits can depend on the number of reviews.
-        blended: np.ndarray = expit(self.ngrams * logits(ngrams) + self.encoder * logits(encoder))
-        return blended
+        return probabilities(self.ngrams * logits(ngrams) + self.encoder * logits(encoder))
 
 
 def fit(ngrams: np.ndarray, encoder: np.ndarray, labels: np.ndarray) -> Weights:
@@ -52,11 +49,23 @@ def fit_logits(of_models: np.ndarray, labels: np.ndarray) -> list[float]:
         of_models: logits of POSITIVE, shape (reviews, models).
         labels: indices into LABELS, shape (reviews,); both labels occur.
     """
+    from sklearn.linear_model import (
+        LogisticRegression,
+    )  # only fitting needs it, and its import takes a second
+
     regression = LogisticRegression(fit_intercept=False).fit(of_models, labels)
     return [round(weight, 6) for weight in regression.coef_[0].tolist()]
 
 
 def logits(probabilities: np.ndarray) -> np.ndarray:
     """Log-odds of probabilities, clipped so that they are finite."""
-    log_odds: np.ndarray = logit(np.clip(probabilities, CLIP, 1 - CLIP))
+    clipped = np.clip(probabilities, CLIP, 1 - CLIP)
+    log_odds: np.ndarray = np.log(clipped / (1 - clipped))
     return log_odds
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Probabilities from log-odds."""
+    with np.errstate(over="ignore"):  # the result is then 0
+        sigmoid: np.ndarray = 1 / (1 + np.exp(-logits))
+    return sigmoid
