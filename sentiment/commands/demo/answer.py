@@ -11,6 +11,7 @@ from typing import Any
 import gradio
 import pandas as pd
 
+from sentiment.blend.classifier import BlendClassifier
 from sentiment.classifier import unknown_tokens_warning
 from sentiment.commands.demo.attribution import attribute
 from sentiment.data.text import MOST_CHARACTERS, normalise
@@ -29,7 +30,7 @@ _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def answer(
-    classifier: TransformerClassifier, labels: Mapping[str, str], text: str
+    classifier: TransformerClassifier | BlendClassifier, labels: Mapping[str, str], text: str
 ) -> Iterator[tuple[gradio.Label, str, gradio.HighlightedText, str]]:
     """Yield the label, the verdict (HTML), the highlighted review and the table (HTML) as they are ready.
 
