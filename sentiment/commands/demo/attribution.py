@@ -30,7 +30,7 @@ _WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]+")  # a word, or consecutive pun
 
 
 def attribute(
-    classifier: TransformerClassifier | BlendClassifier, text: str, max_tokens: int = MAX_TOKENS
+    classifier: Classifier, text: str, max_tokens: int = MAX_TOKENS
 ) -> Generator[float, None, pd.DataFrame]:
     """Compute how much each word of a normalised review adds to the log-odds of POSITIVE.
 

@@ -6,14 +6,15 @@ from pathlib import Path
 import gradio
 import pandas as pd
 
+from sentiment.blend.classifier import BlendClassifier
+from sentiment.classifier import Classifier
 from sentiment.commands.demo.answer import answer
+from sentiment.commands.demo.attribution import encoder_of
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits, with_interval
-from sentiment.model.scoring import TransformerClassifier
 from sentiment.runs.run import Run
 
-MODEL = "models/classifier"
 # The browser clears the answer as soon as the review changes, so that no answer is shown for another review.
 # STATUS makes an element a live region, whose changes screen readers announce; no other component of Gradio
 # can be one. It triggers `input` when the review is typed, pasted, or about to be replaced by an example.
@@ -36,14 +37,27 @@ MEASURED = {
 }
 
 
-def build(classifier: TransformerClassifier) -> gradio.Blocks:
-    """Build the page. It offers no API; `sentiment serve` does."""
+def build(classifier: Classifier, model: Path) -> gradio.Blocks:
+    """Build the page. It offers no API; `sentiment serve` does.
+
+    Args:
+        classifier: a model in PyTorch, or a blend of one.
+        model: its path.
+
+    Raises:
+        InputError: it is another kind of model.
+    """
+    try:
+        encoder = encoder_of(classifier)
+    except InputError as error:
+        raise InputError(f"{model}: {error}") from None
+    kind = "a blend of n-grams and a model " if isinstance(classifier, BlendClassifier) else ""
     # Columns: the example's name, the label that readers give it, and the review (text).
     examples = pd.read_csv(Path(__file__).with_name("examples.csv"))
     with gradio.Blocks(title="Sentiment of a film review", analytics_enabled=False) as page:
         gradio.Markdown(
-            f"# Is this film review positive?\nThe model is {MODEL}, fine-tuned from "
-            f"{classifier.model.config.base_model}. It runs on this machine, and nothing you type is stored. "
+            f"# Is this film review positive?\nThe model is {model}, {kind}fine-tuned from "
+            f"{encoder.model.config.base_model}. It runs on this machine, and nothing you type is stored. "
             "Type or paste a review in English."
         )
         review = gradio.Textbox(label="Review", lines=5, max_lines=15, elem_id="review")
