@@ -7,6 +7,7 @@ import gradio
 import pandas as pd
 
 from sentiment.commands.demo.answer import answer
+from sentiment.data.schema import read_source
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits, with_interval
@@ -30,10 +31,6 @@ CLEAR = """() => {
   const hidden = { __type__: "update", visible: false };
   return [hidden, "", hidden, ""];
 }"""
-MEASURED = {
-    "test": "the test reviews",
-    "challenge": "irony, understatement and backhanded praise (data/challenge)",
-}
 
 
 def build(classifier: TransformerClassifier) -> gradio.Blocks:
@@ -104,11 +101,10 @@ def limits(examples: pd.DataFrame) -> str:
         examples: with the columns `name`, `text`, `label` (a name) and `probability` (of POSITIVE).
     """
     lines = ["## What it gets wrong"]
-    for name, reviews in MEASURED.items():
-        try:
-            lines.append(f"- Accuracy on {reviews}: {with_interval(Run().metrics(name))}")
-        except InputError as error:
-            lines.append(f"- {error}")
+    try:
+        lines += accuracies(Run())
+    except InputError as error:
+        lines.append(f"- {error}")
     for example in examples.itertuples():
         label = LABELS[example.probability >= 0.5]
         if label != example.label:
@@ -118,3 +114,20 @@ def limits(examples: pd.DataFrame) -> str:
                 f"{label}, with probability {probability}."
             )
     return "\n".join(lines)
+
+
+def accuracies(run: Run) -> list[str]:
+    """The accuracy of the model on each evaluation set, as items of a Markdown list.
+
+    Raises:
+        InputError: a file of the run is not available.
+    """
+    described = {"test": "the test reviews"}
+    for name in run.evaluation_sets:
+        described[name] = f"data/{name}"
+        if description := read_source(name).description:
+            described[name] = f"{description} (data/{name})"
+    return [
+        f"- Accuracy on {reviews}: {with_interval(run.scores_of(reviews=name))}"
+        for name, reviews in described.items()
+    ]
