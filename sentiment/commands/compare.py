@@ -89,7 +89,7 @@ def main(
     before, after = Run(old or "HEAD"), Run(new)
     stale = out_of_date_runs((before, after), STAGES[model])
     if seeds:
-        scored, left_out = load_scored_runs(before, after, candidates(before, after))
+        scored, left_out = load_scored_runs(before, after, candidates(before, after), model)
         if number and (queued := queue_missing(before, after, scored, number)):
             show_queued(before, after, queued, left_out, as_json)
             return

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from sentiment import cli
 from sentiment.classifier import unknown_tokens_warning
 from sentiment.commands import demo
+from sentiment.data.schema import read_source
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
 from sentiment.evaluation.mistakes import shortened
@@ -188,8 +189,9 @@ def test_the_page_lists_what_the_model_gets_wrong(
     page: "Page", ran: Clone, classifier: TransformerClassifier
 ) -> None:
     listed = page.get_by_role("listitem").all_inner_texts()
-    for name, line in zip(("test", "challenge"), listed, strict=False):
+    for name, line in zip(("test", "also_test/classifier/challenge"), listed, strict=False):
         assert line.endswith(with_interval(ran.details(name)))
+    assert read_source("challenge").description in listed[1]
     wrong = EXAMPLES[(classifier.probabilities(EXAMPLES["text"]) >= 0.5) != (EXAMPLES["label"] == "POSITIVE")]
     assert len(listed) == 2 + len(wrong)
     for line, text in zip(listed[2:], wrong["text"], strict=True):
