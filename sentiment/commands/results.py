@@ -89,13 +89,14 @@ def row(run: Run, model: Model, sets: list[str]) -> list[str]:
         title += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
         if run.params.get("teachers"):
             title += f", `teachers={run.params['teachers']}`"
-    metrics = run.scores_of(model)
+    scores = run.scores()
+    metrics = scores["test"][model]
     cells = [run.params["dataset"], title]
     if isinstance(metrics["accuracy"], str):  # a run of earlier code, whose model had no head before training
         return [*cells, metrics["accuracy"], *[NOT_MEASURED] * (2 + len(sets))]
     f1 = f"{metrics['negative']['f1']:.4f}, {metrics['positive']['f1']:.4f}"
     cells += [with_interval(metrics), f"{metrics['macro_f1']:.4f}", f1]
     for name in sets:
-        measured = run.has_scores_of(model, name)
-        cells.append(with_interval(run.scores_of(model, name)) if measured else NOT_MEASURED)
+        measured = scores.get(name, {}).get(model)
+        cells.append(with_interval(measured) if measured else NOT_MEASURED)
     return cells
