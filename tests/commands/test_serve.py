@@ -675,5 +675,5 @@ def test_it_listens_only_on_this_machine(served: Server) -> None:
 
 def test_a_model_that_cannot_be_served_is_one_line(ran: Clone) -> None:
     printed = ran.run("python -m sentiment serve --port 0 --model models/baseline.npz", fails=True)
-    allowed = "models/classifier, models/fp32, models/int8, or a copy of one"
+    allowed = "models/classifier, models/fp32, models/int8, models/blend.json, or a copy of one"
     assert printed == f"error: models/baseline.npz: cannot be served; allowed: {allowed}\n"

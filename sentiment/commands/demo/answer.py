@@ -11,13 +11,12 @@ from typing import Any
 import gradio
 import pandas as pd
 
-from sentiment.classifier import unknown_tokens_warning
+from sentiment.classifier import Classifier, unknown_tokens_warning
 from sentiment.commands.demo.attribution import attribute
 from sentiment.data.text import MOST_CHARACTERS, normalise
 from sentiment.evaluation.mistakes import shortened
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
-from sentiment.model.scoring import TransformerClassifier
 
 MAX_MARKED = 20  # words of the review
 MIN_EFFECT = 0.01  # log-odds; words with less are not marked
@@ -29,7 +28,7 @@ _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def answer(
-    classifier: TransformerClassifier, labels: Mapping[str, str], text: str
+    classifier: Classifier, labels: Mapping[str, str], text: str
 ) -> Iterator[tuple[gradio.Label, str, gradio.HighlightedText, str]]:
     """Yield the label, the verdict (HTML), the highlighted review and the table (HTML) as they are ready.
 
