@@ -117,14 +117,7 @@ def limits(model: Path, examples: pd.DataFrame) -> str:
         model: its path.
         examples: with the columns `name`, `text`, `label` (a name) and `probability` (of POSITIVE).
     """
-    lines = ["## What it gets wrong"]
-    measured = {Path(path).resolve(): name for path, name in MEASURED.items()}
-    try:
-        lines += accuracies(Run(), measured[model.resolve()])
-    except KeyError:
-        lines.append(f"- The accuracy of {model} was not measured here.")
-    except InputError as error:
-        lines.append(f"- {error}")
+    lines = ["## What it gets wrong", *accuracies(model)]
     for example in examples.itertuples():
         label = LABELS[example.probability >= 0.5]
         if label != example.label:
@@ -136,15 +129,18 @@ def limits(model: Path, examples: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def accuracies(run: Run, model: Model) -> list[str]:
-    """The accuracy of a model on each evaluation set, as items of a Markdown list.
-
-    Raises:
-        InputError: a file of the run is not available.
-    """
-    lines = [f"- Accuracy on the test reviews: {with_interval(run.scores_of(model))}"]
-    for name in run.evaluation_sets:
-        description = read_source(name).description
-        reviews = f"{description} (data/{name})" if description else f"data/{name}"
-        lines.append(f"- Accuracy on {reviews}: {with_interval(run.scores_of(model, name))}")
+def accuracies(path: Path) -> list[str]:
+    """The accuracy of a model on each evaluation set, or why it is not available, as a Markdown list."""
+    measured = {Path(path).resolve(): model for path, model in MEASURED.items()}
+    model, run, lines = measured.get(path.resolve()), Run(), []
+    if model is None:
+        return [f"- The accuracy of {path} was not measured here."]
+    try:
+        lines.append(f"- Accuracy on the test reviews: {with_interval(run.scores_of(model))}")
+        for name in run.evaluation_sets:
+            description = read_source(name).description
+            reviews = f"{description} (data/{name})" if description else f"data/{name}"
+            lines.append(f"- Accuracy on {reviews}: {with_interval(run.scores_of(model, name))}")
+    except InputError as error:
+        lines.append(f"- {error}")
     return lines
