@@ -131,7 +131,7 @@ def limits(model: Path, examples: pd.DataFrame) -> str:
 
 def accuracies(path: Path) -> list[str]:
     """The accuracy of a model on each evaluation set, or why it is not available, as a Markdown list."""
-    measured = {Path(path).resolve(): model for path, model in MEASURED.items()}
+    measured = {Path(known).resolve(): model for known, model in MEASURED.items()}
     model, run, lines = measured.get(path.resolve()), Run(), []
     if model is None:
         return [f"- The accuracy of {path} was not measured here."]
