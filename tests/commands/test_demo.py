@@ -234,6 +234,20 @@ def test_no_answer_is_shown_for_another_review(page: "Page") -> None:
     assert "".join(text for text, _ in highlighted(page)) == box.input_value()
 
 
+def test_an_answer_that_arrives_too_late_is_dropped(page: "Page") -> None:
+    box = page.get_by_label("Review", exact=True)
+    status = page.get_by_role("status", name="Answer")
+    page.route("**/cancel", lambda route: route.abort())  # so that the answer goes on
+    box.fill(" ".join([REVIEW] * 20))
+    page.get_by_role("button", name="Classify").click()
+    status.get_by_text("the probability of POSITIVE is").wait_for()
+    box.fill("Another film.")
+    status.get_by_text("the probability of POSITIVE is").wait_for(state="hidden")
+    page.wait_for_timeout(2000)
+    assert not status.inner_text()
+    assert not page.inner_text("#table")
+
+
 def test_a_language_unknown_to_the_model_gives_a_warning(
     page: "Page", classifier: TransformerClassifier
 ) -> None:

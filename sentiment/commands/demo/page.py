@@ -19,7 +19,8 @@ from sentiment.runs.run import Model, Run
 # The browser clears the answer as soon as the review changes, so that no answer is shown for another review.
 # STATUS makes an element a live region, whose changes screen readers announce; no other component of Gradio
 # can be one. It triggers `input` when the review is typed, pasted, or about to be replaced by an example.
-# Gradio's own `input` event is not triggered by pasting.
+# Gradio's own `input` event is not triggered by pasting. An answer that was cancelled can still arrive, so
+# each carries its review; if the box has another one, STATUS triggers `clear`.
 STATUS = """
 element.setAttribute('role', 'status');
 element.setAttribute('aria-label', 'Answer');
@@ -27,6 +28,11 @@ const changes = { input: '#review', click: '#examples button' };
 for (const [type, place] of Object.entries(changes)) {
   document.addEventListener(type, event => { if (event.target.closest(place)) trigger('input'); }, true);
 }
+watch('value', () => {
+  const answered = element.querySelector('[data-review]')?.dataset.review;
+  const review = document.querySelector('#review textarea').value.toWellFormed().replaceAll('\\0', '\\ufffd');
+  if (answered !== undefined && answered !== review) trigger('clear');
+});
 """
 CLEAR = """() => {
   const hidden = { __type__: "update", visible: false };
@@ -84,7 +90,7 @@ def build(classifier: Classifier, model: Path) -> gradio.Blocks:
             limits(model, examples.assign(probability=classifier.probabilities(examples["text"].tolist())))
         )
         gradio.on(
-            [button.click, review.submit, status.input],
+            [button.click, review.submit, status.input, status.clear],
             None,
             None,
             outputs,
