@@ -10,9 +10,10 @@ from sentiment.atomic import replacing
 from sentiment.errors import InputError
 from sentiment.metrics.metrics_file import with_interval
 from sentiment.params import FILE, Params
-from sentiment.runs.run import Run
+from sentiment.runs.models import TITLES
+from sentiment.runs.run import Model, Run
 
-MODELS = {"baseline": "TF-IDF baseline", "zero_shot": "before fine-tuning", "test": "fine-tuned"}
+NOT_MEASURED = "–"
 PAGES = {"README.md": "results", "docs/imdb.md": "results", "docs/parameters.md": "parameters"}
 
 
@@ -44,7 +45,7 @@ def pages() -> dict[Path, str]:
             )
         rows = parameters() if name == "parameters" else results(match[1].split())
         if page == "README.md":
-            rows = [[*row[:3], row[-1]] for row in rows]
+            rows = [[*row[:3], *row[5:]] for row in rows]
         lines = [f"| {' | '.join(cells)} |\n" for cells in rows]
         lines.insert(1, "|" + "---|" * len(rows[0]) + "\n")
         texts[Path(page)] = text[: match.start(2)] + "".join(lines) + text[match.end(2) :]
@@ -63,28 +64,39 @@ def parameters() -> list[list[str]]:
 
 
 def results(commits: list[str]) -> list[list[str]]:
-    """Header and rows of the table of results: each model of the workspace's run and of these commits."""
-    rows = [["dataset", "model", "test accuracy", "macro F1", "F1 negative, positive", "challenge accuracy"]]
-    for run in [Run(), *map(Run, commits)]:
-        rows += [row(run, name) for name in MODELS if run.has_file(f"metrics/{name}.json")]
+    """Header and rows of the table of results: each model of the workspace's run and of these commits.
+
+    Each evaluation set of any of the runs has a column.
+    """
+    runs = [Run(), *map(Run, commits)]
+    sets = list(dict.fromkeys(name for run in runs for name in run.evaluation_sets))
+    columns = ["dataset", "model", "test accuracy", "macro F1", "F1 negative, positive"]
+    rows = [[*columns, *(f"{name} accuracy" for name in sets)]]
+    for run in runs:
+        rows += [row(run, model, sets) for model in run.models]
     return rows
 
 
-def row(run: Run, name: str) -> list[str]:
-    """One model of a run: metrics on the test split and, if available, accuracy on the challenge set.
+def row(run: Run, model: Model, sets: list[str]) -> list[str]:
+    """One model of a run: metrics on the test split, and accuracy on each of `sets`.
 
-    Each accuracy is followed by its 95 % interval.
+    Each accuracy is followed by its 95 % interval. What was not measured is a dash.
     """
-    metrics, model = run.metrics(name), MODELS[name]
-    if name != "baseline":
-        model += f": {run.params['model'].split('/')[-1].split('@')[0]}"
-    if name == "test":
-        model += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
+    title = TITLES[model]
+    if model != "baseline":
+        title += f": {run.params['model'].split('/')[-1].split('@')[0]}"
+    if model == "classifier":
+        title += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
         if run.params.get("teachers"):
-            model += f", `teachers={run.params['teachers']}`"
-    start = [run.params["dataset"], model]
-    if isinstance(metrics["accuracy"], str):  # a pretrained model without a head, for example
-        return [*start, metrics["accuracy"], "", "", ""]
-    challenge = with_interval(run.metrics("challenge")) if name == "test" else ""
+            title += f", `teachers={run.params['teachers']}`"
+    scores = run.scores()
+    metrics = scores["test"][model]
+    cells = [run.params["dataset"], title]
+    if isinstance(metrics["accuracy"], str):  # a run of earlier code, whose model had no head before training
+        return [*cells, metrics["accuracy"], *[NOT_MEASURED] * (2 + len(sets))]
     f1 = f"{metrics['negative']['f1']:.4f}, {metrics['positive']['f1']:.4f}"
-    return [*start, with_interval(metrics), f"{metrics['macro_f1']:.4f}", f1, challenge]
+    cells += [with_interval(metrics), f"{metrics['macro_f1']:.4f}", f1]
+    for name in sets:
+        measured = scores.get(name, {}).get(model)
+        cells.append(with_interval(measured) if measured else NOT_MEASURED)
+    return cells

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from sentiment import cli
 from sentiment.classifier import unknown_tokens_warning
 from sentiment.commands import demo
+from sentiment.data.schema import read_source
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
 from sentiment.evaluation.mistakes import shortened
@@ -188,8 +189,9 @@ def test_the_page_lists_what_the_model_gets_wrong(
     page: "Page", ran: Clone, classifier: TransformerClassifier
 ) -> None:
     listed = page.get_by_role("listitem").all_inner_texts()
-    for name, line in zip(("test", "challenge"), listed, strict=False):
+    for name, line in zip(("test", "also_test/classifier/challenge"), listed, strict=False):
         assert line.endswith(with_interval(ran.details(name)))
+    assert read_source("challenge").description in listed[1]
     wrong = EXAMPLES[(classifier.probabilities(EXAMPLES["text"]) >= 0.5) != (EXAMPLES["label"] == "POSITIVE")]
     assert len(listed) == 2 + len(wrong)
     for line, text in zip(listed[2:], wrong["text"], strict=True):
@@ -230,6 +232,20 @@ def test_no_answer_is_shown_for_another_review(page: "Page") -> None:
     assert not page.inner_text("#table")
     classified(page)
     assert "".join(text for text, _ in highlighted(page)) == box.input_value()
+
+
+def test_an_answer_that_arrives_too_late_is_dropped(page: "Page") -> None:
+    box = page.get_by_label("Review", exact=True)
+    status = page.get_by_role("status", name="Answer")
+    page.route("**/cancel", lambda route: route.abort())  # so that the answer goes on
+    box.fill(" ".join([REVIEW] * 20))
+    page.get_by_role("button", name="Classify").click()
+    status.get_by_text("the probability of POSITIVE is").wait_for()
+    box.fill("Another film.")
+    status.get_by_text("the probability of POSITIVE is").wait_for(state="hidden")
+    page.wait_for_timeout(2000)
+    assert not status.inner_text()
+    assert not page.inner_text("#table")
 
 
 def test_a_language_unknown_to_the_model_gives_a_warning(
