@@ -67,7 +67,7 @@ def read(path: Path) -> Blend:
     try:
         return Blend.model_validate_json(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file; `dvc repro` writes it") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except ValidationError as error:

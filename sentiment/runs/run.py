@@ -46,7 +46,8 @@ _EARLIER_PATHS = {
     "metrics/predictions/classifier/challenge.parquet": "metrics/predictions/challenge.parquet",
     "data/also_test/challenge.parquet": "data/prepared/challenge.parquet",
 }
-SOFT_LABELS = "data/soft_labels"
+# Folders that stages depend on and other stages fill, a file each; by the parameter that lists the files.
+_FOLDERS = {"data/soft_labels": ("train", "teachers"), "data/also_test": ("prepare", "also_test")}
 _NOT_FETCHED = {"deleted", "not in cache"}  # states in `dvc status` of a file that was not fetched
 
 
@@ -174,23 +175,14 @@ class Run:
         """
         written = {out["path"]: out["md5"] for entry in self.lock.values() for out in entry.get("outs", [])}
         read = {dep["path"]: dep["md5"] for dep in self.lock.get(stage, {}).get("deps", [])}
-        if SOFT_LABELS in read:
-            written[SOFT_LABELS] = self._hash_of_soft_labels(written)
+        for folder in _FOLDERS.keys() & read.keys():
+            written[folder] = _hash_of_folder(self._files_in(folder), written)
         return bool(read) and all(written.get(path, md5) == md5 for path, md5 in read.items())
 
-    def _hash_of_soft_labels(self, written: dict[str, str]) -> str:
-        """The hash of the folder with the latest soft labels of the teachers of `train`."""
-        hashes = [
-            {"relpath": f"{teacher}.parquet", "md5": written.get(f"{SOFT_LABELS}/{teacher}.parquet")}
-            for teacher in self._teachers()
-        ]
-        tree = Tree.from_list(hashes, hash_name="md5")
-        tree.digest()
-        return str(tree.oid)
-
-    def _teachers(self) -> list[int]:
-        """The teachers of `train`. dvc.lock also lists earlier teachers, whose files were removed."""
-        return self._locked_params("train").get("teachers") or []
+    def _files_in(self, folder: str) -> list[str]:
+        """The files in one of _FOLDERS; dvc.lock also lists earlier ones, which were removed."""
+        stage, key = _FOLDERS[folder]
+        return [f"{folder}/{name}.parquet" for name in self._locked_params(stage).get(key) or []]
 
     def stages_to_rerun(self, stage: str) -> list[str]:
         """The stages that must run again before the outputs of `stage` match the run's params.yaml.
@@ -221,8 +213,8 @@ class Run:
         for name in stages:  # the list grows in the loop
             for dep in self.lock[name].get("deps", []):
                 paths = [dep["path"]]
-                if paths == [SOFT_LABELS]:
-                    paths = [f"{SOFT_LABELS}/{teacher}.parquet" for teacher in self._teachers()]
+                if dep["path"] in _FOLDERS:
+                    paths = self._files_in(dep["path"])
                 stages += {writers[path] for path in paths if path in writers} - set(stages)
         return stages
 
@@ -261,6 +253,14 @@ class Run:
 
     def _display_path(self, path: str) -> str:
         return path if self._files is localfs else f"{self.name}: {path}"
+
+
+def _hash_of_folder(files: list[str], hashes: dict[str, str]) -> str:
+    """The hash that DVC gives to a folder with these files, which have these hashes."""
+    listed = [{"relpath": Path(file).name, "md5": hashes.get(file)} for file in files]
+    tree = Tree.from_list(listed, hash_name="md5")
+    tree.digest()
+    return str(tree.oid)
 
 
 def _metrics_path(model: Model, reviews: str) -> str:

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from sentiment.api import open_classifier
 from sentiment.errors import InputError
-from sentiment.model import scoring
+from sentiment.model.precision import uses_bf16
 from sentiment.model.transformer import load_weights
 from sentiment.onnx import graph
 from sentiment.pretrained import sources
@@ -55,7 +55,7 @@ def test_an_experiment_adds_exports(copy: Clone) -> None:
     assert metrics["megabytes"] < metrics["megabytes_fine_tuned"] / 3
 
     fp32 = open_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist())
-    np.testing.assert_allclose(fp32, old, atol=1e-2 if scoring.uses_bf16("auto") else 1e-5)
+    np.testing.assert_allclose(fp32, old, atol=1e-2 if uses_bf16("auto") else 1e-5)
     metrics = copy.details("fp32")
     assert metrics["accuracy"] == pytest.approx(((fp32 >= 0.5) == test["label"]).mean(), abs=1e-6)
     assert metrics["flipped"] == ((old >= 0.5) != (fp32 >= 0.5)).sum()
