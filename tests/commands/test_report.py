@@ -187,9 +187,9 @@ def test_missing_comparisons_and_outdated_stages_are_reported(reported: Clone, b
         f"None: {before}: {PREDICTIONS} is not here; dvc repro makes it, dvc pull fetches what was pushed."
     )
     notice = page.locator(".notice").inner_text()
-    assert re.search(r"since this run: (\w+, )*prepare, (\w+, )*evaluate(, \w+)*\. dvc repro runs them", notice), (
-        notice
-    )
+    assert re.search(
+        r"since this run: (\w+, )*prepare, (\w+, )*evaluate(, \w+)*\. dvc repro runs them", notice
+    ), notice
 
 
 def test_a_second_run_is_compared_with_the_first(
