@@ -71,7 +71,7 @@ def test_the_training_data_itself_is_refused_and_reviews_in_a_set_are_dropped() 
     (rest, others), counts = splits.without_evaluated([train, unlabelled], sets)
     assert rest["text"].tolist() == ["a"]
     assert others["text"].tolist() == ["d"]
-    assert counts == {"in_hard_dropped": 2, "in_easy_dropped": 1}
+    assert counts == {"hard": 2, "easy": 1}
     with pytest.raises(InputError, match="also_test: data/copy contains every training review; "):
         splits.without_evaluated([train, unlabelled], {"copy": train})
 

@@ -234,7 +234,7 @@ def test_groups_on_both_sides_and_rows_without_text_are_counted(capsys: pytest.C
 def test_a_failure_leaves_what_was_prepared_before() -> None:
     assert prepared("files: reviews.csv", csv=as_csv(ROWS)) is None
     assert prepared("files: reviews.csv", csv=as_csv([*ROWS, ["One more.", "2", "train"]])) is not None
-    assert len(list(Path("data/prepared").glob("*.parquet"))) == 5  # `prepared` has compared their bytes
+    assert len(list(Path("data/prepared").glob("*.parquet"))) == 4  # `prepared` has compared their bytes
 
 
 def test_rows_of_a_shuffled_table_stay_in_their_order() -> None:

@@ -62,8 +62,8 @@ def test_a_set_is_imported_from_a_git_repository_at_a_commit(
     output = copy.run("dvc exp run -S 'also_test=[challenge,counterfactual]'")
     assert "dropped from training: 2 reviews that also occur in data/counterfactual" in output
     after = json.loads(Path("metrics/data.json").read_text())
-    assert before["in_challenge_dropped"] == after["in_challenge_dropped"] == 0
-    assert after["in_counterfactual_dropped"] == 2
+    assert before["also_test_dropped"] == {"challenge": 0}
+    assert after["also_test_dropped"] == {"challenge": 0, "counterfactual": 2}
     assert not pd.read_parquet("data/prepared/train.parquet")["text"].isin(train["text"].head(2)).any()
     found = metrics(copy)
     for model in ("baseline", "before_training", "classifier", "blend"):
