@@ -13,8 +13,8 @@ def main() -> None:
     params = BeforeTrainingParams.load()
     model = sources.fetch(params.model)
     if model.kept_labels(params.head) is None:
-        metrics = {"accuracy": "no trained head"}
-        atomic.write_json("metrics/before_training.json", {**metrics, "details": [metrics]})
+        unknown = {"accuracy": "no trained head"}
+        atomic.write_json("metrics/before_training.json", {**unknown, "details": [unknown]})
         for folder in ("metrics/also_test", "metrics/predictions"):
             Path(folder, "before_training").mkdir(parents=True, exist_ok=True)
             Path(folder, "before_training/.gitkeep").touch()

@@ -10,19 +10,21 @@ from sentiment.params import PrepareParams
 def main() -> None:
     """Prepare the dataset, and write metrics/data.json."""
     params = PrepareParams.load()
-    prepared, dropped = splits.split_dataset(params, also_test.read_prepared(params.also_test))
+    prepared, dropped, in_also_test = splits.split_dataset(params, also_test.read_prepared(params.also_test))
     shared = splits.shared_groups(prepared)
     with atomic.replacing("data/prepared") as folder:
         folder.mkdir()
         for name, rows in prepared.items():
             rows.drop(columns="split", errors="ignore").to_parquet(folder / f"{name}.parquet", index=False)
-    atomic.write_json("metrics/data.json", {**summary(prepared), **dropped, **shared})
+    atomic.write_json(
+        "metrics/data.json", {**summary(prepared), **dropped, "also_test_dropped": in_also_test, **shared}
+    )
     sizes = {name: len(rows) for name, rows in prepared.items() if len(rows)}
     print(", ".join(f"{name} {rows:,}" for name, rows in sizes.items()), "reviews in data/prepared/")
     if (prepared["validation"]["split"] == "validation").all():
         print("validation is the dataset's own split; validation_size is not used")
-    for name in params.also_test:
-        if count := dropped[f"in_{name}_dropped"]:
+    for name, count in in_also_test.items():
+        if count:
             print(f"dropped from training: {count:,} reviews that also occur in data/{name}")
     for key, count in shared.items():
         print(

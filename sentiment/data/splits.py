@@ -22,7 +22,7 @@ from sentiment.sampling import capped
 
 def split_dataset(
     params: PrepareParams, also_test: Mapping[str, pd.DataFrame]
-) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+) -> tuple[dict[str, pd.DataFrame], dict[str, int], dict[str, int]]:
     """Split the dataset that params.yaml names, and count the reviews that were dropped.
 
     A validation split of the dataset is used as it is; otherwise one is held out from the training reviews.
@@ -33,7 +33,8 @@ def split_dataset(
 
     Returns:
         The rows of `train`, `validation`, `test` and `unlabelled`, with the columns that `dataset.load` gives
-        them; and by key of metrics/data.json, the number of reviews dropped.
+        them; by key of metrics/data.json, the number of reviews dropped; and by
+        evaluation set, the number dropped because they occur there.
 
     Raises:
         InputError: the dataset has a fault, an evaluation set contains all its training reviews, or too few
@@ -63,11 +64,11 @@ def split_dataset(
     for name, rows in splits.items():
         dataset.require_classes(rows["label"], f"{folder}: without leaks and duplicates, every {name} review")
     splits["unlabelled"], dropped_unlabelled = without_labelled(unlabelled, splits)
-    dropped |= dropped_unlabelled | in_also_test
+    dropped |= dropped_unlabelled
     if source.empty_text:
         dropped["without_text_dropped"] = without_text
     splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
-    return splits, dropped
+    return splits, dropped, in_also_test
 
 
 def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
@@ -91,7 +92,7 @@ def without_evaluated(
         also_test: the reviews of these sets, by name. A review that occurs in two counts for the first.
 
     Returns:
-        The rest of each split, and by key such as `in_challenge_dropped`, the number of reviews dropped.
+        The rest of each split, and the number of reviews dropped by set.
 
     Raises:
         InputError: a set contains all training reviews.
@@ -106,7 +107,7 @@ def without_evaluated(
                 f"params.yaml: also_test: data/{name} contains every training review; "
                 "an evaluation set has reviews that training does not use"
             )
-        counts[f"in_{name}_dropped"] = before - sum(map(len, rest))
+        counts[name] = before - sum(map(len, rest))
     return rest, counts
 
 
