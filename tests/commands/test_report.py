@@ -89,9 +89,10 @@ def test_every_model_on_every_set_is_shown_and_compared_with_the_baseline(
     monkeypatch.chdir(reported.folder)
     page, run = opened(browser, reported), Run()
     rows = page.locator("#accuracy + .card tr").all()
-    for row, model in zip(rows[1:], run.models, strict=True):
-        for cell, name in zip(row.locator("td").all(), ("test", "challenge"), strict=True):
-            assert cell.inner_text().split()[0] == f"{run.scores_of(model, name)['accuracy']:.4f}"
+    scores = run.scores()
+    for row, model in zip(rows[1:], scores["test"], strict=True):
+        for cell, by_model in zip(row.locator("td").all(), scores.values(), strict=True):
+            assert cell.inner_text().split()[0] == f"{by_model[model]['accuracy']:.4f}"
             assert cell.locator(".bar .reach").count() == 1
     for sentence, name in zip(page.locator(".against").all(), ("test", "challenge"), strict=True):
         truth = run.scored_reviews(name)["label"]
