@@ -54,17 +54,10 @@ SUPPORT = {
 }
 # Declared modules that a stage never imports. `check` takes seconds, and no stage depends on what it imports.
 NEVER_IMPORTED = {
-    "check": {
-        "data/dataset",
-        "data/existing_splits",
-        "data/formats",
-        "data/hub_dataset",
-        "data/parts",
-        "data/reader",
-        "data/splits",
-    },
+    "check": {"data/splits"},
     "before_training": {"model/saved"},
-    "teach": {"model/saved"},
+    "teach": {"metrics/evaluation_sets", "model/saved"},
+    "also_test": {"data/splits"},
     "blend": {"blend/classifier"},
 }
 CODE = [
@@ -214,9 +207,10 @@ def test_no_stage_depends_on_a_part_of_an_output() -> None:
 MODELS = ["torch", "evaluate", "datasets", "transformers", "sklearn"]
 LIGHT = {
     "stages.check": ["torch", "evaluate", "datasets", "sklearn"],
+    "stages.also_test": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "stages.prepare": ["torch", "evaluate", "datasets", "transformers"],
     "stages.baseline": ["torch", "evaluate", "datasets", "transformers"],
-    "stages.zero_shot": ["torch", "evaluate", "datasets", "sklearn"],
+    "stages.before_training": ["torch", "evaluate", "datasets", "sklearn"],
     "stages.blend": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "sentiment.cli": ["torch", "pandas", "numpy", "pydantic", "dvc"],
     "sentiment.commands.best": MODELS,

@@ -5,6 +5,7 @@ The results are those of the workspace's run and of earlier commits; the paramet
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sentiment.atomic import replacing
 from sentiment.errors import InputError
@@ -73,14 +74,23 @@ def results(commits: list[str]) -> list[list[str]]:
     columns = ["dataset", "model", "test accuracy", "macro F1", "F1 negative, positive"]
     rows = [[*columns, *(f"{name} accuracy" for name in sets)]]
     for run in runs:
-        rows += [row(run, model, sets) for model in run.models]
+        scores = run.scores()
+        for model in scores["test"]:
+            by_set = {name: by_model[model] for name, by_model in scores.items() if model in by_model}
+            rows.append(row(run, model, by_set, sets))
     return rows
 
 
-def row(run: Run, model: Model, sets: list[str]) -> list[str]:
+def row(run: Run, model: Model, metrics: dict[str, Any], sets: list[str]) -> list[str]:
     """One model of a run: metrics on the test split, and accuracy on each of `sets`.
 
     Each accuracy is followed by its 95 % interval. What was not measured is a dash.
+
+    Args:
+        run: the run.
+        model: the model.
+        metrics: its metrics by evaluation set.
+        sets: the evaluation sets that have a column.
     """
     title = TITLES[model]
     if model != "baseline":
@@ -89,14 +99,7 @@ def row(run: Run, model: Model, sets: list[str]) -> list[str]:
         title += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
         if run.params.get("teachers"):
             title += f", `teachers={run.params['teachers']}`"
-    scores = run.scores()
-    metrics = scores["test"][model]
-    cells = [run.params["dataset"], title]
-    if isinstance(metrics["accuracy"], str):  # a run of earlier code, whose model had no head before training
-        return [*cells, metrics["accuracy"], *[NOT_MEASURED] * (2 + len(sets))]
-    f1 = f"{metrics['negative']['f1']:.4f}, {metrics['positive']['f1']:.4f}"
-    cells += [with_interval(metrics), f"{metrics['macro_f1']:.4f}", f1]
-    for name in sets:
-        measured = scores.get(name, {}).get(model)
-        cells.append(with_interval(measured) if measured else NOT_MEASURED)
-    return cells
+    test = metrics["test"]
+    f1 = f"{test['negative']['f1']:.4f}, {test['positive']['f1']:.4f}"
+    cells = [run.params["dataset"], title, with_interval(test), f"{test['macro_f1']:.4f}", f1]
+    return cells + [with_interval(metrics[name]) if name in metrics else NOT_MEASURED for name in sets]

@@ -79,6 +79,8 @@ def compare_also_test(
 def compare_with_baseline(run: Run, name: str = "test") -> dict[Model, dict[str, Any]]:
     """Compare the fine-tuned model and the blend of a run with its n-gram baseline on the same reviews.
 
+    A blend of an earlier model is left out.
+
     Returns:
         The result of `compare_probabilities` by model.
 
@@ -88,7 +90,7 @@ def compare_with_baseline(run: Run, name: str = "test") -> dict[Model, dict[str,
     reviews = run.scored_reviews(name, "baseline")
     compared: dict[Model, dict[str, Any]] = {}
     for model in JUDGED:
-        if model in run.models:
+        if model == "classifier" or run.ran_on_current_inputs(STAGES[model]):
             scored = run.scored_reviews(name, model)
             compared[model] = compare_probabilities(reviews, scored["probability"].to_numpy())
     return compared

@@ -112,11 +112,18 @@ class Run:
         return [model for model in STAGES if self.has_file(_metrics_path(model, "test"))]
 
     def scores(self) -> dict[str, dict[Model, Any]]:
-        """The `details` of the metrics of each model on each evaluation set, by the name of the set."""
+        """The `details` of the metrics of each model on each evaluation set, by the name of the set.
+
+        A model without metrics is left out, such as one that had no head before training in earlier code.
+        """
         scores: dict[str, dict[Model, Any]] = {}
         for name in ("test", *self.evaluation_sets):
-            measured = [model for model in self.models if self.has_file(_metrics_path(model, name))]
-            scores[name] = {model: self.scores_of(model, name) for model in measured}
+            scores[name] = {}
+            for model in self.models:
+                if self.has_file(_metrics_path(model, name)):
+                    metrics = self.scores_of(model, name)
+                    if not isinstance(metrics["accuracy"], str):
+                        scores[name][model] = metrics
         return scores
 
     def scores_of(self, model: Model = "classifier", reviews: str = "test") -> Any:

@@ -93,7 +93,7 @@ def test_any_model_of_two_runs_is_compared(copy: Clone, model: str) -> None:
 
 def test_a_set_that_cannot_be_compared_is_reported_and_refused_with_fail_if_worse(copy: Clone) -> None:
     path = copy.folder / "data/also_test/challenge.parquet"
-    reviews = pd.read_parquet(path)
+    content, reviews = path.read_bytes(), pd.read_parquet(path)
     path.unlink()  # it may be a link into the cache
     reviews.assign(label=1 - reviews["label"]).to_parquet(path)
     line = "HEAD and workspace were evaluated on different challenge reviews (30 and 30); "
@@ -101,6 +101,7 @@ def test_a_set_that_cannot_be_compared_is_reported_and_refused_with_fail_if_wors
     assert copy.run(f"{COMPARE} --fail-if-worse", fails=True).startswith(f"error: challenge: {line}")
 
     # A set of the old run may not go missing, but the new run may have more.
+    path.write_bytes(content)
     for folder in ("metrics/also_test", "metrics/predictions"):
         for file in (copy.folder / folder).rglob("challenge.*"):
             file.unlink()

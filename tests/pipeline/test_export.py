@@ -39,7 +39,9 @@ def test_an_experiment_adds_exports(copy: Clone) -> None:
     assert "up to date" in copy.run("dvc status")
 
     test = pd.read_parquet(copy.folder / "data/prepared/test.parquet")
-    old = pd.read_parquet(copy.folder / "metrics/predictions/test.parquet")["probability"].to_numpy()
+    old = pd.read_parquet(copy.folder / "metrics/predictions/classifier/test.parquet")[
+        "probability"
+    ].to_numpy()
     int8 = open_classifier(copy.folder / "models/int8")
     new = int8.probabilities(test["text"].tolist())
     assert 0 < np.abs(new - old).max() < 0.05  # this model's probabilities are close together
