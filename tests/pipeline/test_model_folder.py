@@ -58,7 +58,7 @@ def test_experiments_can_follow_one_with_a_local_model(copy: Clone) -> None:
     commit = copy.run("git for-each-ref --format='%(objectname)' 'refs/exps/*/*/mine'").strip()
     assert copy.run(f"git ls-tree -r {commit} models/local").startswith("120000 blob")
 
-    assert executed(copy.run("dvc exp run -S lr=1e-4")) == {"check", "train", "evaluate"}
+    assert executed(copy.run("dvc exp run -S lr=1e-4")) == {"check", "train", "evaluate", "blend"}
     assert executed(copy.run(f"dvc exp run -S model={PACKAGED} -S lr=2e-4")) == {"check"}
     assert is_clean(copy)
     assert copy.run("git status --porcelain models metrics dvc.lock") == "?? models/mine/\n"

@@ -202,6 +202,7 @@ def test_dvc_draws_the_plots(ran: Clone, tmp_path: Path) -> None:
         "ROC",
         "Precision-recall",
         "Reliability",
+        "Accuracy by evaluation set",
         "Accuracy by slice",
     ):
         assert title in page
