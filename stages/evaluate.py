@@ -38,7 +38,8 @@ def main() -> None:
     )
     with atomic.replacing("metrics/plots") as folder:
         folder.mkdir()
-        for name, table in plots.tables(scored["test"]).items():
+        tables = plots.tables(scored["test"]) | {"sets": plots.accuracy_by_set(scored)}
+        for name, table in tables.items():
             table.round(6).to_csv(folder / f"{name}.csv", index=False)
     for name, values in metrics.items():
         print(f"{name} accuracy {with_interval(values)}")

@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from scipy.special import logit
 from typer.testing import CliRunner
 
 from sentiment import cli
+from sentiment.api import open_classifier
 from sentiment.classifier import unknown_tokens_warning
 from sentiment.commands import demo
 from sentiment.data.schema import read_source
@@ -375,3 +377,32 @@ def test_a_missing_classifier_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="^models/classifier: no classifier there; `dvc repro` trains one"):
         demo.main(free_port())
+
+
+def test_the_page_of_a_blend_answers(ran: Clone) -> None:
+    server = ran.start(f"python -m sentiment demo --model models/blend.json --port {free_port()}")
+    assert server.stdout
+    line = server.stdout.readline()
+    assert line.endswith("(Ctrl-C stops the server)\n"), line + server.stdout.read()
+    with urllib.request.urlopen(line.split()[0], timeout=60) as response:
+        assert b"models/blend.json, a blend of n-grams and a model fine-tuned from" in response.read()
+    server.send_signal(signal.SIGINT)
+    assert server.communicate(timeout=60)[0] == "stopped\n"
+    from sentiment.commands.demo.answer import answer  # imports Gradio
+
+    blend = open_classifier(ran.folder / "models/blend.json")
+    *_, (label, reason, words, table) = answer(blend, {}, "A warm and funny film.")
+    assert label.value["label"] in LABELS
+    assert f"{float(blend.probabilities(['A warm and funny film.'])[0])!r}" in reason
+    assert "6 of the 6 words that the model read" in table
+    assert words.visible
+
+
+def test_a_model_without_gradients_is_one_line(ran: Clone) -> None:
+    printed = ran.run(
+        f"python -m sentiment demo --model models/baseline.npz --port {free_port()}", fails=True
+    )
+    assert printed == (
+        "error: models/baseline.npz: the demo cannot show this model; allowed: models/classifier, or a blend "
+        "of it\n"
+    )
