@@ -22,6 +22,7 @@ from sentiment.commands import publish
 from sentiment.data.schema import read_source
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
+from sentiment.runs.models import TITLES
 from sentiment.runs.run import Run
 from sentiment.validation import read_yaml
 from tests.conftest import Clone
@@ -184,14 +185,11 @@ def test_the_card_has_the_figures_of_the_files(
         for line in card.text.splitlines()
         if line[:1] == "|"
     ]
-    measured = {
-        "n-gram baseline": "baseline",
-        "before fine-tuning": "before_training",
-        "this model": "classifier",
-        "blend of n-grams and fine-tuned": "blend",
-    }
-    for (title, model), name in product(measured.items(), ("test", "challenge")):
-        metrics = Run().scores_of(model, name)
+    scores = Run().scores()
+    assert set(scores) == {"test", "challenge"}
+    for name, model in product(scores, scores["test"]):
+        metrics = scores[name][model]
+        title = "this model" if model == "classifier" else TITLES[model]
         (row,) = [row for row in rows if row[:2] == [name, title]]
         low, value, high = (f"{metrics[f'accuracy{end}']:.4f}" for end in ("_low", "", "_high"))
         assert row[2] == f"{value} ({low} to {high})"

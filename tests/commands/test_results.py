@@ -8,6 +8,7 @@ import pytest
 from sentiment.commands import results
 from sentiment.errors import InputError
 from sentiment.metrics.metrics_file import with_interval
+from sentiment.runs.models import TITLES
 from sentiment.runs.run import Run
 from tests.conftest import Clone
 
@@ -36,20 +37,19 @@ def test_the_runs_of_earlier_commits_are_in_the_table(copy: Clone, monkeypatch: 
     )
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
     assert rows[0][-1] == "challenge accuracy"
-    here, committed = rows[2:6], rows[6:]
-    assert [row[1].split(":")[0] for row in here] == [
-        "n-gram baseline",
-        "before fine-tuning",
-        "fine-tuned",
-        "blend of n-grams and fine-tuned",
-    ]
-    assert [row for row in here if row not in committed] == [here[2]]  # macro F1 is higher in the workspace
-    for row, model in zip(committed, Run().models, strict=True):
-        test, challenge = (Run("HEAD").scores_of(model, name) for name in ("test", "challenge"))
+    scores = Run("HEAD").scores()
+    models = list(scores["test"])
+    assert set(models) >= {"baseline", "classifier", "blend"}
+    here, committed = rows[2 : 2 + len(models)], rows[2 + len(models) :]
+    fine_tuned = here[models.index("classifier")]
+    assert [row for row in here if row not in committed] == [fine_tuned]  # its macro F1 is higher
+    for row, model in zip(committed, models, strict=True):
+        test, challenge = scores["test"][model], scores["challenge"][model]
+        assert row[1].split(":")[0] == TITLES[model]
         assert row[2:4] == [with_interval(test), f"{test['macro_f1']:.4f}"]
         assert row[-1] == with_interval(challenge)
-    assert here[2][1] == "fine-tuned: all-MiniLM-L6-v2, `lr=0.0002`, `epochs=1`"
-    assert here[2][3] == f"{Run('HEAD').scores_of()['macro_f1'] + 1:.4f}"
+    assert fine_tuned[1] == "fine-tuned: all-MiniLM-L6-v2, `lr=0.0002`, `epochs=1`"
+    assert fine_tuned[3] == f"{scores['test']['classifier']['macro_f1'] + 1:.4f}"
     for row in rows[2:]:
         assert f"| {' | '.join([*row[:3], row[-1]])} |\n" in readme
     results.main()
