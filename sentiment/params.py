@@ -74,8 +74,8 @@ class EvaluateParams(_Stage):
     )
 
 
-class ZeroShotParams(EvaluateParams):
-    """The parameters of zero_shot: the pretrained model, and how reviews are encoded for it."""
+class BeforeTrainingParams(EvaluateParams):
+    """The parameters of before_training: the pretrained model, and how reviews are encoded for it."""
 
     model: str = _parameter(
         "Hub id, optionally `@revision`, or a local folder; safetensors only",
@@ -101,7 +101,7 @@ class ZeroShotParams(EvaluateParams):
     )
 
 
-class _TrainingParams(ZeroShotParams):
+class _TrainingParams(BeforeTrainingParams):
     """The parameters that teach and train share."""
 
     train_max_length: int | None = _parameter(

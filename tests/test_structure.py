@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from sentiment import cli
 from sentiment.commands import results
-from sentiment.params import EvaluateParams, Params, PrepareParams, TeachParams, TrainParams, ZeroShotParams
+from sentiment.params import EvaluateParams, Params, PrepareParams, TeachParams, TrainParams, BeforeTrainingParams
 from sentiment.runs.run import Run
 from sentiment.validation import read_yaml
 from tests.conftest import ROOT
@@ -24,7 +24,7 @@ STAGES: dict[str, dict[str, Any]] = {
 }
 SCHEMAS: dict[str, type[BaseModel]] = {
     "prepare": PrepareParams,
-    "zero_shot": ZeroShotParams,
+    "before_training": BeforeTrainingParams,
     "teach": TeachParams,
     "train": TrainParams,
     "evaluate": EvaluateParams,
@@ -56,7 +56,7 @@ NEVER_IMPORTED = {
         "data/reader",
         "data/splits",
     },
-    "zero_shot": {"model/saved"},
+    "before_training": {"model/saved"},
     "teach": {"model/saved"},
 }
 CODE = [
@@ -209,7 +209,7 @@ LIGHT = {
     "stages.check": ["torch", "evaluate", "datasets", "sklearn"],
     "stages.prepare": ["torch", "evaluate", "datasets", "transformers"],
     "stages.baseline": ["torch", "evaluate", "datasets", "transformers"],
-    "stages.zero_shot": ["torch", "evaluate", "datasets", "sklearn"],
+    "stages.before_training": ["torch", "evaluate", "datasets", "sklearn"],
     "sentiment.cli": ["torch", "pandas", "numpy", "pydantic", "dvc"],
     "sentiment.commands.best": MODELS,
     "sentiment.commands.compare": MODELS,
