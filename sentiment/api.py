@@ -8,6 +8,7 @@ from sentiment.errors import InputError, loading
 from sentiment.labels import LABELS
 
 if TYPE_CHECKING:
+    from sentiment.blend.classifier import BlendClassifier
     from sentiment.classifier import Classifier
 
 Precision = Literal["auto", "bf16", "fp32"]
@@ -71,12 +72,13 @@ class ReviewClassifier:
 def load_classifier(
     path: str | Path = "models/classifier", precision: Precision = "auto"
 ) -> ReviewClassifier:
-    """Load a classifier that the stage train, export or baseline wrote.
+    """Load a classifier that the stage train, export, baseline or blend wrote.
 
     A classifier in PyTorch uses the GPU, if there is one, and switches PyTorch to deterministic algorithms.
 
     Args:
-        path: models/classifier, models/fp32, models/int8 or models/baseline.npz, or a copy of one.
+        path: models/classifier, models/fp32, models/int8, models/baseline.npz, models/blend.json, or a copy
+            of one.
         precision: of a classifier in PyTorch. `bf16` computes in bfloat16, `fp32` in float32, and `auto` in
             bfloat16 where matrix units support it. `sentiment predict` uses the `precision` of params.yaml.
 
@@ -111,6 +113,8 @@ def open_classifier(path: str | Path, precision: str = "auto") -> "Classifier":
 
         with loading(str(path)):
             return regression.load(path)
+    if path.suffix == ".json" and path.is_file():
+        return _open_blend(path, precision)
     if (path / "model.onnx").is_file():
         from sentiment.onnx.runtime import OnnxClassifier
 
@@ -119,3 +123,54 @@ def open_classifier(path: str | Path, precision: str = "auto") -> "Classifier":
     from sentiment.model.saved import load_transformer
 
     return load_transformer(path, precision)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files of a classifier: those in its folder, its only file, or those of a blend and its two models.
+
+    Raises:
+        InputError: the blend cannot be read.
+    """
+    if path.is_dir():
+        return sorted(path.iterdir())
+    if path.suffix != ".json":
+        return [path]
+    from sentiment.blend import saved
+
+    blend = saved.read(path)
+    return [path, *files_of(path.parent / blend.ngrams), *files_of(path.parent / blend.encoder)]
+
+
+def _open_blend(path: Path, precision: str) -> "BlendClassifier":
+    """Load a blend and the two models that it refers to.
+
+    Raises:
+        InputError: the file is not a blend, or one of its models cannot be loaded.
+    """
+    from sentiment.blend import saved
+    from sentiment.blend.classifier import BlendClassifier
+    from sentiment.classifier import TokenClassifier
+
+    blend = saved.read(path)
+    ngrams = path.parent / blend.ngrams
+    encoder = path.parent / blend.encoder
+    if ngrams.suffix != ".npz":
+        raise InputError(f"{path}: ngrams: {ngrams}: allowed: an n-gram baseline, such as baseline.npz")
+    if encoder.suffix in (".npz", ".json"):
+        raise InputError(f"{path}: encoder: {encoder}: allowed: a model's folder, such as classifier or int8")
+    by_ngrams = _open_part(path, "ngrams", ngrams, precision)
+    by_encoder = _open_part(path, "encoder", encoder, precision)
+    assert isinstance(by_encoder, TokenClassifier)
+    return BlendClassifier(blend, by_ngrams, by_encoder)
+
+
+def _open_part(blend: Path, key: str, path: Path, precision: str) -> "Classifier":
+    """Load a model of a blend; errors also name the blend and its key.
+
+    Raises:
+        InputError: as for `load_classifier`.
+    """
+    try:
+        return open_classifier(path, precision)
+    except InputError as error:
+        raise InputError(f"{blend}: {key}: {error}") from error

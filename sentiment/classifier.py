@@ -105,6 +105,6 @@ def unknown_tokens_warning(tokens: int, unknown: int) -> str | None:
 
 
 def check_exists(path: Path) -> None:
-    """Raise InputError unless there is a classifier at a path."""
-    if not (path.is_file() and path.suffix == ".npz") and not (path / "config.json").is_file():
+    """Raise InputError unless there is a classifier at a path: a folder, a .npz or a .json file."""
+    if not (path.is_file() and path.suffix in (".npz", ".json")) and not (path / "config.json").is_file():
         raise InputError(f"{path}: no classifier there; `dvc repro` trains one, `dvc pull` fetches one")

@@ -13,6 +13,7 @@ from sentiment.validation import PRINTABLE, explain, read_yaml
 
 FILE = "params.yaml"
 _LAUNCH = r"^(python( +-[BOu]+)*|(torchrun|python +-m +torch\.distributed\.run)( +[\w.,:=/@%+-]+)*) *$"
+_DATASET = r"^\w[\w.-]*$"
 _SEED = "a whole number from 0 to 4294967295"
 
 
@@ -25,6 +26,13 @@ class _Stage(BaseModel):
     """The parameters of one stage."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("also_test", "teachers", "exports", check_fields=False)
+    @classmethod
+    def _different(cls, values: list[Any]) -> list[Any]:
+        if len(set(values)) < len(values):
+            raise ValueError("duplicate values")
+        return values
 
     @classmethod
     def load(cls) -> Self:
@@ -48,7 +56,7 @@ class PrepareParams(_Stage):
     dataset: str = _parameter(
         "folder in `data/`",
         "the name of a folder in data/ that contains a dataset.yaml",
-        pattern=r"^\w[\w.-]*$",
+        pattern=_DATASET,
     )
     validation_size: float = _parameter(
         "share of the training reviews that is held out for choosing the checkpoint; stratified, in whole "
@@ -63,6 +71,12 @@ class PrepareParams(_Stage):
         ge=2,
     )
     split_seed: int = _parameter("seed of the validation split and of that sample", _SEED, ge=0, lt=2**32)
+    also_test: list[Annotated[str, Field(pattern=_DATASET)]] = _parameter(
+        "datasets in `data/` on whose test split every model is evaluated too; reviews that occur there are "
+        "dropped from training",
+        "[] or a list of different names of folders in data/ that contain a dataset.yaml, such as "
+        "[challenge]",
+    )
 
 
 class EvaluateParams(_Stage):
@@ -160,13 +174,6 @@ class TrainParams(_TrainingParams):
         "them too",
         "[] or a list of different whole numbers from 0 to 4294967295, such as [1]",
     )
-
-    @field_validator("teachers", "exports", check_fields=False)
-    @classmethod
-    def _different(cls, values: list[Any]) -> list[Any]:
-        if len(set(values)) < len(values):
-            raise ValueError("duplicate values")
-        return values
 
 
 class Params(PrepareParams, TrainParams, TeachParams):

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sentiment import atomic, errors, startup
 
@@ -59,11 +60,27 @@ def _restore_outputs(name: str, started: float) -> None:
                     if not out.changed_cache():  # the cache contains it
                         out.checkout()
                 elif out.hash_info:
-                    cached = Path(repo.cache.local.get(out.hash_info.value).path)
-                    if cached.exists():
-                        shutil.copyfile(cached, out.fs_path)
+                    _copy_from_cache(repo.cache.local, out.hash_info, Path(out.fs_path))
     except (DvcException, SCMError, OSError):
         return  # the stage's own error matters more; `dvc checkout` shows what is wrong with the cache
+
+
+def _copy_from_cache(cache: Any, hash_info: Any, path: Path) -> None:
+    """Copy a file or a folder that DVC does not check out itself, as far as DVC's run cache contains it."""
+    from dvc_data.hashfile.tree import Tree
+
+    files = {(): hash_info}
+    if hash_info.isdir:
+        if not Path(cache.get(hash_info.value).path).exists():
+            return
+        files = {key: hashed for key, (_, hashed) in Tree.load(cache, hash_info).iteritems()}
+        path.mkdir(parents=True)
+    for key, hashed in files.items():
+        cached = Path(cache.get(hashed.value).path)
+        target = path.joinpath(*key)
+        if cached.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(cached, target)
 
 
 def _untouched(path: Path, since: float) -> bool:

@@ -7,7 +7,7 @@ writes, so DVC runs this one first. The file never changes, so it reruns nothing
 from pathlib import Path
 
 from sentiment import atomic, launch, stage_runner
-from sentiment.data import schema
+from sentiment.data import also_test, schema
 from sentiment.errors import InputError, extra, one_line
 from sentiment.labels import LABELS
 from sentiment.params import Params
@@ -18,9 +18,10 @@ CHECKED = Path("models/checked.txt")
 
 
 def main() -> None:
-    """Check the parameters, the dataset's name and the pretrained model."""
+    """Check the parameters, the datasets' names and the pretrained model."""
     params = Params.load()
     source = schema.read_source(params.dataset)
+    also_test.check_names(params.also_test, params.dataset)
     if params.teachers and not source.names_unlabelled:
         raise InputError(
             f"params.yaml: teachers: data/{params.dataset}/dataset.yaml names no reviews for them to label; "
@@ -46,7 +47,7 @@ def main() -> None:
 
         try_model(model, params)
     if params.precision == "bf16":
-        from sentiment.model.scoring import multiplies_bf16
+        from sentiment.model.precision import multiplies_bf16
 
         if not multiplies_bf16():
             print(
@@ -57,6 +58,7 @@ def main() -> None:
         print(f"{params.model} is outside the repository; to share it, move it there and run `dvc add`")
     sources.point_to(model)
     soft_labels.remove_others(params.teachers)
+    also_test.remove_others(params.also_test)
     with atomic.replacing(CHECKED) as path:
         path.write_text("The stage `check` accepts params.yaml and the pretrained model.\n", encoding="utf-8")
 

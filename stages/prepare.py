@@ -1,27 +1,31 @@
-"""Splits the dataset that params.yaml names, and writes data/prepared/ with the splits and challenge set."""
+"""Splits the dataset that params.yaml names, without what it shares with evaluation sets: data/prepared/."""
 
 import pandas as pd
 
 from sentiment import atomic, progress, stage_runner
-from sentiment.data import dataset, splits
-from sentiment.data.schema import CHALLENGE
+from sentiment.data import also_test, splits
 from sentiment.params import PrepareParams
 
 
 def main() -> None:
-    """Prepare the dataset and the challenge set, and write metrics/data.json."""
-    prepared, dropped = splits.split_dataset(PrepareParams.load())
+    """Prepare the dataset, and write metrics/data.json."""
+    params = PrepareParams.load()
+    prepared, dropped, in_also_test = splits.split_dataset(params, also_test.read_prepared(params.also_test))
     shared = splits.shared_groups(prepared)
-    challenge = dataset.load(CHALLENGE, needed=["test"]).reviews
     with atomic.replacing("data/prepared") as folder:
         folder.mkdir()
-        for name, rows in {**prepared, "challenge": challenge}.items():
+        for name, rows in prepared.items():
             rows.drop(columns="split", errors="ignore").to_parquet(folder / f"{name}.parquet", index=False)
-    atomic.write_json("metrics/data.json", {**summary(prepared), **dropped, **shared})
+    atomic.write_json(
+        "metrics/data.json", {**summary(prepared), **dropped, "also_test_dropped": in_also_test, **shared}
+    )
     sizes = {name: len(rows) for name, rows in prepared.items() if len(rows)}
     print(", ".join(f"{name} {rows:,}" for name, rows in sizes.items()), "reviews in data/prepared/")
     if (prepared["validation"]["split"] == "validation").all():
         print("validation is the dataset's own split; validation_size is not used")
+    for name, count in in_also_test.items():
+        if count:
+            print(f"dropped from training: {count:,} reviews that also occur in data/{name}")
     for key, count in shared.items():
         print(
             f"warning: {count:,} {key.replace('_', ' ')}; scores on reviews of shared groups may be too high"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from sentiment import atomic, stage_runner
-from sentiment.blend import Blend
+from sentiment.blend import weights
 from sentiment.errors import InputError
 from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json
 from sentiment.model.scoring import TransformerClassifier
@@ -39,10 +39,10 @@ def main() -> None:
     if trained.is_main:
         model = TransformerClassifier(trained.trainer.classifier.model, trained.encoder, params.precision)
         by_baseline = baseline.probabilities(validation["text"].tolist())
-        blend = Blend(trained.validation, by_baseline, validation["label"].to_numpy())
-        details = compute_with_intervals(validation, blend.probabilities(trained.validation, by_baseline))
-        scores = {"model": trained.validation, "baseline": by_baseline}
-        for (name, probability), weight in zip(scores.items(), blend.weights, strict=True):
+        blend = weights.fit(by_baseline, trained.validation, validation["label"].to_numpy())
+        details = compute_with_intervals(validation, blend.probabilities(by_baseline, trained.validation))
+        scores = {"model": (trained.validation, blend.encoder), "baseline": (by_baseline, blend.ngrams)}
+        for name, (probability, weight) in scores.items():
             metrics = metrics_json(compute_with_intervals(validation, probability))
             del metrics["details"]
             details[name] = {"weight": weight, **metrics}
@@ -51,7 +51,7 @@ def main() -> None:
         with Progress("labelling", len(texts)) as bar:
             by_model = model.probabilities(texts, bar.update)
         with Progress("labelling by n-grams", len(texts)) as bar:
-            probability = blend.probabilities(by_model, baseline.probabilities(texts, bar.update))
+            probability = blend.probabilities(baseline.probabilities(texts, bar.update), by_model)
         path = soft_labels.path(seed)
         with atomic.replacing(path) as target:
             unlabelled[["id"]].assign(probability=probability).to_parquet(target, index=False)

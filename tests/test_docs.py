@@ -39,7 +39,7 @@ TABLE = read_yaml(ROOT / "tests/docs.yaml")
 # Tables that a program of tests/ writes, and another test reads: names in them are of other people's files.
 WRITTEN = re.compile(r"<!-- (.+): tests/.*? -->.*?<!-- end of \1 -->", re.DOTALL)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PLACEHOLDERS = {"mine", "NAME"}  # parts of paths that a reader chooses
+PLACEHOLDERS = {"mine", "counterfactual", "NAME"}  # parts of paths that a reader chooses
 
 
 def blocks(page: str, *languages: str) -> list[str]:
@@ -111,7 +111,8 @@ def outputs() -> set[str]:
     ]
     names = {out if isinstance(out, str) else next(iter(out)) for out in listed}
     (exports,) = get_args(Params.model_fields["exports"].annotation)
-    return {*(name.replace("${item}", item) for name in names for item in get_args(exports)), *ignored}
+    items = [*get_args(exports), "challenge"]
+    return {*(name.replace("${item}", item) for name in names for item in items), *ignored}
 
 
 def test_the_readme_is_read_in_five_minutes() -> None:
@@ -293,7 +294,7 @@ def test_an_example_of_dataset_yaml_is_one(tmp_path: Path, monkeypatch: pytest.M
     assert examples
     for content in examples:
         Path("data/mine/dataset.yaml").write_text(content)
-        assert read_source("mine").labels
+        assert read_source("mine").files
 
 
 def test_cheap_commands_and_programs_run(copy: Clone) -> None:

@@ -10,6 +10,7 @@ from transformers import DataCollatorWithPadding, PreTrainedModel
 from sentiment.errors import InputError, loading
 from sentiment.model import scoring
 from sentiment.model.encoding import MIN_LENGTH, Encoder
+from sentiment.model.precision import uses_bf16
 from sentiment.model.saved import save_transformer
 from sentiment.model.transformer import logits_of
 from sentiment.onnx import graph
@@ -36,7 +37,7 @@ def try_model(pretrained: Pretrained, params: Params) -> None:
     scoring.make_deterministic()
     encoder = Encoder(pretrained.folder, params.max_length, params.truncation)
     model = build_classifier(pretrained, encoder, params.head, params.dropout)
-    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=scoring.uses_bf16(params.precision))
+    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=uses_bf16(params.precision))
     with loading(f"model {pretrained.source}"), autocast:
         check_lengths(model.eval(), encoder, pretrained.source, **lengths(params))
         if order_matters(model, encoder):

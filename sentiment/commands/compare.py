@@ -13,6 +13,7 @@ from sentiment.errors import InputError
 from sentiment.params import FILE, Params
 from sentiment.runs.comparison import (
     WITHIN_NOISE,
+    compare_also_test,
     compare_recipes,
     compare_runs,
     load_scored_runs,
@@ -21,7 +22,9 @@ from sentiment.runs.comparison import (
     summarise_seeds,
 )
 from sentiment.runs.run import (
+    STAGES,
     WORKSPACE,
+    Model,
     Run,
     experiments,
     out_of_date_runs,
@@ -54,10 +57,11 @@ def main(
         bool,
         typer.Option(
             "--fail-if-worse",
-            help="exit with status 1 if NEW is worse on the test split or on the challenge set, "
+            help="exit with status 1 if NEW is worse on the test split or on another evaluation set, "
             "or if OLD or NEW is out of date",
         ),
     ] = False,
+    model: Annotated[Model, typer.Option(help="the model of both runs")] = "classifier",
     seeds: Annotated[
         bool,
         typer.Option(
@@ -83,23 +87,24 @@ def main(
         return
 
     before, after = Run(old or "HEAD"), Run(new)
-    stale = out_of_date_runs((before, after), "evaluate")
+    stale = out_of_date_runs((before, after), STAGES[model])
     if seeds:
-        scored, left_out = load_scored_runs(before, after, candidates(before, after))
+        scored, left_out = load_scored_runs(before, after, candidates(before, after), model)
         if number and (queued := queue_missing(before, after, scored, number)):
             show_queued(before, after, queued, left_out, as_json)
             return
         comparison = compare_recipes(before, after, scored, left_out)
         in_text = seeds_in_words
     else:
-        comparison = compare_runs(before, after)
-        comparison["challenge"] = challenge(before, after, fail_if_worse)
+        comparison = compare_runs(before, after, model=model)
+        comparison["also_test"] = compare_also_test(before, after, model, fail_if_worse)
         in_text = in_words
     if fail_if_worse and stale:
         raise InputError("; ".join(out_of_date_warnings(stale)))
     comparison["out_of_date"] = stale
     print(json.dumps(comparison, indent=2) if as_json else in_text(comparison))
-    if fail_if_worse and "worse" in (comparison["verdict"], comparison.get("challenge", {}).get("verdict")):
+    judged = [comparison, *comparison.get("also_test", {}).values()]
+    if fail_if_worse and any(each.get("verdict") == "worse" for each in judged):
         sys.exit(1)
 
 
@@ -121,21 +126,6 @@ def show_seeds(as_json: bool) -> None:
     print(summary.to_string(index=False))
     for why in out_of_date_warnings(stale):
         print(f"left out: {why}")
-
-
-def challenge(old: Run, new: Run, required: bool) -> dict[str, Any]:
-    """The comparison of two runs on the challenge set, or `not_compared` with the reason.
-
-    Raises:
-        InputError: the comparison is required but impossible.
-    """
-    try:
-        comparison = compare_runs(old, new, "challenge")
-    except InputError as error:
-        if required:
-            raise
-        return {"not_compared": str(error)}
-    return {key: comparison[key] for key in ("reviews", "groups", "verdict", "metrics", "mcnemar", "flips")}
 
 
 def candidates(old: Run, new: Run) -> list[Run]:
@@ -253,7 +243,8 @@ def _needed_in_words(comparison: dict[str, Any]) -> str:
 
 def in_words(comparison: dict[str, Any]) -> str:
     """A comparison of two runs as a table and sentences."""
-    lines = [f"{comparison['old']} -> {comparison['new']}, {_reviews_in_words(comparison)}"]
+    model = "" if comparison["model"] == "classifier" else f"{comparison['model']}, "
+    lines = [f"{comparison['old']} -> {comparison['new']}, {model}{_reviews_in_words(comparison)}"]
     lines += [*out_of_date_warnings(comparison["out_of_date"]), ""]
     lines.append(f"{'metric':<19} {'old':>7} {'new':>7} {'diff':>8}  95 % interval       verdict")
     for name, row in comparison["metrics"].items():
@@ -267,9 +258,9 @@ def in_words(comparison: dict[str, Any]) -> str:
         f"{test['only_new_right']} reviews became right, {test['only_old_right']} became wrong; "
         f"exact McNemar test of accuracy: p = {test['p']:.2g}",
         f"Verdict: {comparison['verdict']}",
-        "",
-        *_challenge_in_words(comparison["challenge"]),
     ]
+    for name, compared in comparison["also_test"].items():
+        lines += ["", *_also_test_in_words(name, compared)]
     if comparison["params"]:
         lines += ["", *_parameters_in_words(comparison["params"])]
     if comparison["flips"]:
@@ -278,14 +269,15 @@ def in_words(comparison: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _challenge_in_words(comparison: dict[str, Any]) -> list[str]:
+def _also_test_in_words(name: str, comparison: dict[str, Any]) -> list[str]:
+    """The comparison on an evaluation set other than the test split, in two lines or one."""
     if "not_compared" in comparison:
-        return [f"challenge: {comparison['not_compared']}"]
+        return [f"{name}: {comparison['not_compared']}"]
     row = comparison["metrics"]["accuracy"]
     return [
-        f"{comparison['reviews']:,} challenge reviews: accuracy {row['old']:.4f} -> {row['new']:.4f}, "
+        f"{comparison['reviews']:,} {name} reviews: accuracy {row['old']:.4f} -> {row['new']:.4f}, "
         f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})",
-        f"Verdict on challenge: {comparison['verdict']}",
+        f"Verdict on {name}: {comparison['verdict']}",
     ]
 
 

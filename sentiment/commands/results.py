@@ -5,14 +5,16 @@ The results are those of the workspace's run and of earlier commits; the paramet
 
 import re
 from pathlib import Path
+from typing import Any
 
 from sentiment.atomic import replacing
 from sentiment.errors import InputError
 from sentiment.metrics.metrics_file import with_interval
 from sentiment.params import FILE, Params
-from sentiment.runs.run import Run
+from sentiment.runs.models import TITLES
+from sentiment.runs.run import Model, Run
 
-MODELS = {"baseline": "TF-IDF baseline", "zero_shot": "before fine-tuning", "test": "fine-tuned"}
+NOT_MEASURED = "–"
 PAGES = {"README.md": "results", "docs/imdb.md": "results", "docs/parameters.md": "parameters"}
 
 
@@ -44,7 +46,7 @@ def pages() -> dict[Path, str]:
             )
         rows = parameters() if name == "parameters" else results(match[1].split())
         if page == "README.md":
-            rows = [[*row[:3], row[-1]] for row in rows]
+            rows = [[*row[:3], *row[5:]] for row in rows]
         lines = [f"| {' | '.join(cells)} |\n" for cells in rows]
         lines.insert(1, "|" + "---|" * len(rows[0]) + "\n")
         texts[Path(page)] = text[: match.start(2)] + "".join(lines) + text[match.end(2) :]
@@ -63,28 +65,41 @@ def parameters() -> list[list[str]]:
 
 
 def results(commits: list[str]) -> list[list[str]]:
-    """Header and rows of the table of results: each model of the workspace's run and of these commits."""
-    rows = [["dataset", "model", "test accuracy", "macro F1", "F1 negative, positive", "challenge accuracy"]]
-    for run in [Run(), *map(Run, commits)]:
-        rows += [row(run, name) for name in MODELS if run.has_file(f"metrics/{name}.json")]
+    """Header and rows of the table of results: each model of the workspace's run and of these commits.
+
+    Each evaluation set of any of the runs has a column.
+    """
+    runs = [Run(), *map(Run, commits)]
+    sets = list(dict.fromkeys(name for run in runs for name in run.evaluation_sets))
+    columns = ["dataset", "model", "test accuracy", "macro F1", "F1 negative, positive"]
+    rows = [[*columns, *(f"{name} accuracy" for name in sets)]]
+    for run in runs:
+        scores = run.scores()
+        for model in scores["test"]:
+            by_set = {name: by_model[model] for name, by_model in scores.items() if model in by_model}
+            rows.append(row(run, model, by_set, sets))
     return rows
 
 
-def row(run: Run, name: str) -> list[str]:
-    """One model of a run: metrics on the test split and, if available, accuracy on the challenge set.
+def row(run: Run, model: Model, metrics: dict[str, Any], sets: list[str]) -> list[str]:
+    """One model of a run: metrics on the test split, and accuracy on each of `sets`.
 
-    Each accuracy is followed by its 95 % interval.
+    Each accuracy is followed by its 95 % interval. What was not measured is a dash.
+
+    Args:
+        run: the run.
+        model: the model.
+        metrics: its metrics by evaluation set.
+        sets: the evaluation sets that have a column.
     """
-    metrics, model = run.metrics(name), MODELS[name]
-    if name != "baseline":
-        model += f": {run.params['model'].split('/')[-1].split('@')[0]}"
-    if name == "test":
-        model += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
+    title = TITLES[model]
+    if model != "baseline":
+        title += f": {run.params['model'].split('/')[-1].split('@')[0]}"
+    if model == "classifier":
+        title += f", `lr={run.params['lr']:g}`, `epochs={run.params['epochs']}`"
         if run.params.get("teachers"):
-            model += f", `teachers={run.params['teachers']}`"
-    start = [run.params["dataset"], model]
-    if isinstance(metrics["accuracy"], str):  # a pretrained model without a head, for example
-        return [*start, metrics["accuracy"], "", "", ""]
-    challenge = with_interval(run.metrics("challenge")) if name == "test" else ""
-    f1 = f"{metrics['negative']['f1']:.4f}, {metrics['positive']['f1']:.4f}"
-    return [*start, with_interval(metrics), f"{metrics['macro_f1']:.4f}", f1, challenge]
+            title += f", `teachers={run.params['teachers']}`"
+    test = metrics["test"]
+    f1 = f"{test['negative']['f1']:.4f}, {test['positive']['f1']:.4f}"
+    cells = [run.params["dataset"], title, with_interval(test), f"{test['macro_f1']:.4f}", f1]
+    return cells + [with_interval(metrics[name]) if name in metrics else NOT_MEASURED for name in sets]

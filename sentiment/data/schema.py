@@ -19,7 +19,6 @@ Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 SplitOrUnlabelled = Split | Literal["unlabelled"]
 DATA = Path("data")
-CHALLENGE = "challenge"  # the dataset of hard reviews that every model is scored on
 # How messages advise to get a test split where the data has none.
 TEST_SIZE_ADVICE = "`test_size: 0.2` in dataset.yaml holds out a test split"
 # Usual names of splits. `eval` is validation for some and test for others: the key `splits` says which.
@@ -250,8 +249,8 @@ def names() -> list[str]:
     return sorted(path.parent.name for path in DATA.glob("*/dataset.yaml"))
 
 
-def read_source(name: str) -> Source:
-    """Read and check data/<name>/dataset.yaml.
+def read_source(name: str, key: str = "dataset") -> Source:
+    """Read and check data/<name>/dataset.yaml; `key` is the parameter with the name, for errors.
 
     Raises:
         InputError: there is no such dataset, or the file has an unknown, missing or disallowed value.
@@ -259,7 +258,7 @@ def read_source(name: str) -> Source:
     path = DATA / name / "dataset.yaml"
     if name not in names():
         what_to_do = advice(path) or f"; allowed: {', '.join(names())}, or a new folder with one"
-        raise InputError(f"params.yaml: dataset: no {path}{what_to_do}")
+        raise InputError(f"params.yaml: {key}: no {path}{what_to_do}")
     try:
         return Source.model_validate(read_yaml(path))
     except ValidationError as error:

@@ -1,11 +1,13 @@
 """Splits a dataset into train, validation, test and unlabelled, and removes leaks between them.
 
-No review of the test split is dropped or changed. Reviews that also occur in the test split are dropped from
-train and validation. If the dataset has its own validation split, its reviews are dropped from train too.
-Unlabelled reviews that also occur in another split are dropped.
+No review of the test split is dropped or changed. Reviews that also occur in the test split, or in another
+evaluation set, are dropped from train and validation. If the dataset has its own validation split, its
+reviews are dropped from train too. Unlabelled reviews that also occur in another split or in an evaluation
+set are dropped.
 """
 
 import warnings
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 
 import pandas as pd
@@ -18,17 +20,25 @@ from sentiment.params import PrepareParams
 from sentiment.sampling import capped
 
 
-def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[str, int]]:
+def split_dataset(
+    params: PrepareParams, also_test: Mapping[str, pd.DataFrame]
+) -> tuple[dict[str, pd.DataFrame], dict[str, int], dict[str, int]]:
     """Split the dataset that params.yaml names, and count the reviews that were dropped.
 
     A validation split of the dataset is used as it is; otherwise one is held out from the training reviews.
 
+    Args:
+        params: of prepare.
+        also_test: the reviews of the other evaluation sets, by name.
+
     Returns:
         The rows of `train`, `validation`, `test` and `unlabelled`, with the columns that `dataset.load` gives
-        them; and by key of metrics/data.json, the number of reviews dropped.
+        them; by key of metrics/data.json, the number of reviews dropped; and by
+        evaluation set, the number dropped because they occur there.
 
     Raises:
-        InputError: the dataset has a fault, or too few reviews remain for both classes in every split.
+        InputError: the dataset has a fault, an evaluation set contains all its training reviews, or too few
+            reviews remain for both classes in every split.
     """
     source, reviews, unlabelled, ignored, without_text = dataset.load(params.dataset)
     folder = f"data/{params.dataset}"
@@ -36,6 +46,9 @@ def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[
     if source.test_size is not None:
         in_test = held_out(train, source.test_size, params.split_seed, f"{folder}/dataset.yaml: test_size")
         train, test = train[~in_test], train[in_test].assign(split="test")
+    (train, validation, unlabelled), in_also_test = without_evaluated(
+        (train, validation, unlabelled), also_test
+    )
     if len(validation):
         validation, dropped = without_leaks(validation, test)
         train, dropped_from_train = without_leaks(train, pd.concat([validation, test]))
@@ -55,7 +68,7 @@ def split_dataset(params: PrepareParams) -> tuple[dict[str, pd.DataFrame], dict[
     if source.empty_text:
         dropped["without_text_dropped"] = without_text
     splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
-    return splits, dropped
+    return splits, dropped, in_also_test
 
 
 def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
@@ -67,6 +80,35 @@ def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
         if shared:
             counts[f"groups_in_{one}_and_{other}"] = len(shared)
     return counts
+
+
+def without_evaluated(
+    splits: Iterable[pd.DataFrame], also_test: Mapping[str, pd.DataFrame]
+) -> tuple[list[pd.DataFrame], dict[str, int]]:
+    """Drop reviews whose text occurs in an evaluation set beside the test split.
+
+    Args:
+        splits: the reviews to train and validate on, the training reviews first.
+        also_test: the reviews of these sets, by name. A review that occurs in two counts for the first.
+
+    Returns:
+        The rest of each split, and the number of reviews dropped by set.
+
+    Raises:
+        InputError: a set contains all training reviews.
+    """
+    rest, counts = list(splits), {}
+    for name, evaluated in also_test.items():
+        before = sum(map(len, rest))
+        had_training_reviews = not rest[0].empty
+        rest = [rows[~rows["text"].isin(evaluated["text"])] for rows in rest]
+        if had_training_reviews and rest[0].empty:
+            raise InputError(
+                f"params.yaml: also_test: data/{name} contains every training review; "
+                "an evaluation set has reviews that training does not use"
+            )
+        counts[name] = before - sum(map(len, rest))
+    return rest, counts
 
 
 def without_leaks(train: pd.DataFrame, test: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:

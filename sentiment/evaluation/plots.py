@@ -1,4 +1,6 @@
-"""Data of the plots in dvc.yaml: confusion matrix, ROC, precision-recall, reliability, accuracy by slice."""
+"""Data of the plots in dvc.yaml: confusion matrix, curves, reliability, and accuracy by slice and set."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -30,6 +32,17 @@ def tables(scored: pd.DataFrame) -> dict[str, pd.DataFrame]:
         "reliability": pd.DataFrame({"probability": mean, "share_positive": share}),
         "slices": slices(scored),
     }
+
+
+def accuracy_by_set(scored: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Accuracy on each evaluation set: `set`, `accuracy` and `reviews`.
+
+    Args:
+        scored: by name, prepared reviews with `probability` (of POSITIVE).
+    """
+    right = [(rows["probability"] >= 0.5) == rows["label"] for rows in scored.values()]
+    columns = {"accuracy": [each.mean() for each in right], "reviews": [len(each) for each in right]}
+    return pd.DataFrame({"set": list(scored), **columns})
 
 
 def slices(scored: pd.DataFrame) -> pd.DataFrame:

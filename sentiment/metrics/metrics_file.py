@@ -41,6 +41,7 @@ def metrics_json(metrics: dict[str, Any]) -> dict[str, Any]:
     """The content of a metrics JSON: the few numbers that DVC compares, and all metrics in `details`.
 
     DVC ignores lists, so `details` is one. Precision and recall are those of POSITIVE.
+    Names are short, because `dvc metrics show` adds the longest path, and has to fit into 120 columns.
 
     Args:
         metrics: the result of `compute_with_intervals`, to which a stage may add more.
@@ -49,8 +50,8 @@ def metrics_json(metrics: dict[str, Any]) -> dict[str, Any]:
     return {
         "accuracy": metrics["accuracy"],
         "loss": metrics["loss"],
-        "f1_negative": negative["f1"],
-        "f1_positive": positive["f1"],
+        "f1_neg": negative["f1"],
+        "f1_pos": positive["f1"],
         "precision": positive["precision"],
         "recall": positive["recall"],
         "details": [metrics],

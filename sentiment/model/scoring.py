@@ -15,6 +15,7 @@ from sentiment import progress
 from sentiment.classifier import Scores, TokenClassifier
 from sentiment.errors import InputError, memory_ran_out
 from sentiment.model.encoding import MIN_LENGTH, Encoder
+from sentiment.model.precision import cast_linear_weights, uses_bf16
 from sentiment.model.probability import positive_probability
 from sentiment.progress import Advance
 
@@ -37,7 +38,7 @@ class BatchedTransformer(ABC):
     Args:
         model: a two-label sequence classifier; it is moved to the GPU if there is one.
         encoder: of the same model.
-        precision: `auto`, `bf16` or `fp32`; see `uses_bf16`.
+        precision: `auto`, `bf16` or `fp32`; see `precision.uses_bf16`.
         trained: the model is still in training, so its weights stay float32.
 
     Attributes:
@@ -279,34 +280,6 @@ def batches(lengths: Sequence[int], tokens: int, padded: bool) -> list[list[int]
         else:
             batches.append([row])
     return batches
-
-
-def uses_bf16(precision: str) -> bool:
-    """Whether to compute in bfloat16: for `auto`, where matrix units support it (NVIDIA from Ampere on, AMX).
-
-    AVX-512 BF16 alone does not count: it halves the speed of matrix products on Intel and doubles it on AMD,
-    and with fp32 both reach the same accuracies.
-    """
-    if precision != "auto":
-        return precision == "bf16"
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu.get_capabilities().get("amx_bf16"))
-
-
-def multiplies_bf16() -> bool:
-    """Whether the GPU or CPU multiplies bfloat16 in hardware; else bf16 is several times slower than fp32."""
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def cast_linear_weights(model: PreTrainedModel) -> None:
-    """Cast the weights of linear layers to bfloat16 once; autocast would do the same for each batch."""
-    for layer in model.modules():
-        if isinstance(layer, torch.nn.Linear):
-            layer.to(torch.bfloat16)
 
 
 def make_deterministic() -> None:

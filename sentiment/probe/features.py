@@ -21,7 +21,7 @@ class MeanPooled(BatchedTransformer):
     may_pad = False
 
     def forward(self, input_ids: torch.Tensor, **masks: torch.Tensor) -> torch.Tensor:
-        """Compute the features of a batch of equally long reviews: shape (reviews, size of a hidden state)."""
+        """Compute the features of equally long reviews: shape (reviews, size of a hidden state)."""
         body = self.model.base_model
         if self.model.config.is_encoder_decoder:
             body = body.get_encoder()

@@ -1,5 +1,6 @@
 """Comparison of two runs on the same reviews, and of two sets of parameters over several seeds."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,29 +14,100 @@ from sentiment.metrics.classification import compute
 from sentiment.metrics.intervals import difference_intervals, mcnemar
 from sentiment.metrics.metrics_file import group_of
 from sentiment.params import Params
-from sentiment.runs.run import PREPARED, Run
+from sentiment.runs.run import PREPARED, STAGES, Model, Run
 from sentiment.runs.seeds import seed_difference
 
 LOWER_IS_BETTER = {"loss"}
 WITHIN_NOISE = "within noise"
 TEST = PREPARED.format("test")
 _NO_SEEDS = "no two runs differ in the seed alone; try `dvc exp run --queue -S seed=1,2,3,4,5`"
+JUDGED: tuple[Model, ...] = ("classifier", "blend")  # what the baseline is the reference for
+_ALSO_TEST_ACCURACY = re.compile(r"metrics/also_test/classifier/(.+)\.json:accuracy")
 _MAX_FLIPS = 6  # flipped predictions that a comparison shows
 
 
-def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
-    """Compare two runs on the same `test` split or `challenge` set; the result is JSON.
+def compare_runs(old: Run, new: Run, name: str = "test", model: Model = "classifier") -> dict[str, Any]:
+    """Compare a model of two runs on the same reviews; the result is JSON.
 
-    A metric is within noise if its paired bootstrap interval contains 0. The overall verdict is that of
-    accuracy, provided that McNemar's exact test agrees (p < 0.05).
+    Args:
+        old: the run to compare with.
+        new: the run to judge.
+        name: the evaluation set: `test`, or one that both runs have in `evaluation_sets`.
+        model: the model of both runs.
 
     Raises:
         InputError: the reviews differ, or the predictions of a run are not available.
     """
-    reviews = old.scored_reviews(split)
-    scored = _on_the_same_reviews(old, reviews, new, split)
+    reviews = old.scored_reviews(name, model)
+    scored = _on_the_same_reviews(old, reviews, new, name, model)
+    compared = compare_probabilities(reviews, scored["probability"].to_numpy())
+    params = _differing(old.params, new.params)
+    return {"old": old.name, "new": new.name, "model": model, **compared, "params": params}
+
+
+def compare_also_test(
+    old: Run, new: Run, model: Model = "classifier", required: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Compare a model of two runs on each evaluation set besides the test split; the result is JSON.
+
+    Args:
+        old: the run to compare with.
+        new: the run to judge.
+        model: the model of both runs.
+        required: whether it is an error if a set of `old` cannot be compared.
+
+    Returns:
+        By the name of the set: the result of `compare_runs`, or `not_compared` with the reason.
+
+    Raises:
+        InputError: a set that is required cannot be compared.
+    """
+    compared: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys([*old.evaluation_sets, *new.evaluation_sets]):
+        try:
+            for run in (old, new):
+                if name not in run.evaluation_sets:
+                    raise InputError(f"{run.name} was not evaluated on it")
+            compared[name] = compare_runs(old, new, name, model)
+        except InputError as error:
+            if required and name in old.evaluation_sets:
+                raise InputError(f"{name}: {error}") from None
+            compared[name] = {"not_compared": str(error)}
+    return compared
+
+
+def compare_with_baseline(run: Run, name: str = "test") -> dict[Model, dict[str, Any]]:
+    """Compare the fine-tuned model and the blend of a run with its n-gram baseline on the same reviews.
+
+    A blend of an earlier model is left out.
+
+    Returns:
+        The result of `compare_probabilities` by model.
+
+    Raises:
+        InputError: predictions are not available.
+    """
+    reviews = run.scored_reviews(name, "baseline")
+    compared: dict[Model, dict[str, Any]] = {}
+    for model in JUDGED:
+        if model == "classifier" or run.ran_on_current_inputs(STAGES[model]):
+            scored = run.scored_reviews(name, model)
+            compared[model] = compare_probabilities(reviews, scored["probability"].to_numpy())
+    return compared
+
+
+def compare_probabilities(reviews: pd.DataFrame, new_probability: np.ndarray) -> dict[str, Any]:
+    """Compare two models on the same reviews; the result is JSON.
+
+    A metric is within noise if its paired bootstrap interval contains 0. The overall verdict is that of
+    accuracy, provided that McNemar's exact test agrees (p < 0.05).
+
+    Args:
+        reviews: scored reviews: `probability` is the old model's, of POSITIVE.
+        new_probability: the new model's probabilities of POSITIVE, shape (reviews,).
+    """
     truth, group = reviews["label"].to_numpy(), group_of(reviews)
-    old_probability, new_probability = reviews["probability"].to_numpy(), scored["probability"].to_numpy()
+    old_probability = reviews["probability"].to_numpy()
     old_metrics, new_metrics = compute(truth, old_probability), compute(truth, new_probability)
     metrics = {}
     for name, (low, high) in difference_intervals(truth, old_probability, new_probability, group).items():
@@ -49,25 +121,23 @@ def compare_runs(old: Run, new: Run, split: str = "test") -> dict[str, Any]:
         }
     only_old_right, only_new_right, p = mcnemar(truth, old_probability, new_probability)
     return {
-        "old": old.name,
-        "new": new.name,
         "reviews": len(truth),
         "groups": _number_of_groups(group),
         "verdict": metrics["accuracy"]["verdict"] if p < 0.05 else WITHIN_NOISE,
         "metrics": metrics,
         "mcnemar": {"only_old_right": only_old_right, "only_new_right": only_new_right, "p": p},
-        "params": _differing(old.params, new.params),
         "flips": _largest_flips(reviews, new_probability),
     }
 
 
-def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run, split: str = "test") -> pd.DataFrame:
+def _on_the_same_reviews(old: Run, reviews: pd.DataFrame, new: Run, name: str, model: Model) -> pd.DataFrame:
     """The scored reviews of `new`, after a check that they are the reviews of `old`."""
-    scored, path = new.scored_reviews(split), PREPARED.format(split)
-    if old.locked_hash(path) != new.locked_hash(path) or not reviews["id"].equals(scored["id"]):
+    scored = new.scored_reviews(name, model)
+    same = ["id", "text", "label"]
+    if not reviews[same].equals(scored[same]):
         raise InputError(
-            f"{old.name} and {new.name} were evaluated on different {split} splits "
-            f"({len(reviews):,} and {len(scored):,} reviews); only runs on the same split can be compared"
+            f"{old.name} and {new.name} were evaluated on different {name} reviews "
+            f"({len(reviews):,} and {len(scored):,}); only runs on the same reviews can be compared"
         )
     return scored
 
@@ -118,7 +188,7 @@ def recipe(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def load_scored_runs(
-    old: Run, new: Run, others: Sequence[Run]
+    old: Run, new: Run, others: Sequence[Run], model: Model = "classifier"
 ) -> tuple[dict[Run, pd.DataFrame], dict[str, str]]:
     """Load the runs whose predictions compare the parameters of two runs over several seeds.
 
@@ -126,6 +196,7 @@ def load_scored_runs(
         old: a run with one set of parameters.
         new: a run with the other set.
         others: candidates, which are used if they differ from one of the two in the seed alone.
+        model: the model of each run.
 
     Returns:
         The scored test reviews of each run that was trained and evaluated with one of the two sets of
@@ -150,16 +221,16 @@ def load_scored_runs(
     scored: dict[Run, pd.DataFrame] = {}
     left_out = {}
     for run in (old, new, *others):
-        if not run.has_file("dvc.lock") or not run.ran_on_current_inputs("evaluate"):
+        if not run.has_file("dvc.lock") or not run.ran_on_current_inputs(STAGES[model]):
             continue
         if recipe(run.params) not in recipes:
             continue
         try:
             if scored:
                 first, reviews = next(iter(scored.items()))
-                scored[run] = _on_the_same_reviews(first, reviews, run)
+                scored[run] = _on_the_same_reviews(first, reviews, run, "test", model)
             else:
-                scored[run] = run.scored_reviews("test")
+                scored[run] = run.scored_reviews("test", model)
         except InputError as error:
             left_out[run.name] = str(error)
     return scored, left_out
@@ -225,7 +296,9 @@ def compare_recipes(
 
 
 def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
-    """Mean, standard deviation and range of test metrics over runs that differ in the seed alone.
+    """Mean, standard deviation and range of metrics over runs that differ in the seed alone.
+
+    These are the test metrics of the fine-tuned model, and its accuracy on the other evaluation sets.
 
     Args:
         experiments: the table of `dvc.api.exp_show`: one row per run, parameters and metrics as columns.
@@ -236,9 +309,14 @@ def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
     keys = [key for key in Params.model_fields if key != "seed"]
     metrics = ["accuracy", "loss", "f1_negative", "f1_positive"]
     # DVC prefixes the file to a name that occurs in several files.
-    prefixed = {f"metrics/test.json:{name}": name for name in metrics}
-    prefixed |= {f"params.yaml:{key}": key for key in keys}
-    table = experiments.rename(columns=prefixed)
+    renamed = {f"metrics/test.json:{name}": name for name in metrics}
+    renamed |= {f"params.yaml:{key}": key for key in keys}
+    also_tested = []
+    for column in experiments:
+        if match := _ALSO_TEST_ACCURACY.fullmatch(column):
+            renamed[column] = f"{match[1]} accuracy"
+            also_tested.append(renamed[column])
+    table = experiments.rename(columns=renamed)
     if set(metrics) - set(table):
         raise InputError(_NO_SEEDS)
     if missing := {*keys, "seed"} - set(table):
@@ -252,10 +330,12 @@ def summarise_seeds(experiments: pd.DataFrame) -> pd.DataFrame:
         if len(runs) < 2:
             continue
         params = {key: runs[key].iloc[0] for key in differing}
-        for name in metrics:
-            value = runs[name].astype(float)
+        for name in (*metrics, *also_tested):
+            value = runs[name].dropna().astype(float)
+            if len(value) < 2:
+                continue
             spread = {"mean": value.mean(), "sd": value.std(), "min": value.min(), "max": value.max()}
-            rows.append(params | {"metric": name, "seeds": len(runs)} | spread)
+            rows.append(params | {"metric": name, "seeds": len(value)} | spread)
     if not rows:
         raise InputError(_NO_SEEDS)
     return pd.DataFrame(rows).round(4)

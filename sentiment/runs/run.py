@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from dvc.api import DVCFileSystem
@@ -23,10 +23,31 @@ from sentiment.params import FILE
 from sentiment.validation import parse_yaml
 
 WORKSPACE = "workspace"
-PREDICTIONS = "metrics/predictions/{}.parquet"
+Model = Literal["baseline", "before_training", "classifier", "blend", "int8", "fp32"]
+# The stage that scores each model.
+STAGES: dict[Model, str] = {
+    "baseline": "baseline",
+    "before_training": "before_training",
+    "classifier": "evaluate",
+    "blend": "blend",
+    "int8": "export@int8",
+    "fp32": "export@fp32",
+}
+ALSO_TEST_METRICS = "metrics/also_test/{}"
+PREDICTIONS = "metrics/predictions/{}"
 VALIDATION_PREDICTIONS = "metrics/validation/predictions.parquet"
 PREPARED = "data/prepared/{}.parquet"
-SOFT_LABELS = "data/soft_labels"
+ALSO_TEST = "data/also_test/{}.parquet"
+# Where runs of earlier code have these files.
+_EARLIER_PATHS = {
+    "metrics/before_training.json": "metrics/zero_shot.json",
+    "metrics/also_test/classifier/challenge.json": "metrics/challenge.json",
+    "metrics/predictions/classifier/test.parquet": "metrics/predictions/test.parquet",
+    "metrics/predictions/classifier/challenge.parquet": "metrics/predictions/challenge.parquet",
+    "data/also_test/challenge.parquet": "data/prepared/challenge.parquet",
+}
+# Folders that stages depend on and other stages fill, a file each; by the parameter that lists the files.
+_FOLDERS = {"data/soft_labels": ("train", "teachers"), "data/also_test": ("prepare", "also_test")}
 _NOT_FETCHED = {"deleted", "not in cache"}  # states in `dvc status` of a file that was not fetched
 
 
@@ -73,6 +94,42 @@ class Run:
             used |= self._locked_params(name)
         return {key: used[key] for key in (*self.yaml(FILE), *used) if key in used}
 
+    @cached_property
+    def evaluation_sets(self) -> list[str]:
+        """The evaluation sets other than the test split that the fine-tuned model was scored on."""
+        folder = ALSO_TEST_METRICS.format("classifier")
+        names = []
+        if self.has_file(folder):
+            files = map(Path, self._files.ls(folder, detail=False))
+            names = sorted(file.stem for file in files if file.suffix == ".json")
+        elif self.has_file(f"{folder}/challenge.json"):  # at its earlier path
+            names = ["challenge"]
+        return names
+
+    @cached_property
+    def models(self) -> list[Model]:
+        """The models that the run scored on the test split."""
+        return [model for model in STAGES if self.has_file(_metrics_path(model, "test"))]
+
+    def scores(self) -> dict[str, dict[Model, Any]]:
+        """The `details` of the metrics of each model on each evaluation set, by the name of the set.
+
+        A model without metrics is left out, such as one that had no head before training in earlier code.
+        """
+        scores: dict[str, dict[Model, Any]] = {}
+        for name in ("test", *self.evaluation_sets):
+            scores[name] = {}
+            for model in self.models:
+                if self.has_file(_metrics_path(model, name)):
+                    metrics = self.scores_of(model, name)
+                    if not isinstance(metrics["accuracy"], str):
+                        scores[name][model] = metrics
+        return scores
+
+    def scores_of(self, model: Model = "classifier", reviews: str = "test") -> Any:
+        """The `details` of the metrics of a model on the test split or another evaluation set."""
+        return self.metrics(_metrics_path(model, reviews).removeprefix("metrics/").removesuffix(".json"))
+
     def metrics(self, name: str) -> Any:
         """The `details` of metrics/<name>.json."""
         path = f"metrics/{name}.json"
@@ -86,8 +143,8 @@ class Run:
             return json.loads(self.content("metrics/data.json"))
 
     def has_file(self, path: str) -> bool:
-        """Whether the run has this file."""
-        return bool(self._files.exists(path))
+        """Whether the run has this file or folder."""
+        return bool(self._files.exists(self._path(path)))
 
     def table(self, path: str) -> pd.DataFrame:
         """Read a .csv, .tsv or .parquet file of the run."""
@@ -97,21 +154,26 @@ class Run:
                 return pd.read_parquet(content)
             return pd.read_csv(content, sep="\t" if path.endswith(".tsv") else ",")
 
-    def scored_reviews(self, split: str) -> pd.DataFrame:
-        """The prepared reviews of `validation`, `test` or `challenge`, with `probability` (of POSITIVE).
+    def scored_reviews(self, split: str, model: Model = "classifier") -> pd.DataFrame:
+        """The reviews of `validation`, `test` or another evaluation set, with `probability` (of POSITIVE).
+
+        Args:
+            split: the split or evaluation set.
+            model: the model that scored the reviews.
 
         Raises:
             InputError: they are not available, or are those of an earlier model, as in a trial of a search.
         """
-        stage, path = "evaluate", PREDICTIONS.format(split)
-        if split == "validation":
+        stage, path = STAGES[model], f"{PREDICTIONS.format(model)}/{split}.parquet"
+        if split == "validation" and model == "classifier":
             stage, path = "train", VALIDATION_PREDICTIONS
         predictions = self.table(path)[["id", "probability"]]
         if not self.ran_on_current_inputs(stage):
             raise InputError(
                 f"{self.name}: {stage} has not run since its inputs changed; `dvc repro` runs it"
             )
-        return self.table(PREPARED.format(split)).merge(predictions, on="id", validate="one_to_one")
+        prepared = PREPARED if split in ("validation", "test") else ALSO_TEST
+        return self.table(prepared.format(split)).merge(predictions, on="id", validate="one_to_one")
 
     def ran_on_current_inputs(self, stage: str) -> bool:
         """Whether dvc.lock records that the stage ran on the latest outputs of the stages before it.
@@ -120,23 +182,14 @@ class Run:
         """
         written = {out["path"]: out["md5"] for entry in self.lock.values() for out in entry.get("outs", [])}
         read = {dep["path"]: dep["md5"] for dep in self.lock.get(stage, {}).get("deps", [])}
-        if SOFT_LABELS in read:
-            written[SOFT_LABELS] = self._hash_of_soft_labels(written)
+        for folder in _FOLDERS.keys() & read.keys():
+            written[folder] = _hash_of_folder(self._files_in(folder), written)
         return bool(read) and all(written.get(path, md5) == md5 for path, md5 in read.items())
 
-    def _hash_of_soft_labels(self, written: dict[str, str]) -> str:
-        """The hash of the folder with the latest soft labels of the teachers of `train`."""
-        hashes = [
-            {"relpath": f"{teacher}.parquet", "md5": written.get(f"{SOFT_LABELS}/{teacher}.parquet")}
-            for teacher in self._teachers()
-        ]
-        tree = Tree.from_list(hashes, hash_name="md5")
-        tree.digest()
-        return str(tree.oid)
-
-    def _teachers(self) -> list[int]:
-        """The teachers of `train`. dvc.lock also lists earlier teachers, whose files were removed."""
-        return self._locked_params("train").get("teachers") or []
+    def _files_in(self, folder: str) -> list[str]:
+        """The files in one of _FOLDERS; dvc.lock also lists earlier ones, which were removed."""
+        stage, key = _FOLDERS[folder]
+        return [f"{folder}/{name}.parquet" for name in self._locked_params(stage).get(key) or []]
 
     def stages_to_rerun(self, stage: str) -> list[str]:
         """The stages that must run again before the outputs of `stage` match the run's params.yaml.
@@ -167,8 +220,8 @@ class Run:
         for name in stages:  # the list grows in the loop
             for dep in self.lock[name].get("deps", []):
                 paths = [dep["path"]]
-                if paths == [SOFT_LABELS]:
-                    paths = [f"{SOFT_LABELS}/{teacher}.parquet" for teacher in self._teachers()]
+                if dep["path"] in _FOLDERS:
+                    paths = self._files_in(dep["path"])
                 stages += {writers[path] for path in paths if path in writers} - set(stages)
         return stages
 
@@ -187,7 +240,7 @@ class Run:
             InputError: it is not available, neither in the run itself nor in DVC's cache or remote.
         """
         try:
-            return bytes(self._files.read_bytes(path))
+            return bytes(self._files.read_bytes(self._path(path)))
         except (DvcException, DataIndexDirError, OSError) as error:
             raise InputError(
                 f"{self._display_path(path)} is not here; "
@@ -198,22 +251,48 @@ class Run:
         """Read a YAML file of the run."""
         return parse_yaml(self.content(path).decode(errors="replace"), self._display_path(path))
 
+    def _path(self, path: str) -> str:
+        """Where the run has a file: runs of earlier code have some at another path."""
+        earlier = _EARLIER_PATHS.get(path)
+        if earlier and not self._files.exists(path) and self._files.exists(earlier):
+            return earlier
+        return path
+
     def _display_path(self, path: str) -> str:
         return path if self._files is localfs else f"{self.name}: {path}"
 
 
+def _hash_of_folder(files: list[str], hashes: dict[str, str]) -> str:
+    """The hash that DVC gives to a folder with these files, which have these hashes."""
+    listed = [{"relpath": Path(file).name, "md5": hashes.get(file)} for file in files]
+    tree = Tree.from_list(listed, hash_name="md5")
+    tree.digest()
+    return str(tree.oid)
+
+
+def _metrics_path(model: Model, reviews: str) -> str:
+    """The metrics JSON of a model on the test split or another evaluation set."""
+    if reviews != "test":
+        return f"{ALSO_TEST_METRICS.format(model)}/{reviews}.json"
+    return "metrics/test.json" if model == "classifier" else f"metrics/{model}.json"
+
+
 def previous_run() -> Run | None:
     """The run of the latest commit, HEAD included, whose predictions differ from those of the workspace."""
-    predictions = str(Path(PREDICTIONS).parent)
-    current = Run().locked_hash(predictions)
+    current = _predictions_hash(Run())
     with repository() as repo:
         git = repo.scm.gitpython.repo
         commits = git.iter_commits(paths=str(Path(repo.root_dir, "dvc.lock"))) if git.head.is_valid() else ()
         for commit in commits:
             run = Run(commit.hexsha[:7])
-            if run.has_file("dvc.lock") and run.locked_hash(predictions) not in (None, current):
+            if run.has_file("dvc.lock") and _predictions_hash(run) not in (None, current):
                 return run
     return None
+
+
+def _predictions_hash(run: Run) -> str | None:
+    """The hash of the predictions of the fine-tuned model; None if it was never evaluated."""
+    return run.locked_hash(PREDICTIONS.format("classifier")) or run.locked_hash("metrics/predictions")
 
 
 def experiments(*revisions: str) -> list[str]:

@@ -20,7 +20,7 @@ import transformers
 from transformers import TrainerCallback
 
 from sentiment import atomic
-from sentiment.model.scoring import uses_bf16
+from sentiment.model.precision import uses_bf16
 from sentiment.params import TrainParams
 
 FOLDER = Path("models/checkpoints")

@@ -25,6 +25,7 @@ from sentiment.errors import InputError, full_disk, memory_ran_out
 from sentiment.labels import LABELS
 from sentiment.model import scoring
 from sentiment.model.encoding import Encoder
+from sentiment.model.precision import uses_bf16
 from sentiment.model.probability import positive_probability
 from sentiment.params import TrainParams
 from sentiment.pretrained import sources
@@ -248,7 +249,7 @@ def build_trainer(
 
     `divisor` reduces the size of micro-batches.
     """
-    if scoring.uses_bf16(params.precision) and not torch.cuda.is_available():
+    if uses_bf16(params.precision) and not torch.cuda.is_available():
         attention.use_float32_in_training()
     # Padding to multiples of eight must not exceed the length that `check_lengths` has tried.
     multiple = None if lengths(params)["train_max_length"] % 8 else 8
@@ -281,7 +282,7 @@ def training_arguments(folder: Path, params: TrainParams, divisor: int = 1) -> T
         num_train_epochs=params.epochs,
         warmup_steps=params.warmup_ratio,  # a value below 1 is a share of all steps
         weight_decay=params.weight_decay,
-        bf16=scoring.uses_bf16(params.precision),
+        bf16=uses_bf16(params.precision),
         use_cpu=not torch.cuda.is_available(),
         eval_strategy="epoch",
         save_strategy="epoch",

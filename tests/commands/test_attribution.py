@@ -1,6 +1,7 @@
 """Word attribution: for a model whose important words are known, and by deleting words from reviews."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,12 +11,16 @@ from scipy.special import logit
 from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, DistilBertConfig, DistilBertForSequenceClassification
 
+from sentiment.api import open_classifier
+from sentiment.classifier import Classifier
 from sentiment.commands.demo import attribution
+from sentiment.errors import InputError
 from sentiment.model.encoding import Encoder
 from sentiment.model.saved import load_transformer
 from sentiment.model.scoring import TransformerClassifier
 from sentiment.pretrained import sources
 from tests.conftest import Clone
+from tests.helpers.blends import write_blend
 
 WORDS = [["dreadful", "boring", "awful"], ["wonderful", "charming", "brilliant"]]
 PLAIN = "the film has a man and his dog in an old house by the sea where they meet some people"
@@ -60,7 +65,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> TransformerClassifier:
     return TransformerClassifier(model, encoder)
 
 
-def attribute(classifier: TransformerClassifier, text: str, **options: int) -> pd.DataFrame:
+def attribute(classifier: Classifier, text: str, **options: int) -> pd.DataFrame:
     """The table of the words; the reported progress must grow from 0 and stay below 1."""
     parts, reports = attribution.attribute(classifier, text, **options), []
     while True:
@@ -141,6 +146,34 @@ def test_text_without_words_is_accepted(taught: TransformerClassifier, text: str
     words = attribute(taught, text)
     assert words["word"].str.len().all()
     assert (words["read"] | words["effect"].isna()).all()
+
+
+@pytest.mark.parametrize("decided", ["none", "some", "all"])
+def test_the_effect_in_a_blend_equals_that_of_deleting_the_word(
+    ran: Clone, tmp_path: Path, decided: str
+) -> None:
+    text = (
+        "The old dog is wonderful, but a dreadful house by the sea is no place for him, and not for us. "
+        "We loved it and were bored."  # in all more words than the encoder reads
+    )
+    ngrams = open_classifier(ran.folder / "models/baseline.npz")
+    certainty = np.abs(logit(ngrams.probabilities([text.replace(word, "") for word in text.split()])))
+    margins = {"none": 99.0, "some": float(np.median(certainty)), "all": 0.0}
+    cascade = {"margin": margins[decided], "weight": 1.1}
+    blend = open_classifier(write_blend(tmp_path / "blend.json", ran, cascade=cascade), "fp32")
+    words = attribute(blend, text)
+    assert words["effect"].notna().all()
+    (whole,) = blend.probabilities([text])
+    expected = blend.probabilities([without(text, words.loc[[row]]) for row in words.index])
+    # Truncation keeps other tokens of a review without a word, so the encoder's part may differ a little.
+    assert list(words["without"]) == pytest.approx(list(expected), abs=0.01)
+    assert list(words["effect"]) == pytest.approx(list(logit(whole) - logit(words["without"])), abs=1e-3)
+
+
+def test_another_model_has_no_attribution(ran: Clone) -> None:
+    ngrams = open_classifier(ran.folder / "models/baseline.npz")
+    with pytest.raises(InputError, match="cannot show this model; allowed: models/classifier, or a blend"):
+        attribute(ngrams, "A film.")
 
 
 def test_deleting_the_strongest_words_changes_the_score_more_than_deleting_others(ran: Clone) -> None:

@@ -1,7 +1,6 @@
 """Comparing runs: a real experiment, runs from the cache and the remote, and runs that cannot be compared."""
 
 import json
-import re
 import shutil
 import time
 from pathlib import Path
@@ -45,9 +44,9 @@ def test_an_experiment_is_compared_by_its_name(tried: Clone) -> None:
     assert back["metrics"]["accuracy"]["difference"] == pytest.approx(-row["difference"])
 
 
-def spoil(clone: Clone, split: str) -> None:
-    """Make every prediction of a split wrong."""
-    path = clone.folder / f"metrics/predictions/{split}.parquet"
+def spoil(clone: Clone, name: str, model: str = "classifier") -> None:
+    """Make every prediction of a model on an evaluation set wrong."""
+    path = clone.folder / f"metrics/predictions/{model}/{name}.parquet"
     predictions = pd.read_parquet(path)
     path.unlink()  # it may be a link into the cache
     predictions["probability"] = 1.0 - predictions["label"]
@@ -62,27 +61,57 @@ def test_a_worse_run_fails_if_asked_to(copy: Clone) -> None:
     copy.run(f"{COMPARE} workspace HEAD --fail-if-worse")
 
 
-def test_a_run_that_is_worse_only_on_the_challenge_set_fails_too(copy: Clone) -> None:
+def test_a_run_that_is_worse_on_another_evaluation_set_fails_too(copy: Clone) -> None:
     spoil(copy, "challenge")
     words = copy.run(f"{COMPARE} --fail-if-worse", fails=True)
     assert "Verdict: within noise" in words
     assert "Verdict on challenge: worse" in words
-    result = json.loads(copy.run(f"{COMPARE} workspace HEAD --fail-if-worse --json"))["challenge"]
+    result = json.loads(copy.run(f"{COMPARE} workspace HEAD --fail-if-worse --json"))["also_test"][
+        "challenge"
+    ]
     assert (result["verdict"], result["metrics"]["accuracy"]["old"]) == ("better", 0)
-    assert result["metrics"]["accuracy"]["new"] == pytest.approx(
-        copy.details("challenge")["accuracy"], abs=1e-6
-    )
+    accuracy = copy.details("also_test/classifier/challenge")["accuracy"]
+    assert result["metrics"]["accuracy"]["new"] == pytest.approx(accuracy, abs=1e-6)
 
 
-def test_different_challenge_sets_are_reported_and_refused_with_fail_if_worse(copy: Clone) -> None:
-    lock = copy.folder / "dvc.lock"
-    (digest,) = set(
-        re.findall(r"path: data/prepared/challenge.parquet\n *hash: md5\n *md5: (\w+)", lock.read_text())
-    )
-    lock.write_text(lock.read_text().replace(digest, digest[::-1]))
-    line = "HEAD and workspace were evaluated on different challenge splits ("
+@pytest.mark.parametrize("model", ["baseline", "before_training", "blend"])
+def test_any_model_of_two_runs_is_compared(copy: Clone, model: str) -> None:
+    compare = f"{COMPARE} --model {model}"
+    result = json.loads(copy.run(f"{compare} --json"))
+    assert (result["model"], result["verdict"]) == (model, "within noise")
+    for name, compared in {
+        model: result,
+        f"also_test/{model}/challenge": result["also_test"]["challenge"],
+    }.items():
+        accuracy = compared["metrics"]["accuracy"]["new"]
+        assert accuracy == pytest.approx(copy.details(name)["accuracy"], abs=1e-6)
+    spoil(copy, "test", model)
+    words = copy.run(f"{compare} --fail-if-worse", fails=True)
+    assert words.startswith(f"HEAD -> workspace, {model}, 100 test reviews in 20 groups\n")
+    copy.run(f"{COMPARE} --fail-if-worse")  # the fine-tuned model is the same
+
+
+def test_a_set_that_cannot_be_compared_is_reported_and_refused_with_fail_if_worse(copy: Clone) -> None:
+    path = copy.folder / "data/also_test/challenge.parquet"
+    content, reviews = path.read_bytes(), pd.read_parquet(path)
+    path.unlink()  # it may be a link into the cache
+    reviews.assign(label=1 - reviews["label"]).to_parquet(path)
+    line = "HEAD and workspace were evaluated on different challenge reviews (30 and 30); "
     assert f"challenge: {line}" in copy.run(COMPARE)
-    assert copy.run(f"{COMPARE} --fail-if-worse", fails=True).startswith(f"error: {line}")
+    assert copy.run(f"{COMPARE} --fail-if-worse", fails=True).startswith(f"error: challenge: {line}")
+
+    # A set of the old run may not go missing, but the new run may have more.
+    path.write_bytes(content)
+    for folder in ("metrics/also_test", "metrics/predictions"):
+        for file in (copy.folder / folder).rglob("challenge.*"):
+            file.unlink()
+    assert "challenge: workspace was not evaluated on it" in copy.run(COMPARE)
+    assert copy.run(f"{COMPARE} --fail-if-worse", fails=True) == (
+        "error: challenge: workspace was not evaluated on it\n"
+    )
+    assert "challenge: workspace was not evaluated on it" in copy.run(
+        f"{COMPARE} workspace HEAD --fail-if-worse"
+    )
 
 
 def test_a_run_that_is_out_of_date_is_reported_and_fails_every_check(copy: Clone) -> None:
@@ -103,7 +132,7 @@ def test_a_run_that_is_out_of_date_is_reported_and_fails_every_check(copy: Clone
 def test_seeds_are_summed_up(tried: Clone) -> None:
     table = json.loads(tried.run(f"{COMPARE} --seeds --json"))
     assert {row["metric"]: row["seeds"] for row in table} == dict.fromkeys(
-        ["accuracy", "loss", "f1_negative", "f1_positive"], 2
+        ["accuracy", "loss", "f1_negative", "f1_positive", "challenge accuracy"], 2
     )
     assert all(row["min"] <= row["mean"] <= row["max"] for row in table)
 
@@ -113,10 +142,16 @@ def test_seeds_of_other_parameters_are_kept_apart() -> None:
     runs = [(1, 1, 0.9), (2, 1, 0.8), (2, 1, 0.8), (1, 2, 0.5)]  # seed, lr, accuracy; one run listed twice
     rest = dict.fromkeys(["loss", "f1_negative", "f1_positive"], 0)
     rows = [params | rest | {"seed": seed, "lr": lr, "accuracy": value} for seed, lr, value in runs]
-    accuracy = summarise_seeds(pd.DataFrame(rows)).query("metric == 'accuracy'")
-    assert accuracy[["lr", "seeds", "mean", "min", "max"]].to_numpy().tolist() == [[1, 2, 0.85, 0.8, 0.9]]
+    table = pd.DataFrame(rows)
+    # Only some runs were evaluated on these sets.
+    for name, accuracies in {"hard": [0.6, 0.7, 0.7, 0.1], "new": [0.6, None, None, None]}.items():
+        table[f"metrics/also_test/classifier/{name}.json:accuracy"] = accuracies
+    summary = summarise_seeds(table).set_index("metric")
+    assert list(summary.index) == ["accuracy", "loss", "f1_negative", "f1_positive", "hard accuracy"]
+    assert summary.loc["accuracy", ["lr", "seeds", "mean", "min", "max"]].tolist() == [1, 2, 0.85, 0.8, 0.9]
+    assert summary.loc["hard accuracy", ["seeds", "mean"]].tolist() == [2, 0.65]
     with pytest.raises(InputError, match="no two runs differ in the seed alone"):
-        summarise_seeds(pd.DataFrame(rows[:1]))
+        summarise_seeds(table[:1])
 
 
 @pytest.mark.parametrize(
@@ -194,7 +229,7 @@ def test_parameters_are_compared_over_seeds_and_missing_runs_queued(tried: Clone
     # In a clone where HEAD has not run, its seed is left out.
     elsewhere = copy_into(tmp_path, tried)
     lock = parse_yaml(elsewhere.run("git show HEAD:dvc.lock"), "dvc.lock")["stages"]["evaluate"]["outs"]
-    (hashed,) = (out["md5"] for out in lock if out["path"] == "metrics/predictions")
+    (hashed,) = (out["md5"] for out in lock if out["path"] == "metrics/predictions/classifier")
     (elsewhere.folder / f".dvc/cache/files/md5/{hashed[:2]}/{hashed[2:]}").unlink()
     left = json.loads(elsewhere.run(f"{COMPARE} other fast --seeds --json"))
     assert list(left["old"]["seeds"]) == ["3", "7"]
@@ -217,10 +252,10 @@ def test_runs_that_cannot_be_compared_are_reported_in_one_line(copy: Clone) -> N
     copy.run("dvc exp run -S dataset=mine")
     message = copy.run(COMPARE, fails=True)
     assert message.startswith(
-        "error: HEAD and workspace were evaluated on different test splits (100 and 30 reviews)"
+        "error: HEAD and workspace were evaluated on different test reviews (100 and 30); "
     )
     shutil.rmtree(copy.folder / "metrics/predictions")
     assert copy.run(COMPARE, fails=True) == (
-        "error: metrics/predictions/test.parquet is not here; "
+        "error: metrics/predictions/classifier/test.parquet is not here; "
         "`dvc repro` makes it, `dvc pull` fetches what was pushed\n"
     )

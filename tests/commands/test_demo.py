@@ -4,6 +4,7 @@ import re
 import shutil
 import signal
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from scipy.special import logit
 from typer.testing import CliRunner
 
 from sentiment import cli
+from sentiment.api import open_classifier
 from sentiment.classifier import unknown_tokens_warning
 from sentiment.commands import demo
+from sentiment.data.schema import read_source
 from sentiment.data.text import normalise
 from sentiment.errors import InputError
 from sentiment.evaluation.mistakes import shortened
@@ -188,8 +191,9 @@ def test_the_page_lists_what_the_model_gets_wrong(
     page: "Page", ran: Clone, classifier: TransformerClassifier
 ) -> None:
     listed = page.get_by_role("listitem").all_inner_texts()
-    for name, line in zip(("test", "challenge"), listed, strict=False):
+    for name, line in zip(("test", "also_test/classifier/challenge"), listed, strict=False):
         assert line.endswith(with_interval(ran.details(name)))
+    assert read_source("challenge").description in listed[1]
     wrong = EXAMPLES[(classifier.probabilities(EXAMPLES["text"]) >= 0.5) != (EXAMPLES["label"] == "POSITIVE")]
     assert len(listed) == 2 + len(wrong)
     for line, text in zip(listed[2:], wrong["text"], strict=True):
@@ -230,6 +234,20 @@ def test_no_answer_is_shown_for_another_review(page: "Page") -> None:
     assert not page.inner_text("#table")
     classified(page)
     assert "".join(text for text, _ in highlighted(page)) == box.input_value()
+
+
+def test_an_answer_that_arrives_too_late_is_dropped(page: "Page") -> None:
+    box = page.get_by_label("Review", exact=True)
+    status = page.get_by_role("status", name="Answer")
+    page.route("**/cancel", lambda route: route.abort())  # so that the answer goes on
+    box.fill(" ".join([REVIEW] * 20))
+    page.get_by_role("button", name="Classify").click()
+    status.get_by_text("the probability of POSITIVE is").wait_for()
+    box.fill("Another film.")
+    status.get_by_text("the probability of POSITIVE is").wait_for(state="hidden")
+    page.wait_for_timeout(2000)
+    assert not status.inner_text()
+    assert not page.inner_text("#table")
 
 
 def test_a_language_unknown_to_the_model_gives_a_warning(
@@ -359,3 +377,32 @@ def test_a_missing_classifier_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="^models/classifier: no classifier there; `dvc repro` trains one"):
         demo.main(free_port())
+
+
+def test_the_page_of_a_blend_answers(ran: Clone) -> None:
+    server = ran.start(f"python -m sentiment demo --model models/blend.json --port {free_port()}")
+    assert server.stdout
+    line = server.stdout.readline()
+    assert line.endswith("(Ctrl-C stops the server)\n"), line + server.stdout.read()
+    with urllib.request.urlopen(line.split()[0], timeout=60) as response:
+        assert b"models/blend.json, a blend of n-grams and a model fine-tuned from" in response.read()
+    server.send_signal(signal.SIGINT)
+    assert server.communicate(timeout=60)[0] == "stopped\n"
+    from sentiment.commands.demo.answer import answer  # imports Gradio
+
+    blend = open_classifier(ran.folder / "models/blend.json")
+    *_, (label, reason, words, table) = answer(blend, {}, "A warm and funny film.")
+    assert label.value["label"] in LABELS
+    assert f"{float(blend.probabilities(['A warm and funny film.'])[0])!r}" in reason
+    assert "6 of the 6 words that the model read" in table
+    assert words.visible
+
+
+def test_a_model_without_gradients_is_one_line(ran: Clone) -> None:
+    printed = ran.run(
+        f"python -m sentiment demo --model models/baseline.npz --port {free_port()}", fails=True
+    )
+    assert printed == (
+        "error: models/baseline.npz: the demo cannot show this model; allowed: models/classifier, or a blend "
+        "of it\n"
+    )

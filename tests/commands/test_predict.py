@@ -82,7 +82,7 @@ def write(folder: Path, kind: str, frame: pd.DataFrame) -> Path:
 def test_scores_equal_those_of_evaluate_to_the_bit(ran: Clone, call, tmp_path: Path, kind: str) -> None:  # type: ignore[no-untyped-def]
     call("--input", "data/prepared/test.parquet", "--output", tmp_path / f"scores{kind}")
     scores = read(tmp_path / f"scores{kind}")
-    expected = pd.read_parquet(ran.folder / "metrics/predictions/test.parquet")
+    expected = pd.read_parquet(ran.folder / "metrics/predictions/classifier/test.parquet")
     assert scores["id"].tolist() == expected["id"].tolist()
     assert scores["probability"].tolist() == expected["probability"].tolist()
     assert ((scores["label"] == "POSITIVE") == (expected["probability"] >= 0.5)).all()
@@ -239,7 +239,10 @@ def test_a_parquet_row_that_is_not_utf8_affects_no_other_row(call, tmp_path: Pat
             ["text", "--output", "scores.xlsx"],
             "scores.xlsx: unknown format '.xlsx'; allowed: .csv, .jsonl, .parquet",
         ),
-        (["--input", "metrics/predictions/test.parquet"], "no column 'text'; it has: id, label, probability"),
+        (
+            ["--input", "metrics/predictions/classifier/test.parquet"],
+            "no column 'text'; it has: id, label, probability",
+        ),
         ([""], "the arguments: row 1: the text is empty"),
         (["good", " <br /> "], "the arguments: row 2: the text is empty"),
         (["data"], "data is a file or a folder: --input data"),

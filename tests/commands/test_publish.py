@@ -6,6 +6,7 @@ import re
 import timeit
 import unicodedata
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,7 +99,9 @@ def test_what_is_published_scores_as_the_local_model_does(
 
     # The code in the card works and gives the scores of evaluate.
     test = pd.read_parquet(ran.folder / "data/prepared/test.parquet").head(20)
-    evaluated = pd.read_parquet(ran.folder / "metrics/predictions/test.parquet")["probability"].head(20)
+    evaluated = pd.read_parquet(ran.folder / "metrics/predictions/classifier/test.parquet")[
+        "probability"
+    ].head(20)
     raw = pd.read_csv(ran.folder / "data/sample/reviews.csv").query("split == 'test'")["text"].head(20)
     assert list(raw.map(normalise)) == list(test["text"])
     (tmp_path / "texts.json").write_text(raw.to_json(orient="values"))
@@ -159,7 +162,7 @@ def test_the_card_has_the_figures_of_the_files(
         "en",
     )
     for name, dataset in {"test": "sample", "challenge": "challenge"}.items():
-        metrics = Run().metrics(name)
+        metrics = Run().scores_of(reviews=name)
         results = {
             (each.metric_type, each.metric_name): each.metric_value
             for each in card.data.eval_results
@@ -181,17 +184,19 @@ def test_the_card_has_the_figures_of_the_files(
         for line in card.text.splitlines()
         if line[:1] == "|"
     ]
-    for on, model, name in (
-        ("test", "this model", "test"),
-        ("test", "TF-IDF and logistic regression", "baseline"),
-        ("challenge", "this model", "challenge"),
-    ):
-        metrics = Run().metrics(name)
-        (row,) = [row for row in rows if row[:2] == [on, model]]
+    measured = {
+        "n-gram baseline": "baseline",
+        "before fine-tuning": "before_training",
+        "this model": "classifier",
+        "blend of n-grams and fine-tuned": "blend",
+    }
+    for (title, model), name in product(measured.items(), ("test", "challenge")):
+        metrics = Run().scores_of(model, name)
+        (row,) = [row for row in rows if row[:2] == [name, title]]
         low, value, high = (f"{metrics[f'accuracy{end}']:.4f}" for end in ("_low", "", "_high"))
         assert row[2] == f"{value} ({low} to {high})"
         assert row[4:] == [f"{metrics[key]:.4f}" for key in ("roc_auc", "loss", "calibration_error")]
-    assert ["test", "before fine-tuning", "no trained head"] in [row[:3] for row in rows]
+    assert read_source("challenge").description in card.text
     for split, count in Run().data["rows"].items():
         assert [split, f"{count:,}"] in [row[:2] for row in rows]
     for key, value in read_yaml("params.yaml").items():
@@ -214,8 +219,8 @@ def test_a_card_of_hub_data_and_of_another_pretrained_model(
     Path("dvc.lock").write_text(lock)
     config = json.loads(Path("models/classifier/config.json").read_text())
     origin = {"commit": "0" * 40, "url": "https://example.org/somebody/films"}
-    metrics = Run().metrics("test") | {"loss": 0.98765}
-    Path("metrics/zero_shot.json").write_text(json.dumps({"details": [metrics]}))
+    metrics = Run().scores_of() | {"loss": 0.98765}
+    Path("metrics/before_training.json").write_text(json.dumps({"details": [metrics]}))
 
     Path("models/classifier/config.json").write_text(
         json.dumps(config | {"base_model": f"test/tiny@{hub.COMMIT}"})

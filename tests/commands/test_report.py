@@ -23,7 +23,7 @@ from tests.conftest import ROOT, Clone, copy_into
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-TEST, PREDICTIONS = "data/prepared/test.parquet", "metrics/predictions/test.parquet"
+TEST, PREDICTIONS = "data/prepared/test.parquet", "metrics/predictions/classifier/test.parquet"
 HOSTILE = [
     '<script>document.title = "owned"</script>',
     '</p></li></ol><img src="https://example.org/x.png" onerror="document.title = 1"><h1>Best film',
@@ -78,7 +78,32 @@ def test_every_plot_of_the_pipeline_is_drawn(reported: Clone, browser: "Browser"
     predicted = pd.read_csv(reported.folder / "metrics/plots/confusion.csv")
     assert sum(map(int, counts)) == len(predicted)
     assert int(counts[1]) == (predicted.agg(tuple, axis=1) == ("NEGATIVE", "POSITIVE")).sum()
-    assert page.locator(".bar").count() == len(pd.read_csv(reported.folder / "metrics/plots/slices.csv"))
+    assert page.locator(".intervals .bar").count() == len(
+        pd.read_csv(reported.folder / "metrics/plots/slices.csv")
+    )
+
+
+def test_every_model_on_every_set_is_shown_and_compared_with_the_baseline(
+    reported: Clone, browser: "Browser", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(reported.folder)
+    page, run = opened(browser, reported), Run()
+    rows = page.locator("#accuracy + .card tr").all()
+    scores = run.scores()
+    for row, model in zip(rows[1:], scores["test"], strict=True):
+        for cell, by_model in zip(row.locator("td").all(), scores.values(), strict=True):
+            assert cell.inner_text().split()[0] == f"{by_model[model]['accuracy']:.4f}"
+            assert cell.locator(".bar .reach").count() == 1
+    for sentence, name in zip(page.locator(".against").all(), ("test", "challenge"), strict=True):
+        truth = run.scored_reviews(name)["label"]
+        accuracy = {}
+        for model in ("baseline", "classifier", "blend"):
+            accuracy[model] = ((run.scored_reviews(name, model)["probability"] >= 0.5) == truth).mean()
+        found = re.findall(r"([+−][\d.]+) \(([+−][\d.]+) to ([+−][\d.]+)\)", sentence.inner_text())
+        for numbers, model in zip(found, ("classifier", "blend"), strict=True):
+            difference, low, high = (float(number.replace("−", "-")) for number in numbers)
+            assert difference == pytest.approx(accuracy[model] - accuracy["baseline"], abs=1e-4)
+            assert low <= difference <= high
 
 
 def test_a_point_shows_its_values_and_the_table_lists_all(reported: Clone, browser: "Browser") -> None:
@@ -163,9 +188,9 @@ def test_missing_comparisons_and_outdated_stages_are_reported(reported: Clone, b
         f"None: {before}: {PREDICTIONS} is not here; dvc repro makes it, dvc pull fetches what was pushed."
     )
     notice = page.locator(".notice").inner_text()
-    assert re.search(r"since this run: (\w+, )*prepare, (\w+, )*evaluate\. dvc repro runs them", notice), (
-        notice
-    )
+    assert re.search(
+        r"since this run: (\w+, )*prepare, (\w+, )*evaluate(, \w+)*\. dvc repro runs them", notice
+    ), notice
 
 
 def test_a_second_run_is_compared_with_the_first(
@@ -174,7 +199,7 @@ def test_a_second_run_is_compared_with_the_first(
     predictions = pd.read_parquet(copy.folder / PREDICTIONS)
     predictions.loc[:99, "probability"] = 1.0 - predictions["label"]  # wrong
     replace(copy, PREDICTIONS, predictions.to_parquet())
-    copy.run("dvc commit --force evaluate")
+    copy.run("dvc commit --force evaluate blend")
     monkeypatch.chdir(copy.folder)
     first = copy.run("git rev-parse --short HEAD").strip()
     for commits in (0, 1):  # not committed yet, and committed
@@ -188,8 +213,14 @@ def test_a_second_run_is_compared_with_the_first(
         assert section.startswith("On 100 test reviews in 20 groups: worse.")
         assert page.get_by_text("now wrong").count() == 6
         assert page.get_by_role("heading", name=f"Compared with {first}", exact=True).count() == 1
-        assert page.locator("p.challenge").inner_text().startswith("On 30 challenge reviews: within noise.")
+        assert (
+            page.locator(".also-compared").inner_text().startswith("On 30 challenge reviews: within noise.")
+        )
         assert "on the challenge set: within noise, accuracy +0.0000" in page.locator("header").inner_text()
+        compared = page.locator(".against").first.inner_text()
+        assert compared.startswith(
+            "On the test split, the fine-tuned model is worse than the n-gram baseline: "
+        )
         for mistake in page.locator("ol.reviews li").all():
             facts = mistake.locator(".soft").inner_text()
             true, predicted = re.findall("NEGATIVE|POSITIVE", facts)[:2]

@@ -7,6 +7,7 @@ import pytest
 
 from sentiment.commands import results
 from sentiment.errors import InputError
+from sentiment.metrics.metrics_file import with_interval
 from sentiment.runs.run import Run
 from tests.conftest import Clone
 
@@ -33,17 +34,34 @@ def test_the_runs_of_earlier_commits_are_in_the_table(copy: Clone, monkeypatch: 
         .split("<!-- end of results -->")[0]
         .splitlines()
     )
-    sample = [line for line in table if line.startswith("| sample |")]
-    assert len(table) == 2 + len(sample) == 8
-    assert sample[:2] == sample[3:5]
-    metrics = Run("HEAD").metrics("test")
-    accuracy = f"| fine-tuned: all-MiniLM-L6-v2, `lr=0.0002`, `epochs=1` | {metrics['accuracy']:.4f} ("
-    assert accuracy in sample[2]
-    assert f" | {metrics['macro_f1']:.4f} | " in sample[5]
-    assert f" | {metrics['macro_f1'] + 1:.4f} | " in sample[2]
-    assert readme.count(accuracy) == 2
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table]
+    assert rows[0][-1] == "challenge accuracy"
+    here, committed = rows[2:6], rows[6:]
+    assert [row[1].split(":")[0] for row in here] == [
+        "n-gram baseline",
+        "before fine-tuning",
+        "fine-tuned",
+        "blend of n-grams and fine-tuned",
+    ]
+    assert [row for row in here if row not in committed] == [here[2]]  # macro F1 is higher in the workspace
+    for row, model in zip(committed, Run().models, strict=True):
+        test, challenge = (Run("HEAD").scores_of(model, name) for name in ("test", "challenge"))
+        assert row[2:4] == [with_interval(test), f"{test['macro_f1']:.4f}"]
+        assert row[-1] == with_interval(challenge)
+    assert here[2][1] == "fine-tuned: all-MiniLM-L6-v2, `lr=0.0002`, `epochs=1`"
+    assert here[2][3] == f"{Run('HEAD').scores_of()['macro_f1'] + 1:.4f}"
+    for row in rows[2:]:
+        assert f"| {' | '.join([*row[:3], row[-1]])} |\n" in readme
     results.main()
     assert [path.read_text() for path in PAGES] == [readme, page]
+
+
+def test_what_an_earlier_run_did_not_measure_is_a_dash(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(copy.folder)
+    Path("metrics/also_test/baseline/challenge.json").unlink()
+    rows = {row[1].split(":")[0]: row for row in results.results([])[1:]}
+    assert rows["n-gram baseline"][-1] == "–"
+    assert rows["fine-tuned"][-1] == with_interval(Run().scores_of(reviews="challenge"))
 
 
 def test_errors_are_one_line_and_change_no_page(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pandas as pd
 import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
@@ -31,6 +32,7 @@ from sentiment.listening import listen
 from sentiment.model.transformer import load_weights
 from sentiment.onnx import graph
 from tests.conftest import ROOT, Clone
+from tests.helpers.blends import write_blend
 from tests.helpers.servers import free_port
 from tests.pipeline.test_export import write_random
 from tests.test_docs import blocks, commands
@@ -159,6 +161,31 @@ def test_int8_gives_the_scores_of_predict(ran: Clone, int8: Path, served_int8: S
         answered([dict(each) for each in client.text_classification(text)]) for text in REVIEWS
     ] == expected
     assert [answered(each) for each in served_int8.post({"inputs": REVIEWS}).json()] == expected
+
+
+def test_a_blend_gives_the_scores_of_predict(ran: Clone, tmp_path: Path) -> None:
+    blend = write_blend(tmp_path / "blend.json", ran)
+    texts = pd.read_parquet(ran.folder / "data/prepared/test.parquet")["text"].head(24).tolist() + REVIEWS
+    expected = predicted(ran, blend, texts)
+    server = Server(ran, f"--model {blend} --port {free_port()}")
+    assert [answered(each) for each in server.post({"inputs": texts}).json()] == expected
+    with ThreadPoolExecutor(len(texts)) as clients:
+        answers = list(clients.map(lambda text: server.post({"inputs": text}).json()[0], texts))
+    assert [answered(each) for each in answers] == expected
+    decided, read = (
+        server.metric("sentiment_texts_by_ngrams_total"),
+        server.metric("sentiment_text_tokens_count"),
+    )
+    assert decided + read == server.metric("sentiment_texts_total") == 2 * len(texts)
+    assert min(decided, read) > 0
+    assert server.metric("sentiment_queue_texts") == 0
+    info = httpx2.get(f"{server.address}/info").json()
+    assert (info["model"], info["max_length"], info["test_accuracy"]) == (str(blend), 32, None)
+    files = [blend, ran.folder / "models/baseline.npz", ran.folder / "models/classifier/model.safetensors"]
+    assert info["weights"] == [
+        {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()} for file in files
+    ]
+    assert server.stop() == "stopped\n"
 
 
 def test_many_clients_at_once_get_the_same_scores(served: Server) -> None:
@@ -675,5 +702,5 @@ def test_it_listens_only_on_this_machine(served: Server) -> None:
 
 def test_a_model_that_cannot_be_served_is_one_line(ran: Clone) -> None:
     printed = ran.run("python -m sentiment serve --port 0 --model models/baseline.npz", fails=True)
-    allowed = "models/classifier, models/fp32, models/int8, or a copy of one"
+    allowed = "models/classifier, models/fp32, models/int8, models/blend.json, or a copy of one"
     assert printed == f"error: models/baseline.npz: cannot be served; allowed: {allowed}\n"

@@ -77,7 +77,7 @@ def test_a_shape_is_read_or_refused_as_the_page_says(
 def check_prepared(shape: dict[str, Any]) -> None:
     shutil.copy(ROOT / "params.yaml", ".")
     params = PrepareParams.load().model_copy(update={"dataset": "mine", "validation_size": 0.34})
-    prepared, dropped = splits.split_dataset(params)
+    prepared, dropped, _ = splits.split_dataset(params, {})
     assert [len(prepared[split]) for split in SPLITS] == shape["prepared"]
     assert sum(shape["prepared"]) + sum(dropped.values()) - dropped["test_duplicates_kept"] == len(
         shape["rows"]

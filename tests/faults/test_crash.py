@@ -90,8 +90,24 @@ def last_step(clone: Clone) -> int:
     ("stage", "outputs"),
     [
         ("prepare", ["data/prepared", "metrics/data.json"]),
-        ("baseline", ["models/baseline.npz", "metrics/baseline.json"]),
-        ("evaluate", ["metrics/predictions", "metrics/plots", "metrics/test.json", "metrics/challenge.json"]),
+        (
+            "baseline",
+            [
+                "models/baseline.npz",
+                "metrics/baseline.json",
+                "metrics/predictions/baseline",
+                "metrics/also_test/baseline",
+            ],
+        ),
+        (
+            "evaluate",
+            [
+                "metrics/predictions/classifier",
+                "metrics/plots",
+                "metrics/test.json",
+                "metrics/also_test/classifier",
+            ],
+        ),
     ],
 )
 def test_a_killed_stage_leaves_whole_outputs_or_none(copy: Clone, stage: str, outputs: list[str]) -> None:

@@ -49,15 +49,13 @@ SOURCE = (
     "rows: {train: 8, test: 4}\n"
 )
 GOOD_PARAMS = PARAMS.replace("dataset: sample", "dataset: mine").replace("size: 0.1", "size: 0.3")
+GOOD_PARAMS = GOOD_PARAMS.replace("also_test: [challenge]", "also_test: []")
 
 
 @pytest.fixture(autouse=True)
 def project(elsewhere: None) -> None:
-    """A project as working directory: parameters, a folder for a dataset, a challenge set of two reviews."""
+    """A project as working directory: parameters, and a folder for a dataset."""
     Path("data/mine").mkdir(parents=True)
-    Path("data/challenge").mkdir()
-    Path("data/challenge/dataset.yaml").write_text("files: {test: reviews.csv}")
-    Path("data/challenge/reviews.csv").write_text("text,label\nnot bad,1\nnot good,0\n")
     Path("params.yaml").write_text(GOOD_PARAMS)
 
 
@@ -158,7 +156,7 @@ def prepared(source: str, **files: bytes) -> str | None:
     if line is not None:
         assert before == after
     else:
-        assert {path.stem for path in after} == {"train", "validation", "test", "challenge", "unlabelled"}
+        assert {path.stem for path in after} == {"train", "validation", "test", "unlabelled"}
     assert not list(Path("data").glob("*.partial"))
     return line
 
@@ -236,7 +234,7 @@ def test_groups_on_both_sides_and_rows_without_text_are_counted(capsys: pytest.C
 def test_a_failure_leaves_what_was_prepared_before() -> None:
     assert prepared("files: reviews.csv", csv=as_csv(ROWS)) is None
     assert prepared("files: reviews.csv", csv=as_csv([*ROWS, ["One more.", "2", "train"]])) is not None
-    assert len(list(Path("data/prepared").glob("*.parquet"))) == 5  # `prepared` has compared their bytes
+    assert len(list(Path("data/prepared").glob("*.parquet"))) == 4  # `prepared` has compared their bytes
 
 
 def test_rows_of_a_shuffled_table_stay_in_their_order() -> None:

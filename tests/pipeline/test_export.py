@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from sentiment.api import open_classifier
 from sentiment.errors import InputError
-from sentiment.model import scoring
+from sentiment.model.precision import uses_bf16
 from sentiment.model.transformer import load_weights
 from sentiment.onnx import graph
 from sentiment.pretrained import sources
@@ -39,7 +39,9 @@ def test_an_experiment_adds_exports(copy: Clone) -> None:
     assert "up to date" in copy.run("dvc status")
 
     test = pd.read_parquet(copy.folder / "data/prepared/test.parquet")
-    old = pd.read_parquet(copy.folder / "metrics/predictions/test.parquet")["probability"].to_numpy()
+    old = pd.read_parquet(copy.folder / "metrics/predictions/classifier/test.parquet")[
+        "probability"
+    ].to_numpy()
     int8 = open_classifier(copy.folder / "models/int8")
     new = int8.probabilities(test["text"].tolist())
     assert 0 < np.abs(new - old).max() < 0.05  # this model's probabilities are close together
@@ -52,10 +54,14 @@ def test_an_experiment_adds_exports(copy: Clone) -> None:
     assert metrics["accuracy_change"] == pytest.approx(change, abs=2e-6)
     assert metrics["accuracy_change_low"] <= metrics["accuracy_change"] <= metrics["accuracy_change_high"]
     assert metrics["flipped"] == ((old >= 0.5) != (new >= 0.5)).sum()
+    assert metrics["macro_f1_low"] <= metrics["macro_f1"] <= metrics["macro_f1_high"]
+    predicted = pd.read_parquet(copy.folder / "metrics/predictions/int8/test.parquet")
+    np.testing.assert_array_equal(predicted["probability"], new)
+    assert copy.details("also_test/int8/challenge")["flipped"] >= 0
     assert metrics["megabytes"] < metrics["megabytes_fine_tuned"] / 3
 
     fp32 = open_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist())
-    np.testing.assert_allclose(fp32, old, atol=1e-2 if scoring.uses_bf16("auto") else 1e-5)
+    np.testing.assert_allclose(fp32, old, atol=1e-2 if uses_bf16("auto") else 1e-5)
     metrics = copy.details("fp32")
     assert metrics["accuracy"] == pytest.approx(((fp32 >= 0.5) == test["label"]).mean(), abs=1e-6)
     assert metrics["flipped"] == ((old >= 0.5) != (fp32 >= 0.5)).sum()

@@ -13,7 +13,7 @@ from tests.conftest import Clone, copy_into
 from tests.pipeline.test_pipeline import executed
 
 TRACKED = ["dvc.lock", "metrics/test.json", "metrics/train.json", "models/classifier", "models/pretrained"]
-TRAINED = {"check", "zero_shot", "train", "evaluate"}
+TRAINED = {"check", "before_training", "train", "evaluate", "blend"}
 
 
 @pytest.mark.parametrize("inside", [True, pytest.param(False, marks=pytest.mark.slow)])
@@ -58,7 +58,7 @@ def test_experiments_can_follow_one_with_a_local_model(copy: Clone) -> None:
     commit = copy.run("git for-each-ref --format='%(objectname)' 'refs/exps/*/*/mine'").strip()
     assert copy.run(f"git ls-tree -r {commit} models/local").startswith("120000 blob")
 
-    assert executed(copy.run("dvc exp run -S lr=1e-4")) == {"check", "train", "evaluate"}
+    assert executed(copy.run("dvc exp run -S lr=1e-4")) == {"check", "train", "evaluate", "blend"}
     assert executed(copy.run(f"dvc exp run -S model={PACKAGED} -S lr=2e-4")) == {"check"}
     assert is_clean(copy)
     assert copy.run("git status --porcelain models metrics dvc.lock") == "?? models/mine/\n"
@@ -120,7 +120,9 @@ def test_experiments_can_follow_an_interrupted_one_with_a_local_model(copy: Clon
     time.sleep(5)
     os.killpg(running.pid, signal.SIGINT)
     running.communicate()
-    assert executed(copy.run("dvc exp run -S epochs=1")) == TRAINED - {"zero_shot"}  # zero_shot had finished
+    assert executed(copy.run("dvc exp run -S epochs=1")) == TRAINED - {
+        "before_training"
+    }  # which had finished
     assert is_clean(copy)
     copy.run("git restore . && dvc checkout")
     assert is_clean(copy)

@@ -3,13 +3,10 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.special import expit
 
-from sentiment.blend import Blend
 from sentiment.training import soft_labels
 from sentiment.training.fine_tuning import mean_loss
 from tests.conftest import Clone
@@ -110,21 +107,3 @@ def test_a_soft_label_weights_the_losses_of_both_labels() -> None:
     torch.testing.assert_close(
         mean_loss(outputs, torch.tensor([1.0, 0.0]), count), mean_loss(outputs, torch.tensor([1, 0]), count)
     )
-
-
-def test_a_blend_of_models_with_different_mistakes_is_better_than_either() -> None:
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 2, 4000)
-    sure = np.where(labels, 1.0, -1.0)
-    one, other = (expit(3 * (sure + rng.normal(0, 1.5, 4000))) for _ in range(2))  # overconfident
-    fitted, held_out = slice(0, 2000), slice(2000, 4000)
-    blend = Blend(one[fitted], other[fitted], labels[fitted])
-    blended = blend.probabilities(one[held_out], other[held_out])
-    right = [
-        ((scores >= 0.5) == labels[held_out]).mean() for scores in (one[held_out], other[held_out], blended)
-    ]
-    assert right[2] > max(right[:2]) + 0.02
-    assert blended[blended > 0.9].size
-    assert labels[held_out][blended > 0.9].mean() == pytest.approx(blended[blended > 0.9].mean(), abs=0.03)
-    assert blend.weights[0] == pytest.approx(blend.weights[1], rel=0.2)
-    assert np.isfinite(blend.probabilities(np.array([0.0, 1.0]), np.array([1.0, 0.0]))).all()

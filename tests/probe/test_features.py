@@ -13,7 +13,11 @@ from sentiment.pretrained import building, sources
 from sentiment.probe.features import MeanPooled
 from tests.architectures import reviews, write_pretrained
 
-TEXTS = ["Good.", "A long and winding tale of a boat, a dog and two brothers. " * 9, *reviews()["text"].head(6)]
+TEXTS = [
+    "Good.",
+    "A long and winding tale of a boat, a dog and two brothers. " * 9,
+    *reviews()["text"].head(6),
+]
 
 
 def mean_pooled(model: str | Path, max_length: int = 64) -> MeanPooled:
@@ -26,9 +30,7 @@ def mean_pooled(model: str | Path, max_length: int = 64) -> MeanPooled:
 
 def test_features_are_those_of_transformers_with_masked_padding() -> None:
     pooled = mean_pooled(sources.PACKAGED)
-    batch = pooled.encoder.tokenizer(
-        TEXTS, padding=True, truncation=True, max_length=64, return_tensors="pt"
-    )
+    batch = pooled.encoder.tokenizer(TEXTS, padding=True, truncation=True, max_length=64, return_tensors="pt")
     with torch.no_grad():
         states = AutoModel.from_pretrained(pooled.encoder.folder)(**batch).last_hidden_state
     mask = batch["attention_mask"][:, :, None]

@@ -23,7 +23,7 @@ def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytes
     assert ((test["probability"] >= 0.5) == test["label"]).mean() == pytest.approx(
         metrics["accuracy"], abs=1e-6
     )
-    assert as_markdown(worst_mistakes(test)) == Path("metrics/predictions/mistakes.md").read_text()
+    assert as_markdown(worst_mistakes(test)) == Path("metrics/predictions/classifier/mistakes.md").read_text()
     assert {key: str(params[key]) for key in SMALL} == SMALL
     assert list(params) == list(here.yaml("params.yaml"))
 

@@ -175,7 +175,10 @@ def test_two_processes_train_as_one(ran: Clone, copy: Clone) -> None:
         np.testing.assert_allclose(actual, expected, rtol=0, atol=rounding / 2, err_msg=name)
     np.testing.assert_array_equal(curve(copy, "learning_rate"), curve(ran, "learning_rate"))
     assert output.count("models/classifier/: validation accuracy") == 1
-    for scores in ("validation/predictions", "predictions/test"):  # not accuracies: rounding can flip a label
+    for scores in (
+        "validation/predictions",
+        "predictions/classifier/test",
+    ):  # not accuracies: rounding can flip a label
         one, two = (pd.read_parquet(clone.folder / f"metrics/{scores}.parquet") for clone in (ran, copy))
         assert two["id"].equals(one["id"])
         np.testing.assert_allclose(two["probability"], one["probability"], rtol=0, atol=rounding / 4)

@@ -1,7 +1,8 @@
 """Benchmarks training and scoring against common recipes and other runtimes, with the same model and reviews.
 
 The recipes take turns, so that a change in the machine's speed affects all of them. Without --dataset, the
-reviews are composed of the sample's, with the lengths of IMDb's reviews.
+reviews are composed of the sample's, with the lengths of IMDb's reviews. With --trained, the models of the
+last run are compared instead.
 """
 
 import multiprocessing
@@ -14,9 +15,10 @@ import numpy as np
 import torch
 import typer
 
-from sentiment.commands.bench import scoring_recipes, training_recipes
+from sentiment.commands.bench import scoring_recipes, trained_models, training_recipes
 from sentiment.commands.bench.inputs import BATCH_SIZE, MAX_LENGTH, synthetic_reviews, training_reviews
 from sentiment.commands.bench.measurement import Measured, Recipe, Round, machine
+from sentiment.params import scoring_precision
 
 
 def main(
@@ -28,11 +30,23 @@ def main(
         float,
         typer.Option(min=0.1, max=3600, help="the duration of a recipe per round, to the next step or batch"),
     ] = 25,
+    trained: Annotated[
+        bool,
+        typer.Option(
+            "--trained",
+            help="instead, compare the last run's n-grams, encoders, blends and cascades",
+        ),
+    ] = False,
 ) -> None:
     """Benchmark training and scoring against common recipes and runtimes.
 
     Each recipe runs once per round; the table has the medians.
     """
+    if trained:
+        models = trained_models.trained_models()
+        print(f"{date.today()}, {machine()}, precision {scoring_precision()}; medians of {rounds} rounds")
+        print(trained_models.table(models, trained_models.measure(models, rounds, seconds)))
+        return
     texts, labels = training_reviews(dataset) if dataset else synthetic_reviews()
     shuffled = shuffled_rounds(texts, labels, rounds, seconds)
     scoring, missing = scoring_recipes.available()

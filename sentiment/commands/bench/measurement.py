@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from sentiment.model import scoring
+from sentiment.model.precision import multiplies_bf16
 
 PEAK_SIZE = {"cuda": 8192, "cpu": 1536}  # rows and columns of the matrices that are multiplied
 PEAK_REPEATS = 8
@@ -77,7 +77,7 @@ def matmul_peak() -> float:
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     size = PEAK_SIZE[device]
-    dtypes = [torch.float32, torch.bfloat16] if scoring.multiplies_bf16() else [torch.float32]
+    dtypes = [torch.float32, torch.bfloat16] if multiplies_bf16() else [torch.float32]
     best = 0.0
     for dtype in dtypes:
         left, right = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))

@@ -11,40 +11,47 @@ from typing import Any
 import gradio
 import pandas as pd
 
-from sentiment.classifier import unknown_tokens_warning
+from sentiment.classifier import Classifier, unknown_tokens_warning
 from sentiment.commands.demo.attribution import attribute
 from sentiment.data.text import MOST_CHARACTERS, normalise
 from sentiment.evaluation.mistakes import shortened
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
-from sentiment.model.scoring import TransformerClassifier
 
 MAX_MARKED = 20  # words of the review
 MIN_EFFECT = 0.01  # log-odds; words with less are not marked
 LISTED = 5  # words at each end of the table
 _COLORS = {"+": "blue", "−": "red"}  # by the sign of an effect
 _SCORING = threading.Lock()  # an answer that the page no longer shows may still be computed
+Answer = tuple[gradio.Label, str, gradio.HighlightedText, str]  # label, status, words and table
 # Control characters, and characters that change the text direction.
 _INVISIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def answer(
-    classifier: TransformerClassifier, labels: Mapping[str, str], text: str
-) -> Iterator[tuple[gradio.Label, str, gradio.HighlightedText, str]]:
+def answer(classifier: Classifier, labels: Mapping[str, str], text: str) -> Iterator[Answer]:
     """Yield the label, the verdict (HTML), the highlighted review and the table (HTML) as they are ready.
+
+    The verdict carries the review, so that the page can drop an answer that arrives too late.
 
     Args:
         classifier: scores the review.
         labels: the labels that readers give the examples, by text.
         text: the review as it was typed.
     """
+    # JSON may contain unpaired surrogates, which are not text; HTML has no null character.
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    review = escape(text.replace("\0", "\ufffd"))
+    for label, status, words, table in _parts(classifier, labels, text):
+        yield label, f'<div data-review="{review}">{status}</div>', words, table
+
+
+def _parts(classifier: Classifier, labels: Mapping[str, str], text: str) -> Iterator[Answer]:
     no_label, no_review = gradio.Label(visible=False), gradio.HighlightedText(visible=False)
     if len(text) > MOST_CHARACTERS:
         fault = f"<p>This text has {len(text):,} characters; allowed: {MOST_CHARACTERS:,}.</p>"
         yield no_label, fault, no_review, ""
         return
-    # JSON may contain unpaired surrogates, which are not text.
-    text = normalise(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    text = normalise(text)
     if not text:
         yield no_label, "<p>There is no text: type or paste a review.</p>", no_review, ""
         return

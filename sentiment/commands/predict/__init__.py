@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import typer
 
 from sentiment import project
+from sentiment.api import files_of
 from sentiment.classifier import unknown_tokens_warning
 from sentiment.commands.predict.output import SUFFIXES, ScoreFile, StandardOutput, silence_standard_output
 from sentiment.commands.predict.scorer import Scorer
@@ -104,7 +105,8 @@ def main(
         typer.Option(
             parser=project.path_from_top,
             metavar="PATH",
-            help="models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one",
+            help="models/classifier, models/fp32, models/int8, models/baseline.npz, models/blend.json, "
+            "or a copy of one",
         ),
     ] = Path("models/classifier"),
     window: Annotated[
@@ -225,7 +227,7 @@ def open_output(settings: Settings, reader: Reader, precision: str) -> ScoreFile
 def fingerprint(input: str, paths: Sequence[Path], model: Path) -> dict[str, object]:
     """Values that identify this input with these files, and this model."""
     digest = hashlib.sha256()
-    for path in sorted(model.iterdir()) if model.is_dir() else [model]:
+    for path in files_of(model):
         digest.update(path.name.encode() + path.read_bytes())
     states = [path.stat() for path in paths]
     return {

@@ -29,7 +29,8 @@ class Scorer:
     """Turns rows into scores; the workers of a cluster use it too.
 
     Args:
-        model: models/classifier, models/fp32, models/int8, models/baseline.npz, or a copy of one.
+        model: models/classifier, models/fp32, models/int8, models/baseline.npz or models/blend.json, or a
+            copy of one.
         precision: `auto`, `bf16` or `fp32`.
         text: columns that make up the review.
         id: column with its id; None: `id`, or the row number if there is no such column.

@@ -16,11 +16,12 @@ from scmrepo.exceptions import SCMError
 
 from sentiment import hub, project
 from sentiment.atomic import replacing
-from sentiment.data.schema import CHALLENGE, Source, read_source
+from sentiment.data.schema import Source, read_source
 from sentiment.errors import InputError, one_line
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import with_interval
 from sentiment.pretrained import sources
+from sentiment.runs.models import TITLES
 from sentiment.runs.run import Run, repository
 from sentiment.validation import shortened
 
@@ -55,7 +56,7 @@ def main(
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / MODEL.name
         write_files(folder, repo, origin)
-        message = f"Commit {origin['commit'][:7]}: test accuracy {with_interval(Run().metrics('test'))}"
+        message = f"Commit {origin['commit'][:7]}: test accuracy {with_interval(Run().scores_of())}"
         stale = [
             *sources.FILES,
             "added_tokens.json",
@@ -128,10 +129,13 @@ def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
     params = run.params
     config = json.loads(run.content(f"{MODEL}/config.json"))
     base, _, revision = config["base_model"].partition("@")  # a folder has no revision
-    source, challenge = read_source(params["dataset"]), read_source(CHALLENGE)
-    metrics = {name: run.metrics(name) for name in ("test", "zero_shot", "baseline", "challenge")}
+    source = read_source(params["dataset"])
+    sources_of_sets = {name: read_source(name) for name in run.evaluation_sets}
+    scores = run.scores()
     license = LICENSES.get(base, "other" if revision else "unknown")
-    results = eval_results(metrics["test"], params["dataset"], source)
+    results = eval_results(scores["test"]["classifier"], params["dataset"], source)
+    for name, source_of_set in sources_of_sets.items():
+        results += eval_results(scores[name]["classifier"], name, source_of_set)
     data = ModelCardData(
         license=license,
         license_name="that-of-the-base-model" if license == "other" else None,
@@ -144,20 +148,21 @@ def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
         base_model=base if revision else None,
         datasets=[source.hub] if source.hub else None,
         model_name=repo.split("/")[1],
-        eval_results=results + eval_results(metrics["challenge"], CHALLENGE, challenge),
+        eval_results=results,
     )
     kept = Encoder(MODEL, params["max_length"], params["truncation"]).ends
     return ModelCard.from_template(
         data,
         str(TEMPLATE),
         **origin,
-        **metrics,
+        scores=scores,
+        titles=TITLES | {"classifier": "**this model**"},
         data=run.data,
         repository=repo,
         base=base,
         revision=revision,
         source=source,
-        challenge_source=challenge,
+        sources_of_sets=sources_of_sets,
         kept=kept,
         params=params,
         with_interval=with_interval,

@@ -18,12 +18,12 @@ from sentiment.errors import InputError, loading
 from sentiment.evaluation.mistakes import worst_mistakes
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
-from sentiment.runs.comparison import compare_runs
+from sentiment.runs.comparison import compare_also_test, compare_runs, compare_with_baseline
+from sentiment.runs.models import TITLES
 from sentiment.runs.ranking import differing_params, rank_runs
 from sentiment.runs.run import WORKSPACE, Run, commit_date, experiments, previous_run, provenance
 
 REPORT = "metrics/report.html"
-METRICS = ("test", "challenge", "baseline", "zero_shot", "train")
 
 
 def main(
@@ -36,7 +36,7 @@ def main(
 ) -> None:
     """Write a report of the current run as one HTML page, metrics/report.html."""
     run = Run()
-    content = {name: run.metrics(name) for name in METRICS}
+    content = evaluation(run) | {"train": run.metrics("train")}
     content |= {"data": run.data, "params": run.params, "source": read_source(run.params["dataset"])}
     content |= {"mistakes": worst_mistakes(run.scored_reviews("test")).to_dict("records")}
     content |= {"record": record(run), "committed": commit_date()}
@@ -50,16 +50,30 @@ def main(
     )
     templates.filters |= {"four_digits": four_digits, "percent": percent}
     with loading("metrics/"):
-        page = templates.get_template("report.html").render(content, labels=LABELS)
+        page = templates.get_template("report.html").render(content, labels=LABELS, titles=TITLES)
     with atomic.replacing(REPORT) as partial:
         partial.write_text(page, encoding="utf-8")
     print(f"{REPORT}: open it in a browser; it needs no network and no other files")
 
 
+def evaluation(run: Run) -> dict[str, Any]:
+    """The evaluation of each model of a run on each evaluation set, by the name of the set.
+
+    `scores` has the metrics by model, `against_baseline` the comparisons with the n-gram baseline, and
+    `described` the description of each set other than the test split.
+    """
+    scores = run.scores()
+    return {
+        "scores": scores,
+        "against_baseline": {name: compare_with_baseline(run, name) for name in scores},
+        "described": {name: read_source(name).description for name in run.evaluation_sets},
+    }
+
+
 def comparison(run: Run, against: str | None) -> dict[str, Any]:
     """The `comparison` of a run with an earlier one, or `no_comparison`, the reason as text.
 
-    `challenge_comparison` is the comparison on the challenge set, or the reason as text.
+    `also_compared` has the comparison on each evaluation set other than the test split, by name.
 
     Args:
         run: the run to judge.
@@ -72,15 +86,11 @@ def comparison(run: Run, against: str | None) -> dict[str, Any]:
         old = Run(against) if against else previous_run()
         if old is None:
             return {"no_comparison": "no commit up to HEAD has a run with other predictions"}
-        compared = compare_runs(old, run)
+        return {"comparison": compare_runs(old, run), "also_compared": compare_also_test(old, run)}
     except InputError as error:
         if against:
             raise
         return {"no_comparison": str(error)}
-    try:
-        return {"comparison": compared, "challenge_comparison": compare_runs(old, run, "challenge")}
-    except InputError as error:
-        return {"comparison": compared, "challenge_comparison": str(error)}
 
 
 def ranking() -> dict[str, Any]:

@@ -41,7 +41,7 @@ def remove_later_outputs(name: str) -> None:
                 value = git("log", "-1", f"--format=%{role[0]}{field[0]}", reference)
                 environment[f"GIT_{role}_{field}".upper()] = value
         git("read-tree", reference)
-        git("rm", "--cached", "--quiet", "--ignore-unmatch", "--", *files)
+        git("rm", "-r", "--cached", "--quiet", "--ignore-unmatch", "--", *files)
         message = git("log", "-1", "--format=%B", reference)
         commit = git("commit-tree", git("write-tree"), "-p", f"{reference}^", "-m", message)
         git("update-ref", reference, commit)

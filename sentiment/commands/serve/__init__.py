@@ -20,7 +20,7 @@ def main(
         typer.Option(
             parser=project.path_from_top,
             metavar="PATH",
-            help="models/classifier, models/fp32, models/int8, or a copy of one",
+            help="models/classifier, models/fp32, models/int8, models/blend.json, or a copy of one",
         ),
     ] = Path("models/classifier"),
     host: Annotated[
@@ -36,6 +36,7 @@ def main(
     The scores are those of predict. /docs describes the requests; /metrics is for Prometheus.
     """
     with errors.extra("serve"):
+        from sentiment.blend.classifier import BlendClassifier
         from sentiment.commands.serve import app, server
         from sentiment.commands.serve.scoring_queue import ScoringQueue
 
@@ -46,8 +47,8 @@ def main(
     ):
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM stops it like Ctrl-C
         classifier = open_classifier(model, precision)
-        if not isinstance(classifier, TokenClassifier):
-            allowed = "models/classifier, models/fp32, models/int8, or a copy of one"
+        if not isinstance(classifier, TokenClassifier | BlendClassifier):
+            allowed = "models/classifier, models/fp32, models/int8, models/blend.json, or a copy of one"
             raise errors.InputError(f"{model}: cannot be served; allowed: {allowed}")
         with ScoringQueue(classifier) as queue:
             server.serve(app.build(queue, app.describe_model(model)), queue, listening)

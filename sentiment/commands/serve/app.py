@@ -16,12 +16,20 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sentiment import progress
+from sentiment.api import files_of
+from sentiment.blend import saved
 from sentiment.commands.serve.request_body import CLIENT_CLOSED_REQUEST, LimitedRoute, PredictRequest
 from sentiment.commands.serve.scoring_queue import ScoringQueue
 from sentiment.errors import InputError, loading
 
 # The models that a run writes, and the names of their metrics files.
-MEASURED = {"models/classifier": "test", "models/fp32": "fp32", "models/int8": "int8"}
+MEASURED = {
+    "models/classifier": "test",
+    "models/fp32": "fp32",
+    "models/int8": "int8",
+    "models/blend.json": "blend",
+}
+WEIGHTS = (".safetensors", ".onnx", ".npz")  # files of weights, by their ending
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>sentiment serve</title>
@@ -60,7 +68,7 @@ class Health(BaseModel):
 
 
 class WeightsFile(BaseModel):
-    """A file of the model's weights."""
+    """A file of the model's weights. A blend has those of both models, and its own."""
 
     file: str
     sha256: str = Field(description="SHA-256 of its content, which identifies copies")
@@ -75,9 +83,12 @@ class Accuracy(BaseModel):
 
 
 class Info(BaseModel):
-    """The model. The last three fields are null for a copy outside its project."""
+    """The model. The last three fields are null for a copy outside its project.
 
-    model: str = Field(description="the model's folder")
+    Those about reading and pretraining describe the encoder of a blend.
+    """
+
+    model: str = Field(description="the model's folder, or the file of a blend")
     base_model: str | None = Field(description="the pretrained model that was fine-tuned")
     max_length: int | None = Field(description="number of tokens that the model reads of a text")
     truncation: str | None = Field(description="the part of a longer text that the model reads")
@@ -202,14 +213,15 @@ def head_as_get(app: ASGIApp) -> ASGIApp:
 
 
 def describe_model(model: Path) -> Info:
-    """The answer of /info about a model's folder.
+    """The answer of /info about a model: its folder, or a blend.
 
     Raises:
         InputError: config.json or the weights cannot be read.
     """
+    folder = model.parent / saved.read(model).encoder if model.suffix == ".json" else model
     with loading(str(model)):
-        config = json.loads((model / "config.json").read_text(encoding="utf-8"))
-        files = [*sorted(model.glob("*.safetensors")), *sorted(model.glob("*.onnx"))]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        files = [file for file in files_of(model) if file == model or file.suffix in WEIGHTS]
         weights = [WeightsFile(file=file.name, sha256=sha256(file)) for file in files]
     return Info(
         model=str(model),

@@ -9,9 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.exceptions import HTTPException
 
+from sentiment.blend.classifier import BlendClassifier
 from sentiment.classifier import TokenClassifier
 from sentiment.data.row import Row
 from sentiment.errors import InputError
@@ -23,6 +25,7 @@ CAPACITY = 1024  # texts that may wait
 WAITING = Gauge("sentiment_queue_texts", "Texts waiting to be scored")
 WAITED = Histogram("sentiment_queue_seconds", "Time that a text waited to be scored")
 SCORED = Counter("sentiment_texts", "Texts scored, by label", ["label"])
+BY_NGRAMS = Counter("sentiment_texts_by_ngrams", "Texts that the n-grams of a blend decided alone")
 LENGTH = Histogram(
     "sentiment_text_tokens",
     "Tokens of a text before truncation",
@@ -35,7 +38,10 @@ UNKNOWN = Counter(
 
 @dataclass(eq=False)
 class _Text:
-    """A waiting text; once encoded, also its token ids, length before truncation, and unknown tokens."""
+    """A waiting text; once encoded, also its token ids, length before truncation, and unknown tokens.
+
+    `by_ngrams` is the probability of POSITIVE from the n-grams of a blend.
+    """
 
     place: str
     text: str
@@ -44,6 +50,7 @@ class _Text:
     ids: list[int] | None = None
     length: int = 0
     unknown: int = 0
+    by_ngrams: float = math.nan
 
 
 class ScoringQueue:
@@ -52,6 +59,9 @@ class ScoringQueue:
     A free thread takes the text that has waited longest, and the waiting texts that cost no more with it. No
     request waits for a batch to fill, or for the batch of another thread.
 
+    The n-grams of a blend score a text before it is encoded. A text that they decide is answered at once, and
+    the encoder never sees it.
+
     Args:
         classifier: scores the texts; nothing else may use it.
 
@@ -59,11 +69,13 @@ class ScoringQueue:
         closed: whether new texts are refused.
     """
 
-    def __init__(self, classifier: TokenClassifier):
-        self._classifier, self.closed = classifier, False
+    def __init__(self, classifier: TokenClassifier | BlendClassifier):
+        self._blend = classifier if isinstance(classifier, BlendClassifier) else None
+        self._classifier = classifier.encoder if isinstance(classifier, BlendClassifier) else classifier
+        self.closed = False
         self._waiting: dict[_Text, None] = {}  # an ordered set: texts are removed from anywhere in it
         self._lock = threading.Lock()
-        self._threads = classifier.share_threads()
+        self._threads = self._classifier.share_threads()
         self._encoders = ThreadPoolExecutor(self._threads)
         self._scorers = ThreadPoolExecutor(self._threads)
         self._seconds, self._tokens = 0.0, 0  # scoring time of all threads, and the tokens that they scored
@@ -133,7 +145,10 @@ class ScoringQueue:
         if text.probability.done():  # cancelled
             return
         try:
-            encoded = self._classifier.encoder([Row(1, {"text": text.text}).text("text")])
+            normalised = Row(1, {"text": text.text}).text("text")
+            if self._decided_by_ngrams(text, normalised):
+                return
+            encoded = self._classifier.encoder([normalised])
         except InputError as fault:
             _fail(text, HTTPException(422, f"body: {text.place}: {fault}"))
         except Exception as error:
@@ -142,6 +157,30 @@ class ScoringQueue:
             text.length, text.unknown = encoded.tokens, encoded.unknown
             (text.ids,) = encoded.ids
             self._scorers.submit(self._score)  # once per text; a no-op if all were scored in earlier batches
+
+    def _decided_by_ngrams(self, text: _Text, normalised: str) -> bool:
+        """Score a text with the n-grams of a blend, if the classifier is one; answer it if they decide it."""
+        if self._blend is None:
+            return False
+        by_ngrams = self._blend.ngrams.probabilities([normalised])
+        text.by_ngrams = float(by_ngrams[0])
+        if not self._blend.blend.decided(by_ngrams).any():
+            return False
+        with self._lock:
+            waits = text in self._waiting
+            self._waiting.pop(text, None)
+        if waits and text.probability.set_running_or_notify_cancel():
+            BY_NGRAMS.inc()
+            _answer(text, self._blended([text], [math.nan])[0], time.monotonic())
+        return True
+
+    def _blended(self, texts: Sequence[_Text], by_encoder: list[float]) -> list[float]:
+        """The probabilities of the classifier, from those of its encoder."""
+        if self._blend is None:
+            return by_encoder
+        by_ngrams = np.array([text.by_ngrams for text in texts])
+        blended: list[float] = self._blend.blend.probabilities(by_ngrams, np.array(by_encoder)).tolist()
+        return blended
 
     def _score(self) -> None:
         with self._lock:
@@ -155,17 +194,22 @@ class ScoringQueue:
             return
         started = time.monotonic()
         try:
-            probabilities = self._timed([text.ids or () for text in batch])
+            probabilities = self._blended(batch, self._timed([text.ids or () for text in batch]))
         except Exception as error:
             for text in batch:
                 text.probability.set_exception(error)
             return
         for text, probability in zip(batch, probabilities, strict=True):
-            WAITED.observe(started - text.since)
             LENGTH.observe(text.length)
             UNKNOWN.inc(text.unknown)
-            SCORED.labels(LABELS[probability >= 0.5]).inc()
-            text.probability.set_result(probability)
+            _answer(text, probability, started)
+
+
+def _answer(text: _Text, probability: float, started: float) -> None:
+    """Answer a text that no longer waits, and record its label and how long it waited until `started`."""
+    WAITED.observe(started - text.since)
+    SCORED.labels(LABELS[probability >= 0.5]).inc()
+    text.probability.set_result(probability)
 
 
 def _fail(text: _Text, error: Exception) -> None:

@@ -1,0 +1,93 @@
+"""The evaluation sets, and the files with the metrics and predictions of one model on all of them.
+
+The evaluation sets are the test split and the datasets in `also_test` of params.yaml.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sentiment import atomic
+from sentiment.metrics.classification import compute
+from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json
+
+TEST = Path("data/prepared/test.parquet")
+ALSO_TEST = Path("data/also_test")
+# DVC and Git keep no empty folders: this file is in each folder of metrics. DVC ignores it (see .dvcignore).
+KEEP = ".gitkeep"
+
+# Metrics by name from labels and probabilities of POSITIVE, as `classification.compute`.
+Compute = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+
+
+def read_all() -> dict[str, pd.DataFrame]:
+    """The prepared reviews of each evaluation set by name: `test`, then those of `also_test` by name."""
+    files = {"test": TEST, **{path.stem: path for path in sorted(ALSO_TEST.glob("*.parquet"))}}
+    return {name: pd.read_parquet(path) for name, path in files.items()}
+
+
+def metrics_path(model: str, reviews: str) -> Path:
+    """The file with the metrics of a model on an evaluation set; the fine-tuned model is `classifier`."""
+    if reviews == "test":
+        return Path("metrics", "test.json" if model == "classifier" else f"{model}.json")
+    return Path("metrics/also_test", model, f"{reviews}.json")
+
+
+def write(
+    model: str,
+    scored: Mapping[str, pd.DataFrame],
+    *,
+    extra: Mapping[str, Mapping[str, Any]] | None = None,
+    files: Mapping[str, pd.DataFrame | str] | None = None,
+    compute: Compute = compute,
+) -> dict[str, dict[str, Any]]:
+    """Write the metrics and predictions of one model on all evaluation sets.
+
+    Writes metrics/<model>.json (test.json for the classifier), metrics/also_test/<model>/ and
+    metrics/predictions/<model>/, as dvc.yaml declares them.
+
+    Args:
+        model: `baseline`, `before_training`, `classifier`, `blend`, `int8` or `fp32`.
+        scored: the result of `read_all`, with `probability` (of POSITIVE) in each frame.
+        extra: by evaluation set, further values for its metrics.
+        files: by name, further files of the folder of predictions: text, or reviews with `probability`.
+        compute: computes the metrics by name, as `classification.compute`.
+
+    Returns:
+        The metrics by evaluation set, as `compute_with_intervals` returns them, and `extra`.
+    """
+    metrics: dict[str, dict[str, Any]] = {}
+    for name, rows in scored.items():
+        probability = rows["probability"].to_numpy()
+        values = compute(rows["label"].to_numpy(), probability)
+        metrics[name] = compute_with_intervals(rows, probability, values)
+        metrics[name] |= (extra or {}).get(name, {})
+
+    with atomic.replacing(Path("metrics/predictions", model)) as folder:
+        folder.mkdir()
+        for name, rows in scored.items():
+            _write_predictions(rows, folder / f"{name}.parquet")
+        for name, content in (files or {}).items():
+            if isinstance(content, str):
+                (folder / name).write_text(content, encoding="utf-8")
+            else:
+                _write_predictions(content, folder / name)
+    with atomic.replacing(Path("metrics/also_test", model)) as folder:
+        folder.mkdir()
+        (folder / KEEP).touch()
+        for name in set(scored) - {"test"}:
+            atomic.write_json(folder / f"{name}.json", metrics_json(metrics[name]))
+    atomic.write_json(metrics_path(model, "test"), metrics_json(metrics["test"]))
+    return metrics
+
+
+def _write_predictions(scored: pd.DataFrame, path: Path) -> None:
+    scored[["id", "label", "probability"]].to_parquet(path, index=False)
+
+
+def in_words(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """The accuracy on each evaluation set: `accuracy test 0.9704, challenge 0.7357`."""
+    return "accuracy " + ", ".join(f"{name} {values['accuracy']:.4f}" for name, values in metrics.items())
