@@ -131,6 +131,7 @@ LOWER_PACKAGES: dict[str, set[str]] = {
     "ngrams": set(),
     "onnx": {"model"},
     "pretrained": {"model"},
+    "probe": {"model"},
     "training": {"model", "pretrained"},
     "checks": {"model", "onnx", "pretrained", "training"},
     "evaluation": {"metrics"},

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -27,10 +28,10 @@ MAX_PADDING_EFFECT = 1e-3  # on a logit; smaller changes are rounding
 BLOCK = 8192  # reviews whose token ids are in memory at the same time
 
 
-class TransformerClassifier(TokenClassifier):
-    """Scores reviews with a fine-tuned transformer in PyTorch.
+class BatchedTransformer(ABC):
+    """Runs a transformer on encoded reviews: one vector each, such as its logits.
 
-    On a CPU, a review's score depends only on its own text, to the bit where attention is fused: nothing is
+    On a CPU, a review's vector depends only on its own text, to the bit where attention is fused: nothing is
     padded, and one thread computes each review. On a GPU, batches are padded by the model's tokenizer, unless
     that changes scores.
 
@@ -39,7 +40,12 @@ class TransformerClassifier(TokenClassifier):
         encoder: of the same model.
         precision: `auto`, `bf16` or `fp32`; see `precision.uses_bf16`.
         trained: the model is still in training, so its weights stay float32.
+
+    Attributes:
+        may_pad: whether reviews of different lengths may share a batch on a GPU.
     """
+
+    may_pad: bool
 
     def __init__(
         self, model: PreTrainedModel, encoder: Encoder, precision: str = "auto", trained: bool = False
@@ -49,12 +55,111 @@ class TransformerClassifier(TokenClassifier):
         self.encoder = encoder
         self._bf16 = uses_bf16(precision)
         self._on_cpu = self.independent = self._device.type == "cpu"
-        # Whether batches may be padded depends on the architecture.
-        self._pads = not self._on_cpu and padding_effect(self.model, encoder) < MAX_PADDING_EFFECT
+        # Whether padding changes scores depends on the architecture.
+        on_gpu = not self._on_cpu
+        self._pads = self.may_pad and on_gpu and padding_effect(self.model, encoder) < MAX_PADDING_EFFECT
         if self._bf16 and not trained:
             cast_linear_weights(self.model)
         # On a CPU, the number of threads that score; on a GPU, tokens per batch. Halved when memory runs out.
         self._at_once = torch.get_num_threads() if self._on_cpu else TOKENS_A_BATCH["cuda"]
+
+    @abstractmethod
+    def forward(self, input_ids: torch.Tensor, **masks: torch.Tensor) -> torch.Tensor:
+        """Compute the vectors of a batch: shape (reviews, numbers per review).
+
+        Args:
+            input_ids: token ids, shape (reviews, tokens).
+            masks: other inputs that the tokenizer makes for a padded batch, of the same shape.
+        """
+
+    def outputs(self, encoded: Sequence[Sequence[int]], advance: Advance = progress.ignore) -> np.ndarray:
+        """Vectors of encoded reviews: float32 array of shape (reviews, numbers per review), in their order.
+
+        Args:
+            encoded: token ids of each review, special tokens included; at least one review.
+            advance: is called with the number of reviews done since its last call; each counts in proportion
+                to its tokens.
+
+        Raises:
+            InputError: there is too little memory for even one review.
+        """
+        lengths = [len(ids) for ids in encoded]
+        while True:
+            try:
+                return self._outputs(encoded, lengths, advance)
+            except Exception as error:
+                if not memory_ran_out(error):
+                    raise
+            longest = max(lengths)
+            if self._at_once <= (1 if self._on_cpu else longest):
+                raise InputError(f"too little memory on {self._device} to score a review of {longest} tokens")
+            self._at_once //= 2
+            smaller = f"batches of {self._at_once} tokens"
+            if self._on_cpu:
+                smaller = f"{self._at_once} reviews at a time"
+            progress.say(f"memory ran out on {self._device}; continuing with {smaller}", sys.stderr)
+            clear_device_cache(garbage_collection=True)
+
+    def _outputs(
+        self, encoded: Sequence[Sequence[int]], lengths: Sequence[int], advance: Advance
+    ) -> np.ndarray:
+        tokens = TOKENS_PER_THREAD if self._on_cpu else self._at_once
+        work = batches(lengths, tokens, padded=self._pads)
+        reviews_per_token = len(lengths) / max(sum(lengths), 1)
+        amounts = [reviews_per_token * sum(lengths[row] for row in rows) for rows in work]
+        inputs = ([encoded[row] for row in rows] for rows in work)
+        if self._on_cpu:
+            threads = torch.get_num_threads()
+            try:
+                with ThreadPoolExecutor(
+                    self._at_once, initializer=torch.set_num_threads, initargs=(1,)
+                ) as pool:
+                    results = pool.map(self._of_one_length, inputs)
+                    vectors = list(progress.each(results, advance, amounts))
+            finally:
+                torch.set_num_threads(threads)  # the number also applies to threads that start later
+        else:
+            vectors = list(progress.each(map(self._padded, inputs), advance, amounts))
+        # Copied only now: copying after each batch would wait for the GPU each time.
+        outputs = np.empty((len(encoded), vectors[0].shape[1]), dtype=np.float32)
+        for rows, vector in zip(work, vectors, strict=True):
+            outputs[rows] = vector.float().cpu().numpy()
+        return outputs
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the model computes: matrix products in bfloat16, if that is its precision."""
+        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bf16)
+
+    @torch.no_grad()
+    def _of_one_length(self, reviews: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Vectors of reviews of equal length: shape (reviews, numbers per review).
+
+        The batch is filled with copies, so that its shape depends only on the length: the shape decides how
+        matrix products are rounded.
+        """
+        ids = torch.tensor(reviews, device=self._device)
+        copies = -(-TOKENS_PER_THREAD // len(reviews))
+        full = ids.repeat(copies, 1)[: max(1, TOKENS_PER_THREAD // ids.shape[1])]
+        with self.autocast():
+            return self.forward(full)[: len(reviews)]
+
+    @torch.no_grad()
+    def _padded(self, reviews: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Vectors of reviews, padded to the longest: shape (reviews, numbers per review)."""
+        ids = [list(review) for review in reviews]
+        batch = self.encoder.tokenizer.pad({"input_ids": ids}, return_tensors="pt", verbose=False)
+        with self.autocast():
+            return self.forward(**batch.to(self._device))
+
+
+class TransformerClassifier(BatchedTransformer, TokenClassifier):
+    """Scores reviews with a fine-tuned transformer in PyTorch."""
+
+    may_pad = True
+
+    def forward(self, input_ids: torch.Tensor, **masks: torch.Tensor) -> torch.Tensor:
+        """Compute the logits of a batch: shape (reviews, 2)."""
+        return self.model(input_ids=input_ids, **masks).logits
 
     def score(self, texts: Sequence[str], advance: Advance = progress.ignore) -> Scores:
         """Score normalised reviews, at least one.
@@ -139,73 +244,7 @@ class TransformerClassifier(TokenClassifier):
         Raises:
             InputError: there is too little memory for even one review.
         """
-        lengths = [len(ids) for ids in encoded]
-        while True:
-            try:
-                return self._logits(encoded, lengths, advance)
-            except Exception as error:
-                if not memory_ran_out(error):
-                    raise
-            longest = max(lengths)
-            if self._at_once <= (1 if self._on_cpu else longest):
-                raise InputError(f"too little memory on {self._device} to score a review of {longest} tokens")
-            self._at_once //= 2
-            smaller = f"batches of {self._at_once} tokens"
-            if self._on_cpu:
-                smaller = f"{self._at_once} reviews at a time"
-            progress.say(f"memory ran out on {self._device}; continuing with {smaller}", sys.stderr)
-            clear_device_cache(garbage_collection=True)
-
-    def _logits(
-        self, encoded: Sequence[Sequence[int]], lengths: Sequence[int], advance: Advance
-    ) -> np.ndarray:
-        tokens = TOKENS_PER_THREAD if self._on_cpu else self._at_once
-        work = batches(lengths, tokens, padded=self._pads)
-        reviews_per_token = len(lengths) / max(sum(lengths), 1)
-        amounts = [reviews_per_token * sum(lengths[row] for row in rows) for rows in work]
-        inputs = ([encoded[row] for row in rows] for rows in work)
-        if self._on_cpu:
-            threads = torch.get_num_threads()
-            try:
-                with ThreadPoolExecutor(
-                    self._at_once, initializer=torch.set_num_threads, initargs=(1,)
-                ) as pool:
-                    results = pool.map(self._of_one_length, inputs)
-                    outputs = list(progress.each(results, advance, amounts))
-            finally:
-                torch.set_num_threads(threads)  # the number also applies to threads that start later
-        else:
-            outputs = list(progress.each(map(self._padded, inputs), advance, amounts))
-        # Copied only now: copying after each batch would wait for the GPU each time.
-        logits = np.empty((len(encoded), 2), dtype=np.float32)
-        for rows, output in zip(work, outputs, strict=True):
-            logits[rows] = output.float().cpu().numpy()
-        return logits
-
-    def autocast(self) -> torch.autocast:
-        """The context in which the model computes: matrix products in bfloat16, if that is its precision."""
-        return torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._bf16)
-
-    @torch.no_grad()
-    def _of_one_length(self, reviews: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logits of reviews of equal length: shape (reviews, 2).
-
-        The batch is filled with copies, so that its shape depends only on the length: the shape decides how
-        matrix products are rounded.
-        """
-        ids = torch.tensor(reviews, device=self._device)
-        copies = -(-TOKENS_PER_THREAD // len(reviews))
-        full = ids.repeat(copies, 1)[: max(1, TOKENS_PER_THREAD // ids.shape[1])]
-        with self.autocast():
-            return self.model(input_ids=full).logits[: len(reviews)]
-
-    @torch.no_grad()
-    def _padded(self, reviews: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Logits of reviews, padded to the longest: shape (reviews, 2)."""
-        ids = [list(review) for review in reviews]
-        batch = self.encoder.tokenizer.pad({"input_ids": ids}, return_tensors="pt", verbose=False)
-        with self.autocast():
-            return self.model(**batch.to(self._device)).logits
+        return self.outputs(encoded, advance)
 
 
 @torch.no_grad()

@@ -1,0 +1,1 @@
+"""A linear probe: frozen features of a pretrained model, and logistic regression on them."""
