@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sentiment.commands import report
 from sentiment.commands.report import charts
 from sentiment.errors import InputError
+from sentiment.runs.comparison import JUDGED
 from sentiment.runs.run import Run, commit_date
 from sentiment.validation import read_yaml
 from tests.conftest import ROOT, Clone, copy_into
@@ -97,10 +98,10 @@ def test_every_model_on_every_set_is_shown_and_compared_with_the_baseline(
     for sentence, name in zip(page.locator(".against").all(), ("test", "challenge"), strict=True):
         truth = run.scored_reviews(name)["label"]
         accuracy = {}
-        for model in ("baseline", "classifier", "blend"):
+        for model in ("baseline", *JUDGED):
             accuracy[model] = ((run.scored_reviews(name, model)["probability"] >= 0.5) == truth).mean()
         found = re.findall(r"([+−][\d.]+) \(([+−][\d.]+) to ([+−][\d.]+)\)", sentence.inner_text())
-        for numbers, model in zip(found, ("classifier", "blend"), strict=True):
+        for numbers, model in zip(found, JUDGED, strict=True):
             difference, low, high = (float(number.replace("−", "-")) for number in numbers)
             assert difference == pytest.approx(accuracy[model] - accuracy["baseline"], abs=1e-4)
             assert low <= difference <= high
