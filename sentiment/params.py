@@ -88,8 +88,8 @@ class EvaluateParams(_Stage):
     )
 
 
-class BeforeTrainingParams(EvaluateParams):
-    """The parameters of before_training: the pretrained model, and how reviews are encoded for it."""
+class ProbeParams(EvaluateParams):
+    """The parameters of probe: the pretrained model, and how reviews are encoded for it."""
 
     model: str = _parameter(
         "Hub id, optionally `@revision`, or a local folder; safetensors only",
@@ -115,9 +115,15 @@ class BeforeTrainingParams(EvaluateParams):
     )
 
 
-class _TrainingParams(BeforeTrainingParams):
+class _TrainingParams(ProbeParams):
     """The parameters that teach and train share."""
 
+    probe_head: bool = _parameter(
+        "a new head starts as a linear probe of the frozen model "
+        "([Kumar et al. 2022](https://arxiv.org/abs/2202.10054)) instead of at random",
+        "true or false",
+        strict=True,
+    )
     train_max_length: int | None = _parameter(
         "maximum number of tokens per review in training; `null` means `max_length`. Fewer tokens train "
         "faster",

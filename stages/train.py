@@ -37,7 +37,7 @@ def main() -> None:
             predictions.to_parquet(target / "predictions.parquet", index=False)
         metrics = history.summarise(trained.trainer.state)
         versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
-        details = metrics | trained.tokens
+        details = metrics | trained.tokens | {"head": trained.trainer.head}
         details |= {"soft_labels": len(train) - len(rows["train"]), "versions": versions}
         atomic.write_json("metrics/train.json", {"loss": metrics["train_loss"], "details": [details]})
         accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from sentiment import cli
 from sentiment.commands import results
 from sentiment.params import (
-    BeforeTrainingParams,
     EvaluateParams,
     Params,
     PrepareParams,
+    ProbeParams,
     TeachParams,
     TrainParams,
 )
@@ -31,7 +31,7 @@ STAGES: dict[str, dict[str, Any]] = {
 }
 SCHEMAS: dict[str, type[BaseModel]] = {
     "prepare": PrepareParams,
-    "before_training": BeforeTrainingParams,
+    "probe": ProbeParams,
     "teach": TeachParams,
     "train": TrainParams,
     "evaluate": EvaluateParams,
@@ -55,7 +55,7 @@ SUPPORT = {
 # Declared modules that a stage never imports. `check` takes seconds, and no stage depends on what it imports.
 NEVER_IMPORTED = {
     "check": {"data/splits"},
-    "before_training": {"model/saved"},
+    "probe": {"model/saved"},
     "teach": {"metrics/evaluation_sets", "model/saved"},
     "also_test": {"data/splits"},
     "blend": {"blend/classifier"},
@@ -211,7 +211,7 @@ LIGHT = {
     "stages.also_test": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "stages.prepare": ["torch", "evaluate", "datasets", "transformers"],
     "stages.baseline": ["torch", "evaluate", "datasets", "transformers"],
-    "stages.before_training": ["torch", "evaluate", "datasets", "sklearn"],
+    "stages.probe": ["torch", "evaluate", "datasets", "sklearn"],
     "stages.blend": ["torch", "evaluate", "datasets", "transformers", "sklearn"],
     "sentiment.cli": ["torch", "pandas", "numpy", "pydantic", "dvc"],
     "sentiment.commands.best": MODELS,

@@ -50,7 +50,7 @@ def write(
     metrics/predictions/<model>/, as dvc.yaml declares them.
 
     Args:
-        model: `baseline`, `before_training`, `classifier`, `blend`, `int8` or `fp32`.
+        model: `baseline`, `probe`, `classifier`, `blend`, `int8` or `fp32`.
         scored: the result of `read_all`, with `probability` (of POSITIVE) in each frame.
         extra: by evaluation set, further values for its metrics.
         files: by name, further files of the folder of predictions: text, or reviews with `probability`.

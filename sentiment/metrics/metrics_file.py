@@ -50,8 +50,8 @@ def metrics_json(metrics: dict[str, Any]) -> dict[str, Any]:
     return {
         "accuracy": metrics["accuracy"],
         "loss": metrics["loss"],
-        "f1_neg": negative["f1"],
-        "f1_pos": positive["f1"],
+        "f1_negative": negative["f1"],
+        "f1_positive": positive["f1"],
         "precision": positive["precision"],
         "recall": positive["recall"],
         "details": [metrics],

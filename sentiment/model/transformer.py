@@ -78,3 +78,13 @@ def renew_head(model: PreTrainedModel) -> None:
 def in_body(model: PreTrainedModel, name: str) -> bool:
     """Whether a weight or module of this name belongs to the model's body, not to its classification head."""
     return name.startswith(f"{model.base_model_prefix}.")
+
+
+def last_linear(model: PreTrainedModel) -> str | None:
+    """The name of the last linear layer of a classification head, whose outputs are the logits, or None."""
+    last = None
+    for name, layer in model.named_modules():
+        is_linear = isinstance(layer, torch.nn.Linear) and layer.out_features == model.config.num_labels
+        if is_linear and not in_body(model, name):
+            last = name
+    return last

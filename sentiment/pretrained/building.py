@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_left
+from typing import cast
 
 import torch
 import transformers
@@ -11,7 +12,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from sentiment.errors import InputError, loading, memory_ran_out
 from sentiment.labels import LABELS
 from sentiment.model.encoding import MIN_LENGTH, Encoder
-from sentiment.model.transformer import in_body, load_weights, logits_of
+from sentiment.model.transformer import last_linear, load_weights, logits_of
 from sentiment.pretrained.sources import Pretrained
 from sentiment.validation import shortened
 
@@ -166,16 +167,13 @@ def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> N
     labels = model.config.num_labels
     if labels == len(kept) and kept == (0, 1):
         return
-    last = None
-    for name, layer in model.named_modules():
-        is_linear = isinstance(layer, torch.nn.Linear) and layer.out_features == labels
-        if is_linear and not in_body(model, name):
-            last = layer
-    if last is None:
+    name = last_linear(model)
+    if name is None:
         raise InputError(
             f"model {source}: its head has no layer of {labels} labels; make a new one: -S head=new"
         )
     rows = list(kept)
+    last = cast(torch.nn.Linear, model.get_submodule(name))
     last.weight = torch.nn.Parameter(last.weight.detach()[rows].clone())
     if last.bias is not None:
         last.bias = torch.nn.Parameter(last.bias.detach()[rows].clone())

@@ -4,7 +4,7 @@ from sentiment.runs.run import Model
 
 TITLES: dict[Model, str] = {
     "baseline": "n-gram baseline",
-    "before_training": "before fine-tuning",
+    "probe": "before fine-tuning",
     "classifier": "fine-tuned",
     "blend": "blend of n-grams and fine-tuned",
     "int8": "fine-tuned, int8",

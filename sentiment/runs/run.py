@@ -23,11 +23,11 @@ from sentiment.params import FILE
 from sentiment.validation import parse_yaml
 
 WORKSPACE = "workspace"
-Model = Literal["baseline", "before_training", "classifier", "blend", "int8", "fp32"]
+Model = Literal["baseline", "probe", "classifier", "blend", "int8", "fp32"]
 # The stage that scores each model.
 STAGES: dict[Model, str] = {
     "baseline": "baseline",
-    "before_training": "before_training",
+    "probe": "probe",
     "classifier": "evaluate",
     "blend": "blend",
     "int8": "export@int8",
@@ -40,7 +40,7 @@ PREPARED = "data/prepared/{}.parquet"
 ALSO_TEST = "data/also_test/{}.parquet"
 # Where runs of earlier code have these files.
 _EARLIER_PATHS = {
-    "metrics/before_training.json": "metrics/zero_shot.json",
+    "metrics/probe.json": "metrics/zero_shot.json",
     "metrics/also_test/classifier/challenge.json": "metrics/challenge.json",
     "metrics/predictions/classifier/test.parquet": "metrics/predictions/test.parquet",
     "metrics/predictions/classifier/challenge.parquet": "metrics/predictions/challenge.parquet",

@@ -31,7 +31,7 @@ from sentiment.params import TrainParams
 from sentiment.pretrained import sources
 from sentiment.pretrained.building import build_classifier, check_lengths
 from sentiment.progress import Progress
-from sentiment.training import attention, checkpoints, history
+from sentiment.training import attention, checkpoints, head, history
 from sentiment.training.batches import LengthGroupedSampler, micro_batch_size
 
 
@@ -225,7 +225,11 @@ def train_once(job: TrainingJob, checkpoint: Path | None, divisor: int) -> "Leng
     transformers.set_seed(params.seed)
     model = build_classifier(job.base, job.encoder, params.head, params.dropout)
     check_lengths(model, job.encoder, job.base.source, **lengths(params))
+    start = head.kind(job.base, model, params)
+    if start == "probe" and not checkpoint:
+        head.start_as_probe(model, job.encoder, job.train, params.precision)
     trainer = build_trainer(job.folder, model, job.encoder, params, job.train, job.validation, divisor)
+    trainer.head = start
     if checkpoint and trainer.is_world_process_zero():
         print(f"resuming from {checkpoint}")
     if job.curves:
@@ -330,11 +334,13 @@ class LengthGroupedTrainer(Trainer):
 
     Attributes:
         classifier: the model in training, with its encoder.
+        head: where the head's first weights came from: `own`, `probe` or `random`.
         best_logits: logits of the validation reviews after the best epoch; None if that epoch preceded a
             resume.
     """
 
     classifier: scoring.TransformerClassifier
+    head: str
     best_logits: np.ndarray | None = None
 
     def evaluation_loop(self, dataloader: Any, *args: Any, **options: Any) -> EvalLoopOutput:

@@ -34,7 +34,7 @@ def test_runs_are_ranked_by_validation(tried: Clone) -> None:
     row = rows["trained-alone"]
     assert row["validation"]["accuracy"] == pytest.approx(accuracy)
     assert row["validation"]["accuracy_low"] <= accuracy <= row["validation"]["accuracy_high"]
-    # HEAD's params.yaml has no effect, and neither have stages that did not run, such as before_training.
+    # HEAD's params.yaml has no effect, and neither have stages that did not run, such as probe.
     assert (row["params"]["lr"], row["params"]["max_length"]) == (1e-3, 16)
     assert sum(row["probability_best"] for row in ranking["runs"]) == pytest.approx(1)
     assert ranking["runs"][0]["in_set"]

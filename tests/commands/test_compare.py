@@ -74,7 +74,7 @@ def test_a_run_that_is_worse_on_another_evaluation_set_fails_too(copy: Clone) ->
     assert result["metrics"]["accuracy"]["new"] == pytest.approx(accuracy, abs=1e-6)
 
 
-@pytest.mark.parametrize("model", ["baseline", "before_training", "blend"])
+@pytest.mark.parametrize("model", ["baseline", "probe", "blend"])
 def test_any_model_of_two_runs_is_compared(copy: Clone, model: str) -> None:
     compare = f"{COMPARE} --model {model}"
     result = json.loads(copy.run(f"{compare} --json"))

@@ -218,7 +218,7 @@ def test_a_card_of_hub_data_and_of_another_pretrained_model(
     config = json.loads(Path("models/classifier/config.json").read_text())
     origin = {"commit": "0" * 40, "url": "https://example.org/somebody/films"}
     metrics = Run().scores_of() | {"loss": 0.98765}
-    Path("metrics/before_training.json").write_text(json.dumps({"details": [metrics]}))
+    Path("metrics/probe.json").write_text(json.dumps({"details": [metrics]}))
 
     Path("models/classifier/config.json").write_text(
         json.dumps(config | {"base_model": f"test/tiny@{hub.COMMIT}"})

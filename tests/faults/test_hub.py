@@ -114,9 +114,9 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
     torch.testing.assert_close(after, before, atol=1e-6, rtol=0)
 
     # So training changed nothing, and the test metrics are those from before it.
-    before_training, test = clone.details("before_training"), clone.details("test")
-    assert before_training["accuracy"] == test["accuracy"]
-    assert before_training["roc_auc"] == pytest.approx(test["roc_auc"], abs=0.02)
+    probe, test = clone.details("probe"), clone.details("test")
+    assert probe["accuracy"] == test["accuracy"]
+    assert probe["roc_auc"] == pytest.approx(test["roc_auc"], abs=0.02)
 
     # The probabilities are those of POSITIVE, whichever index the model has it at.
     predictions = pd.read_parquet(clone.folder / "metrics/predictions/classifier/test.parquet")
@@ -136,11 +136,11 @@ def test_an_experiment_on_a_hub_dataset_and_a_hub_model(
 
     # With everything cached there is no request, and the results are the same.
     asked = len(user.hub.requests)
-    outputs = ("data/prepared", "models/classifier", "metrics/train.json", "metrics/before_training.json")
+    outputs = ("data/prepared", "models/classifier", "metrics/train.json", "metrics/probe.json")
     written = clone.bytes_of(*outputs)
     # In one process: starting four takes longer than running them.
-    program = "from stages import check, prepare, before_training, train\n"
-    program += "for stage in (check, prepare, before_training, train): stage.main()"
+    program = "from stages import check, prepare, probe, train\n"
+    program += "for stage in (check, prepare, probe, train): stage.main()"
     (clone.folder / "again.py").write_text(program)
     printed += clone.run("python again.py", HF_HUB_OFFLINE="1")
     assert len(user.hub.requests) == asked

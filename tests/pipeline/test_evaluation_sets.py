@@ -66,7 +66,7 @@ def test_a_set_is_imported_from_a_git_repository_at_a_commit(
     assert after["also_test_dropped"] == {"challenge": 0, "counterfactual": 2}
     assert not pd.read_parquet("data/prepared/train.parquet")["text"].isin(train["text"].head(2)).any()
     found = metrics(copy)
-    for model in ("baseline", "before_training", "classifier", "blend"):
+    for model in ("baseline", "probe", "classifier", "blend"):
         assert 0 <= found[f"also_test/{model}/counterfactual"]["accuracy"] <= 1
         assert len(pd.read_parquet(f"metrics/predictions/{model}/counterfactual.parquet")) == 6
     run = Run()
@@ -75,7 +75,7 @@ def test_a_set_is_imported_from_a_git_repository_at_a_commit(
     assert len(run.scored_reviews("counterfactual")) == 6
     assert len(run.scored_reviews("counterfactual", "baseline")) == 6
 
-    assert "metrics/also_test/before_training/counterfactual.json" in copy.run("dvc metrics show")
+    assert "metrics/also_test/probe/counterfactual.json" in copy.run("dvc metrics show")
     assert width(copy.run("dvc metrics show")) <= 120
     assert "metrics/also_test/classifier/challenge.json" in copy.run("dvc metrics diff")
     assert width(copy.run("dvc metrics diff")) <= 120

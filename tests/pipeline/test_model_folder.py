@@ -13,7 +13,7 @@ from tests.conftest import Clone, copy_into
 from tests.pipeline.test_pipeline import executed
 
 TRACKED = ["dvc.lock", "metrics/test.json", "metrics/train.json", "models/classifier", "models/pretrained"]
-TRAINED = {"check", "before_training", "train", "evaluate", "blend"}
+TRAINED = {"check", "probe", "train", "evaluate", "blend"}
 
 
 @pytest.mark.parametrize("inside", [True, pytest.param(False, marks=pytest.mark.slow)])
@@ -120,9 +120,7 @@ def test_experiments_can_follow_an_interrupted_one_with_a_local_model(copy: Clon
     time.sleep(5)
     os.killpg(running.pid, signal.SIGINT)
     running.communicate()
-    assert executed(copy.run("dvc exp run -S epochs=1")) == TRAINED - {
-        "before_training"
-    }  # which had finished
+    assert executed(copy.run("dvc exp run -S epochs=1")) == TRAINED - {"probe"}  # which had finished
     assert is_clean(copy)
     copy.run("git restore . && dvc checkout")
     assert is_clean(copy)

@@ -23,10 +23,10 @@ def executed(output: str) -> set[str]:
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
-MODELS = {"baseline", "before_training", "blend", "classifier"}
-ROWS = {"train", "validation", "test", "baseline", "before_training", "blend"}
+MODELS = {"baseline", "probe", "blend", "classifier"}
+ROWS = {"train", "validation", "test", "baseline", "probe", "blend"}
 ROWS |= {f"also_test/{model}/challenge" for model in MODELS}
-COLUMNS = {"accuracy", "loss", "f1_neg", "f1_pos", "precision", "recall"}
+COLUMNS = {"accuracy", "loss", "f1_negative", "f1_positive", "precision", "recall"}
 
 
 def metrics(clone: Clone) -> dict[str, dict[str, float]]:
@@ -67,7 +67,7 @@ def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
     [
         ("prepare", ["reading data/sample", "counting words"]),
         ("baseline", ["baseline"]),
-        ("before_training", ["scoring before training"]),
+        ("probe", ["scoring before training"]),
         ("train", ["training"]),  # the bar of the validation has disappeared
         ("evaluate", ["scoring"]),
     ],
@@ -106,7 +106,7 @@ def test_the_baseline_on_disk_is_the_one_that_was_scored(ran: Clone) -> None:
 
 def test_metrics_are_available_before_anything_has_run(clone: Clone) -> None:
     assert "metrics/test.json" in clone.run("dvc metrics show")
-    assert "before_training" in clone.run("dvc dag")
+    assert "probe" in clone.run("dvc dag")
 
 
 def test_an_experiment_with_another_lr_does_not_prepare_again(copy: Clone) -> None:

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from sentiment.data import dataset
-from stages import before_training
+from stages import probe
 from tests.architectures import write_pretrained
 from tests.conftest import ROOT
 
-METRICS = Path("metrics/before_training.json")
+METRICS = Path("metrics/probe.json")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def run(**values: str) -> dict[str, Any]:
     lines = (ROOT / "params.yaml").read_text().splitlines()
     kept = [line for line in lines if line.partition(":")[0] not in values]
     Path("params.yaml").write_text("\n".join([*kept, *(f"{key}: {value}" for key, value in values.items())]))
-    before_training.main()
+    probe.main()
     details: dict[str, Any] = json.loads(METRICS.read_text())["details"][0]
     return details
 
@@ -49,16 +49,16 @@ def test_a_model_without_a_head_gets_a_probe_with_the_same_bytes_each_time(
     assert details["fit_on"] == {"train": 100, "validation": 40}
     assert details["max_length"] == 16
     assert "before training, linear probe: accuracy test 0." in capsys.readouterr().out
-    other = json.loads(Path("metrics/also_test/before_training/other.json").read_text())["details"][0]
+    other = json.loads(Path("metrics/also_test/probe/other.json").read_text())["details"][0]
     assert other["strength"] == details["strength"]
-    predictions = Path("metrics/predictions/before_training/other.parquet")
+    predictions = Path("metrics/predictions/probe/other.parquet")
     assert pd.read_parquet(predictions)["probability"].nunique() == 40
 
     written = METRICS.read_bytes(), predictions.read_bytes()
     run(max_length="16")
     assert (METRICS.read_bytes(), predictions.read_bytes()) == written
 
-    monkeypatch.setattr(before_training, "MAX_REVIEWS", {"train": 60, "validation": 20})
+    monkeypatch.setattr(probe, "MAX_REVIEWS", {"train": 60, "validation": 20})
     assert run(max_length="16")["fit_on"] == {"train": 60, "validation": 20}
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sentiment import stage_runner
 from sentiment.metrics import evaluation_sets
-from sentiment.params import BeforeTrainingParams
+from sentiment.params import ProbeParams
 from sentiment.pretrained import sources
 from sentiment.progress import Progress
 from sentiment.sampling import capped
@@ -28,7 +28,7 @@ MAX_REVIEWS = {"train": 10_000, "validation": 2_000}
 
 def main() -> None:
     """Score all evaluation sets, and write metrics and predictions."""
-    params = BeforeTrainingParams.load()
+    params = ProbeParams.load()
     pretrained = sources.fetch(params.model)
     has_head = pretrained.kept_labels(params.head) is not None
     # Imported only now, because importing PyTorch takes seconds and a mistake in params.yaml should not.
@@ -64,7 +64,7 @@ def main() -> None:
             details["fit_on"] = {split: len(rows) for split, rows in fit_on.items()}
         for rows in scored.values():
             rows["probability"] = classifier.probabilities(rows["text"].tolist(), bar.update)
-    metrics = evaluation_sets.write("before_training", scored, extra=dict.fromkeys(scored, details))
+    metrics = evaluation_sets.write("probe", scored, extra=dict.fromkeys(scored, details))
     print(f"before training, {details['kind']}: {evaluation_sets.in_words(metrics)}")
 
 
@@ -77,4 +77,4 @@ def _reviews_to_fit() -> dict[str, pd.DataFrame]:
 
 
 if __name__ == "__main__":
-    stage_runner.run(main, "before_training")
+    stage_runner.run(main, "probe")
