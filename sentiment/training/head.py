@@ -73,9 +73,13 @@ def start_as_probe(model: PreTrainedModel, encoder: Encoder, train: Dataset, pre
             "each review; allowed: false"
         )
     with threadpool_limits(1):  # several threads would add in another order
-        probe = LogisticRegression(max_iter=2000).fit(features.astype(np.float64), labels[rows])
-    half = torch.from_numpy(np.concatenate([probe.coef_[0], probe.intercept_]) / 2).to(linear.weight)
-    with torch.no_grad():  # the difference of the two logits is the probe's
-        linear.weight.copy_(torch.stack([-half[:-1], half[:-1]]))
+        probe = LogisticRegression(max_iter=2000, fit_intercept=linear.bias is not None)
+        probe.fit(features.astype(np.float64), labels[rows])
+    # Half for each label with opposite signs: the difference of the logits is the probe's.
+    weight, bias = (
+        torch.from_numpy(values / 2).to(linear.weight) for values in (probe.coef_, probe.intercept_)
+    )
+    with torch.no_grad():
+        linear.weight.copy_(torch.cat([-weight, weight]))
         if linear.bias is not None:
-            linear.bias.copy_(torch.stack([-half[-1], half[-1]]))
+            linear.bias.copy_(torch.cat([-bias, bias]))
