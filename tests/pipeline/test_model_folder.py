@@ -59,7 +59,7 @@ def test_experiments_can_follow_one_with_a_local_model(copy: Clone) -> None:
     assert copy.run(f"git ls-tree -r {commit} models/local").startswith("120000 blob")
 
     assert executed(copy.run("dvc exp run -S lr=1e-4")) == {"check", "train", "evaluate", "blend"}
-    assert executed(copy.run(f"dvc exp run -S model={PACKAGED} -S lr=2e-4")) == {"check"}
+    assert executed(copy.run(f"dvc exp run -S model={PACKAGED} -S lr=1e-4")) == {"check"}
     assert is_clean(copy)
     assert copy.run("git status --porcelain models metrics dvc.lock") == "?? models/mine/\n"
 
@@ -103,7 +103,7 @@ def test_a_local_model_works_in_the_queue_and_in_a_temporary_folder(copy: Clone,
     write_pretrained(folder, "bert", initializer_range=0.03)
     assert executed(copy.run("dvc exp run -S lr=1e-4")) == TRAINED
     assert is_clean(copy)
-    copy.run(f"dvc exp run -S model={PACKAGED} -S lr=2e-4")
+    copy.run(f"dvc exp run -S model={PACKAGED} -S lr=1e-4")
     assert is_clean(copy)
     copy.run("git restore . && dvc checkout")
     assert copy.run("git status --porcelain models/local models/pretrained") == ""
@@ -147,7 +147,7 @@ def test_a_missing_folder_affects_no_other_experiment(copy: Clone) -> None:
     folder.rename(folder.with_name("gone"))
     output = copy.run("dvc exp run -S lr=1e-4", fails=True)
     assert "params.yaml: model: there is no folder ../mine" in output
-    assert executed(copy.run(f"dvc exp run -S model={PACKAGED} -S lr=2e-4")) == {"check"}
+    assert executed(copy.run(f"dvc exp run -S model={PACKAGED} -S lr=1e-4")) == {"check"}
     assert is_clean(copy)
 
 

@@ -59,7 +59,7 @@ def test_a_pull_request_is_reported(copy: Clone, tmp_path: Path) -> None:
         run_step(copy, name, summary)
     report = summary.read_text()
     assert "base -> workspace, 100 test reviews" in report
-    assert "lr: 0.0002 -> 0.001" in report
+    assert "lr: 0.0001 -> 0.001" in report
     assert "| metrics/test.json | accuracy " in " ".join(report.split())
     assert "differ from those of this machine" in report  # the change was committed without new metrics
     assert "base" in (copy.folder / "metrics/report.html").read_text()
