@@ -125,8 +125,8 @@ class _TrainingParams(ProbeParams):
         strict=True,
     )
     train_max_length: int | None = _parameter(
-        "maximum number of tokens per review in training; `null` means `max_length`. Fewer tokens train "
-        "faster",
+        "maximum number of tokens per review in training; `null` means `max_length`, which is also the most. "
+        "Fewer tokens train faster",
         "null (max_length) or a whole number of tokens from 8 to the model's limit",
         ge=8,
         le=10**6,

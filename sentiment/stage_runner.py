@@ -42,8 +42,7 @@ def _restore_outputs(name: str, started: float) -> None:
     """Restore the outputs that dvc.lock lists for a stage, as far as DVC's cache contains them.
 
     Only outputs are restored that are missing, or that changed since the stage started. Outputs with
-    `persist` stay as
-    they are, because DVC does not remove them, and a stage replaces each as a whole.
+    `persist` stay as they are, because DVC does not remove them, and a stage replaces each as a whole.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -75,6 +74,7 @@ def _copy_from_cache(cache: Any, hash_info: Any, path: Path) -> None:
             return
         files = {key: hashed for key, (_, hashed) in Tree.load(cache, hash_info).iteritems()}
         path.mkdir(parents=True)
+        (path / ".gitkeep").touch()  # DVC ignores it
     for key, hashed in files.items():
         cached = Path(cache.get(hashed.value).path)
         target = path.joinpath(*key)

@@ -40,7 +40,7 @@ def main() -> None:
         print(f"replacing the head of {model.source} by a new one")
     elif not model.config.get("architectures"):
         print(f"config.json of {model.source} names no architecture: a head in its weights is replaced")
-    longest = max(params.max_length, params.train_max_length or 0)
+    longest = params.max_length
     # `fetch` has verified the SHA-256 of the packaged model, which is known to work.
     if params.model != sources.PACKAGED or longest > sources.PACKAGED_LENGTH:
         from sentiment.checks.dry_run import try_model  # importing PyTorch takes seconds

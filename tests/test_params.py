@@ -91,7 +91,10 @@ def test_a_value_that_is_not_allowed_is_reported_in_one_line(key: str, value: st
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (GOOD + "learning_rate: 1\n", "params.yaml: unknown key 'learning_rate'; allowed: batch_size, "),
+        (
+            GOOD + "learning_rate: 1\n",
+            "params.yaml: unknown key 'learning_rate'; allowed: also_test, ",
+        ),
         (GOOD + "epoch: 1\n", "params.yaml: unknown key 'epoch' (did you mean 'epochs'?); allowed: "),
         (GOOD.replace(line("lr") + "\n", ""), "params.yaml: lr is missing; allowed: a number above 0"),
         (GOOD + "lr: 1\n", "params.yaml, line "),

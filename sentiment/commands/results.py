@@ -13,6 +13,7 @@ from sentiment.metrics.metrics_file import with_interval
 from sentiment.params import FILE, Params
 from sentiment.runs.models import TITLES
 from sentiment.runs.run import Model, Run
+from sentiment.validation import read_yaml
 
 NOT_MEASURED = "–"
 PAGES = {"README.md": "results", "docs/imdb.md": "results", "docs/parameters.md": "parameters"}
@@ -56,10 +57,13 @@ def pages() -> dict[Path, str]:
 def parameters() -> list[list[str]]:
     """Header and rows of the table of parameters: params.yaml with the descriptions of its schema."""
     rows = [["parameter", "default", "meaning"]]
+    values = read_yaml(FILE)
     for line in Path(FILE).read_text(encoding="utf-8").splitlines():
         key, _, value = line.partition(":")
-        if key in Params.model_fields:
-            default = value.partition(" #")[0].strip()
+        if key in values:
+            default = value.partition(" #")[0].strip()  # as it is written there, such as 1e-4
+            if isinstance(values[key], list):
+                default = f"[{', '.join(map(str, values[key]))}]"
             rows.append([f"`{key}`", f"`{default}`", str(Params.model_fields[key].description)])
     return rows
 

@@ -45,7 +45,17 @@ def check_names(names: Sequence[str], trained_on: str) -> None:
 
 
 def remove_others(names: Sequence[str]) -> None:
-    """Remove the files of all other sets, because the stages that evaluate depend on the whole folder."""
+    """Remove the files of all other sets, because the stages that evaluate depend on the whole folder.
+
+    If there are no sets, a file keeps the empty folder in Git. Otherwise, a fresh clone lacks the folder, so
+    that `dvc repro --allow-missing` knows that its files are missing.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    keep = FOLDER / ".gitkeep"
+    if names:
+        keep.unlink(missing_ok=True)
+    else:
+        keep.touch()
     for file in FOLDER.glob("*.parquet"):
         if file not in map(path, names):
             file.unlink()

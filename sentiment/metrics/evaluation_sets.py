@@ -33,7 +33,7 @@ def metrics_path(model: str, reviews: str) -> Path:
     """The file with the metrics of a model on an evaluation set; the fine-tuned model is `classifier`."""
     if reviews == "test":
         return Path("metrics", "test.json" if model == "classifier" else f"{model}.json")
-    return Path("metrics/also_test", model, f"{reviews}.json")
+    return Path("metrics/sets", model, f"{reviews}.json")
 
 
 def write(
@@ -46,7 +46,7 @@ def write(
 ) -> dict[str, dict[str, Any]]:
     """Write the metrics and predictions of one model on all evaluation sets.
 
-    Writes metrics/<model>.json (test.json for the classifier), metrics/also_test/<model>/ and
+    Writes metrics/<model>.json (test.json for the classifier), metrics/sets/<model>/ and
     metrics/predictions/<model>/, as dvc.yaml declares them.
 
     Args:
@@ -75,7 +75,7 @@ def write(
                 (folder / name).write_text(content, encoding="utf-8")
             else:
                 _write_predictions(content, folder / name)
-    with atomic.replacing(Path("metrics/also_test", model)) as folder:
+    with atomic.replacing(Path("metrics/sets", model)) as folder:
         folder.mkdir()
         (folder / KEEP).touch()
         for name in set(scored) - {"test"}:

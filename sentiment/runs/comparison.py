@@ -22,7 +22,7 @@ WITHIN_NOISE = "within noise"
 TEST = PREPARED.format("test")
 _NO_SEEDS = "no two runs differ in the seed alone; try `dvc exp run --queue -S seed=1,2,3,4,5`"
 JUDGED: tuple[Model, ...] = ("classifier", "blend")  # what the baseline is the reference for
-_ALSO_TEST_ACCURACY = re.compile(r"metrics/also_test/classifier/(.+)\.json:accuracy")
+_ALSO_TEST_ACCURACY = re.compile(r"metrics/sets/classifier/(.+)\.json:accuracy")
 _MAX_FLIPS = 6  # flipped predictions that a comparison shows
 
 

@@ -33,7 +33,7 @@ STAGES: dict[Model, str] = {
     "int8": "export@int8",
     "fp32": "export@fp32",
 }
-ALSO_TEST_METRICS = "metrics/also_test/{}"
+ALSO_TEST_METRICS = "metrics/sets/{}"
 PREDICTIONS = "metrics/predictions/{}"
 VALIDATION_PREDICTIONS = "metrics/validation/predictions.parquet"
 PREPARED = "data/prepared/{}.parquet"
@@ -41,7 +41,7 @@ ALSO_TEST = "data/also_test/{}.parquet"
 # Where runs of earlier code have these files.
 _EARLIER_PATHS = {
     "metrics/probe.json": "metrics/zero_shot.json",
-    "metrics/also_test/classifier/challenge.json": "metrics/challenge.json",
+    "metrics/sets/classifier/challenge.json": "metrics/challenge.json",
     "metrics/predictions/classifier/test.parquet": "metrics/predictions/test.parquet",
     "metrics/predictions/classifier/challenge.parquet": "metrics/predictions/challenge.parquet",
     "data/also_test/challenge.parquet": "data/prepared/challenge.parquet",

@@ -138,8 +138,9 @@ def quiet_libraries() -> None:
 
 
 def lengths(params: TrainParams) -> dict[str, int]:
-    """Maximum tokens per review in inference (`max_length`) and in training (`train_max_length`)."""
-    return {"max_length": params.max_length, "train_max_length": params.train_max_length or params.max_length}
+    """Maximum tokens per review in inference (`max_length`) and in training (at most as many)."""
+    in_training = min(params.train_max_length or params.max_length, params.max_length)
+    return {"max_length": params.max_length, "train_max_length": in_training}
 
 
 def as_dataset(ids: list[list[int]], labels: list[int] | list[float]) -> Dataset:

@@ -102,7 +102,7 @@ def test_a_set_that_cannot_be_compared_is_reported_and_refused_with_fail_if_wors
 
     # A set of the old run may not go missing, but the new run may have more.
     path.write_bytes(content)
-    for folder in ("metrics/also_test", "metrics/predictions"):
+    for folder in ("metrics/sets", "metrics/predictions"):
         for file in (copy.folder / folder).rglob("challenge.*"):
             file.unlink()
     assert "challenge: workspace was not evaluated on it" in copy.run(COMPARE)
@@ -145,7 +145,7 @@ def test_seeds_of_other_parameters_are_kept_apart() -> None:
     table = pd.DataFrame(rows)
     # Only some runs were evaluated on these sets.
     for name, accuracies in {"hard": [0.6, 0.7, 0.7, 0.1], "new": [0.6, None, None, None]}.items():
-        table[f"metrics/also_test/classifier/{name}.json:accuracy"] = accuracies
+        table[f"metrics/sets/classifier/{name}.json:accuracy"] = accuracies
     summary = summarise_seeds(table).set_index("metric")
     assert list(summary.index) == ["accuracy", "loss", "f1_negative", "f1_positive", "hard accuracy"]
     assert summary.loc["accuracy", ["lr", "seeds", "mean", "min", "max"]].tolist() == [1, 2, 0.85, 0.8, 0.9]

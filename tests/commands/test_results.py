@@ -48,7 +48,7 @@ def test_the_runs_of_earlier_commits_are_in_the_table(copy: Clone, monkeypatch: 
         assert row[1].split(":")[0] == TITLES[model]
         assert row[2:4] == [with_interval(test), f"{test['macro_f1']:.4f}"]
         assert row[-1] == with_interval(challenge)
-    assert fine_tuned[1] == "fine-tuned: all-MiniLM-L6-v2, `lr=0.0002`, `epochs=1`"
+    assert fine_tuned[1] == "fine-tuned: all-MiniLM-L6-v2, `lr=0.0001`, `epochs=1`"
     assert fine_tuned[3] == f"{scores['test']['classifier']['macro_f1'] + 1:.4f}"
     for row in rows[2:]:
         assert f"| {' | '.join([*row[:3], row[-1]])} |\n" in readme
@@ -58,7 +58,7 @@ def test_the_runs_of_earlier_commits_are_in_the_table(copy: Clone, monkeypatch: 
 
 def test_what_an_earlier_run_did_not_measure_is_a_dash(copy: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(copy.folder)
-    Path("metrics/also_test/baseline/challenge.json").unlink()
+    Path("metrics/sets/baseline/challenge.json").unlink()
     rows = {row[1].split(":")[0]: row for row in results.results([])[1:]}
     assert rows["n-gram baseline"][-1] == "–"
     assert rows["fine-tuned"][-1] == with_interval(Run().scores_of(reviews="challenge"))

@@ -157,7 +157,7 @@ def test_a_killed_search_goes_on_and_its_best_is_applied(copy: Clone) -> None:
         reference = copy.run(f"git for-each-ref --format='%(refname)' 'refs/exps/*/*/{row['run']}'").strip()
         files = copy.run(f"git ls-tree -r --name-only {reference}").split()
         assert "metrics/validation.json" in files
-        assert not {"metrics/test.json", "metrics/also_test/classifier/challenge.json"} & set(files)
+        assert not {"metrics/test.json", "metrics/sets/classifier/challenge.json"} & set(files)
 
     copy.run("sentiment report")
     page = (copy.folder / "metrics/report.html").read_text()

@@ -96,7 +96,7 @@ def last_step(clone: Clone) -> int:
                 "models/baseline.npz",
                 "metrics/baseline.json",
                 "metrics/predictions/baseline",
-                "metrics/also_test/baseline",
+                "metrics/sets/baseline",
             ],
         ),
         (
@@ -105,7 +105,7 @@ def last_step(clone: Clone) -> int:
                 "metrics/predictions/classifier",
                 "metrics/plots",
                 "metrics/test.json",
-                "metrics/also_test/classifier",
+                "metrics/sets/classifier",
             ],
         ),
     ],

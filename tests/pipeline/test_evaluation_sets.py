@@ -75,9 +75,9 @@ def test_a_set_is_imported_from_a_git_repository_at_a_commit(
     assert len(run.scored_reviews("counterfactual")) == 6
     assert len(run.scored_reviews("counterfactual", "baseline")) == 6
 
-    assert "metrics/also_test/probe/counterfactual.json" in copy.run("dvc metrics show")
+    assert "metrics/sets/probe/counterfactual.json" in copy.run("dvc metrics show")
     assert width(copy.run("dvc metrics show")) <= 120
-    assert "metrics/also_test/classifier/challenge.json" in copy.run("dvc metrics diff")
+    assert "metrics/sets/classifier/challenge.json" in copy.run("dvc metrics diff")
     assert width(copy.run("dvc metrics diff")) <= 120
 
 
@@ -90,7 +90,7 @@ def test_without_sets_only_the_test_split_is_evaluated(copy: Clone, monkeypatch:
     assert copy.run("git status --porcelain") == ""
     other = copy.folder.parent / "clone"  # Git has the folders of metrics, so nothing is missing in a clone
     copy.run(f"git clone -q . {other}")
-    assert (other / "metrics/also_test/classifier").is_dir()
+    assert (other / "metrics/sets/classifier").is_dir()
     monkeypatch.chdir(copy.folder)
     assert Run().evaluation_sets == Run("HEAD").evaluation_sets == []
     assert Run("HEAD~1").evaluation_sets == ["challenge"]

@@ -58,7 +58,7 @@ def test_experiments_can_follow_one_with_a_local_model(copy: Clone) -> None:
     commit = copy.run("git for-each-ref --format='%(objectname)' 'refs/exps/*/*/mine'").strip()
     assert copy.run(f"git ls-tree -r {commit} models/local").startswith("120000 blob")
 
-    assert executed(copy.run("dvc exp run -S lr=1e-4")) == {"check", "train", "evaluate", "blend"}
+    assert executed(copy.run("dvc exp run -S lr=2e-4")) == {"check", "train", "evaluate", "blend"}
     assert executed(copy.run(f"dvc exp run -S model={PACKAGED} -S lr=1e-4")) == {"check"}
     assert is_clean(copy)
     assert copy.run("git status --porcelain models metrics dvc.lock") == "?? models/mine/\n"
@@ -101,7 +101,7 @@ def test_a_local_model_works_in_the_queue_and_in_a_temporary_folder(copy: Clone,
 
     assert executed(copy.run(f"dvc exp run --name workspace -S model={model}")) >= {"check"}
     write_pretrained(folder, "bert", initializer_range=0.03)
-    assert executed(copy.run("dvc exp run -S lr=1e-4")) == TRAINED
+    assert executed(copy.run("dvc exp run -S lr=2e-4")) == TRAINED
     assert is_clean(copy)
     copy.run(f"dvc exp run -S model={PACKAGED} -S lr=1e-4")
     assert is_clean(copy)

@@ -68,7 +68,7 @@ def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
         ("prepare", ["reading data/sample", "counting words"]),
         ("baseline", ["baseline"]),
         ("probe", ["scoring before training"]),
-        ("train", ["training"]),  # the bar of the validation has disappeared
+        ("train", ["linear probe", "training"]),  # the bar of the validation has disappeared
         ("evaluate", ["scoring"]),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_model_without_a_head_gets_a_probe_with_the_same_bytes_each_time(
     assert details["fit_on"] == {"train": 100, "validation": 40}
     assert details["max_length"] == 16
     assert "before training, linear probe: accuracy test 0." in capsys.readouterr().out
-    other = json.loads(Path("metrics/also_test/probe/other.json").read_text())["details"][0]
+    other = json.loads(Path("metrics/sets/probe/other.json").read_text())["details"][0]
     assert other["strength"] == details["strength"]
     predictions = Path("metrics/predictions/probe/other.parquet")
     assert pd.read_parquet(predictions)["probability"].nunique() == 40

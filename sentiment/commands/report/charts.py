@@ -18,12 +18,12 @@ LOG_RATIO = 20  # an axis is logarithmic if its largest value is this many times
 
 
 def draw_plots(run: Run) -> dict[str, Any]:
-    """The plots of a run: `lines` by title, the `confusion` counts, and `slices` with their intervals.
+    """The plots of a run: `lines` and `bars` by title, and the `confusion` counts. Bars have intervals.
 
     Raises:
         InputError: a plot lacks a field, or its file is missing or damaged.
     """
-    plots: dict[str, Any] = {"lines": {}}
+    plots: dict[str, Any] = {"lines": {}, "bars": {}}
     for entry in run.yaml("dvc.yaml").get("plots", []):
         title, plot = next(iter(entry.items())) if isinstance(entry, dict) else (entry, {})
         if not {"template", "x", "y"} <= set(plot) or not isinstance(plot["y"], dict):
@@ -38,14 +38,14 @@ def draw_plots(run: Run) -> dict[str, Any]:
                     counts.reindex(index=LABELS, columns=LABELS, fill_value=0).to_numpy().tolist()
                 )
             elif plot["template"] == "bar_horizontal":
-                plots["slices"] = [slice_interval(*row) for row in tables[0].itertuples(index=False)]
+                plots["bars"][title] = [bar(*row) for row in tables[0].itertuples(index=False)]
             else:
                 plots["lines"][title] = draw_lines(plot, tables, diagonal=title in DIAGONAL)
     return plots
 
 
-def slice_interval(name: str, accuracy: float, reviews: int) -> dict[str, Any]:
-    """A slice with its 95 % interval (Wilson 1927), which assumes independent reviews."""
+def bar(name: str, accuracy: float, reviews: int) -> dict[str, Any]:
+    """The accuracy on some reviews, with its 95 % interval (Wilson 1927) for independent reviews."""
     interval = binomtest(round(accuracy * reviews), reviews).proportion_ci(method="wilson")
     return {
         "name": name,
