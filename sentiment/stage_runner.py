@@ -74,7 +74,6 @@ def _copy_from_cache(cache: Any, hash_info: Any, path: Path) -> None:
             return
         files = {key: hashed for key, (_, hashed) in Tree.load(cache, hash_info).iteritems()}
         path.mkdir(parents=True)
-        (path / ".gitkeep").touch()  # DVC ignores it
     for key, hashed in files.items():
         cached = Path(cache.get(hashed.value).path)
         target = path.joinpath(*key)

@@ -30,7 +30,12 @@ def test_numbers_are_read_as_dvc_reads_them(text: str) -> None:
     assert TrainParams.load().lr == 2e-5
 
 
-LISTS = {"head": ["LABEL_0", "LABEL_1"], "teachers": [1, 2], "exports": ["int8"]}
+LISTS = {
+    "head": ["LABEL_0", "LABEL_1"],
+    "teachers": [1, 2],
+    "also_test": ["challenge", "other"],
+    "exports": ["int8"],
+}
 
 
 @pytest.mark.parametrize("keys", list(permutations(LISTS)))

@@ -69,7 +69,7 @@ def test_every_step_shows_and_does_what_the_page_says(clone: Clone) -> None:
     assert params[parameter] == float(value)
     assert clone.run("git status --porcelain") == ""
     assert "up to date" in clone.run("dvc status")
-    for name in ("test", "baseline", "also_test/classifier/challenge"):
+    for name in ("test", "baseline", "sets/classifier/challenge"):
         assert json.loads((clone.folder / f"metrics/{name}.json").read_text())
     assert "<html" in (clone.folder / "metrics/report.html").read_text()
     theirs = Clone(clone.folder.parent / "colleague")

@@ -12,8 +12,8 @@ from sentiment.validation import listed
 
 FOLDER = Path("data/also_test")
 _KEY = "params.yaml: also_test"
-# Names that stand for splits of the dataset, in folders that evaluation sets share with them.
-_RESERVED = ("test", "train", "unlabelled", "validation")
+# Names with another meaning in the folders of evaluation sets: splits of the dataset, and `none`.
+_RESERVED = ("none", "test", "train", "unlabelled", "validation")
 
 
 def path(name: str) -> Path:
@@ -30,7 +30,7 @@ def check_names(names: Sequence[str], trained_on: str) -> None:
     """
     for name in names:
         if name in _RESERVED:
-            raise InputError(f"{_KEY}: {name!r} is the name of a split; rename data/{name}")
+            raise InputError(f"{_KEY}: {name!r} has another meaning; rename data/{name}")
         if name == trained_on:
             raise InputError(
                 f"{_KEY}: {name!r} is the dataset itself, whose test split is always evaluated; "

@@ -16,8 +16,8 @@ from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json
 
 TEST = Path("data/prepared/test.parquet")
 ALSO_TEST = Path("data/also_test")
-# DVC and Git keep no empty folders: this file is in each folder of metrics. DVC ignores it (see .dvcignore).
-KEEP = ".gitkeep"
+# Git keeps no empty folders: without further sets, a folder of metrics contains this file with `{}`.
+NO_SETS = "none.json"
 
 # Metrics by name from labels and probabilities of POSITIVE, as `classification.compute`.
 Compute = Callable[[np.ndarray, np.ndarray], dict[str, float]]
@@ -77,9 +77,9 @@ def write(
                 _write_predictions(content, folder / name)
     with atomic.replacing(Path("metrics/sets", model)) as folder:
         folder.mkdir()
-        (folder / KEEP).touch()
-        for name in set(scored) - {"test"}:
-            atomic.write_json(folder / f"{name}.json", metrics_json(metrics[name]))
+        others = {f"{name}.json": metrics_json(metrics[name]) for name in scored if name != "test"}
+        for name, content in (others or {NO_SETS: {}}).items():
+            atomic.write_json(folder / name, content)
     atomic.write_json(metrics_path(model, "test"), metrics_json(metrics["test"]))
     return metrics
 

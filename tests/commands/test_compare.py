@@ -70,7 +70,7 @@ def test_a_run_that_is_worse_on_another_evaluation_set_fails_too(copy: Clone) ->
         "challenge"
     ]
     assert (result["verdict"], result["metrics"]["accuracy"]["old"]) == ("better", 0)
-    accuracy = copy.details("also_test/classifier/challenge")["accuracy"]
+    accuracy = copy.details("sets/classifier/challenge")["accuracy"]
     assert result["metrics"]["accuracy"]["new"] == pytest.approx(accuracy, abs=1e-6)
 
 
@@ -81,7 +81,7 @@ def test_any_model_of_two_runs_is_compared(copy: Clone, model: str) -> None:
     assert (result["model"], result["verdict"]) == (model, "within noise")
     for name, compared in {
         model: result,
-        f"also_test/{model}/challenge": result["also_test"]["challenge"],
+        f"sets/{model}/challenge": result["also_test"]["challenge"],
     }.items():
         accuracy = compared["metrics"]["accuracy"]["new"]
         assert accuracy == pytest.approx(copy.details(name)["accuracy"], abs=1e-6)
@@ -96,7 +96,7 @@ def test_a_set_that_cannot_be_compared_is_reported_and_refused_with_fail_if_wors
     content, reviews = path.read_bytes(), pd.read_parquet(path)
     path.unlink()  # it may be a link into the cache
     reviews.assign(label=1 - reviews["label"]).to_parquet(path)
-    line = "HEAD and workspace were evaluated on different challenge reviews (30 and 30); "
+    line = "HEAD and workspace were evaluated on different challenge reviews (23 and 23); "
     assert f"challenge: {line}" in copy.run(COMPARE)
     assert copy.run(f"{COMPARE} --fail-if-worse", fails=True).startswith(f"error: challenge: {line}")
 

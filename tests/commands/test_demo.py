@@ -191,7 +191,7 @@ def test_the_page_lists_what_the_model_gets_wrong(
     page: "Page", ran: Clone, classifier: TransformerClassifier
 ) -> None:
     listed = page.get_by_role("listitem").all_inner_texts()
-    for name, line in zip(("test", "also_test/classifier/challenge"), listed, strict=False):
+    for name, line in zip(("test", "sets/classifier/challenge"), listed, strict=False):
         assert line.endswith(with_interval(ran.details(name)))
     assert read_source("challenge").description in listed[1]
     wrong = EXAMPLES[(classifier.probabilities(EXAMPLES["text"]) >= 0.5) != (EXAMPLES["label"] == "POSITIVE")]

@@ -214,7 +214,7 @@ def test_a_second_run_is_compared_with_the_first(
         assert page.get_by_text("now wrong").count() == 6
         assert page.get_by_role("heading", name=f"Compared with {first}", exact=True).count() == 1
         assert (
-            page.locator(".also-compared").inner_text().startswith("On 30 challenge reviews: within noise.")
+            page.locator(".also-compared").inner_text().startswith("On 23 challenge reviews: within noise.")
         )
         assert "on the challenge set: within noise, accuracy +0.0000" in page.locator("header").inner_text()
         compared = page.locator(".against").first.inner_text()

@@ -53,7 +53,7 @@ def test_sets_that_cannot_be_evaluated_are_refused() -> None:
     assert fault("nosuch").startswith("params.yaml: also_test: no data/nosuch/dataset.yaml; allowed: hard, ")
     assert fault("one_class") == ("data/one_class: every test review is POSITIVE; both classes are needed")
     assert fault("training_only") == "data/training_only: there are no test reviews"
-    assert fault("test") == "params.yaml: also_test: 'test' is the name of a split; rename data/test"
+    assert fault("test") == "params.yaml: also_test: 'test' has another meaning; rename data/test"
     assert fault("hard", trained_on="hard") == (
         "params.yaml: also_test: 'hard' is the dataset itself, whose test split is always evaluated; "
         "name another dataset"

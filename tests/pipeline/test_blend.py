@@ -26,7 +26,7 @@ def test_every_evaluation_set_has_metrics_of_the_blend(ran: Clone) -> None:
     blend = saved.read(ran.folder / "models/blend.json")
     assert blend.cascade is None  # there are few validation reviews
     assert (details["weights"], details["cascade"]) == (blend.weights.model_dump(), None)
-    for metrics in (details, ran.details("also_test/blend/challenge")):
+    for metrics in (details, ran.details("sets/blend/challenge")):
         assert metrics["accuracy_without_cascade"] == metrics["accuracy"]
         assert metrics["decided_by_ngrams"] == metrics["labels_changed"] == 0
 

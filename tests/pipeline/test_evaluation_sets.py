@@ -67,7 +67,7 @@ def test_a_set_is_imported_from_a_git_repository_at_a_commit(
     assert not pd.read_parquet("data/prepared/train.parquet")["text"].isin(train["text"].head(2)).any()
     found = metrics(copy)
     for model in ("baseline", "probe", "classifier", "blend"):
-        assert 0 <= found[f"also_test/{model}/counterfactual"]["accuracy"] <= 1
+        assert 0 <= found[f"sets/{model}/counterfactual"]["accuracy"] <= 1
         assert len(pd.read_parquet(f"metrics/predictions/{model}/counterfactual.parquet")) == 6
     run = Run()
     assert run.evaluation_sets == ["challenge", "counterfactual"]
@@ -117,7 +117,7 @@ def test_a_set_that_is_refused_changes_nothing(ran: Clone, tmp_path: Path) -> No
         assert f"error: {line}" in output
         assert "Traceback" not in output
         after = copy.bytes_of("data/prepared", "models", "metrics")
-        assert {name: content for name, content in before.items() if "also_test/" not in name}.items() <= (
+        assert {name: content for name, content in before.items() if "metrics/sets/" not in name}.items() <= (
             after.items()
         )
     copy.set(also_test="[challenge]")

@@ -57,7 +57,7 @@ def test_an_experiment_adds_exports(copy: Clone) -> None:
     assert metrics["macro_f1_low"] <= metrics["macro_f1"] <= metrics["macro_f1_high"]
     predicted = pd.read_parquet(copy.folder / "metrics/predictions/int8/test.parquet")
     np.testing.assert_array_equal(predicted["probability"], new)
-    assert copy.details("also_test/int8/challenge")["flipped"] >= 0
+    assert copy.details("sets/int8/challenge")["flipped"] >= 0
     assert metrics["megabytes"] < metrics["megabytes_fine_tuned"] / 3
 
     fp32 = open_classifier(copy.folder / "models/fp32").probabilities(test["text"].tolist())

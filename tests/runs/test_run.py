@@ -31,7 +31,7 @@ def test_a_commit_is_read_from_git_and_the_cache(copy: Clone, monkeypatch: pytes
     shutil.rmtree("metrics")
     shutil.rmtree("data/prepared")
     pd.testing.assert_frame_equal(commit.scored_reviews("test"), test)
-    assert len(commit.scored_reviews("challenge")) == 30
+    assert len(commit.scored_reviews("challenge")) == 23
     validation = commit.scored_reviews("validation")
     right = ((validation["probability"] >= 0.5) == validation["label"]).mean()
     assert right == pytest.approx(commit.metrics("train")["validation_accuracy"], abs=1e-6)
