@@ -19,6 +19,7 @@ from dvc_data.index.index import DataIndexDirError
 from scmrepo.exceptions import SCMError as GitError
 
 from sentiment.errors import InputError, loading, reason
+from sentiment.metrics.evaluation_sets import NO_SETS
 from sentiment.params import FILE
 from sentiment.validation import parse_yaml
 
@@ -101,7 +102,7 @@ class Run:
         names = []
         if self.has_file(folder):
             files = map(Path, self._files.ls(folder, detail=False))
-            names = sorted(file.stem for file in files if file.suffix == ".json")
+            names = sorted(file.stem for file in files if file.suffix == ".json" and file.name != NO_SETS)
         elif self.has_file(f"{folder}/challenge.json"):  # at its earlier path
             names = ["challenge"]
         return names
