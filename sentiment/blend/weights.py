@@ -49,9 +49,8 @@ def fit_logits(of_models: np.ndarray, labels: np.ndarray) -> list[float]:
         of_models: logits of POSITIVE, shape (reviews, models).
         labels: indices into LABELS, shape (reviews,); both labels occur.
     """
-    from sklearn.linear_model import (
-        LogisticRegression,
-    )  # only fitting needs it, and its import takes a second
+    # Imported here because only fitting needs it, and the import takes a second.
+    from sklearn.linear_model import LogisticRegression
 
     regression = LogisticRegression(fit_intercept=False).fit(of_models, labels)
     return [round(weight, 6) for weight in regression.coef_[0].tolist()]
