@@ -90,7 +90,8 @@ def require_both_classes(probability: pd.Series) -> None:
     """
     classes = (probability >= 0.5).unique()
     if len(classes) < len(LABELS):
+        label = LABELS[int(classes[0])]
         raise InputError(
-            f"params.yaml: teachers: they label each of {len(probability):,} reviews {LABELS[classes[0]]}; "
+            f"params.yaml: teachers: they label each of {len(probability):,} reviews {label}; "
             "both classes are needed; use another teacher or more reviews"
         )

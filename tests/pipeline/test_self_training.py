@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from sentiment.errors import InputError
 from sentiment.training import soft_labels
 from sentiment.training.fine_tuning import mean_loss
 from tests.conftest import Clone
@@ -85,6 +86,36 @@ def test_several_teachers_are_averaged(tmp_path: Path, monkeypatch: pytest.Monke
     assert soft_labels.with_unlabelled(train, unlabelled, []) is train
     soft_labels.remove_others([1, 2])
     assert sorted(path.name for path in soft_labels.FOLDER.iterdir()) == ["1.parquet", "2.parquet"]
+
+
+def write_soft_labels(*probabilities: float) -> pd.DataFrame:
+    """Write a teacher's soft labels, and return the unlabelled reviews, of which the last two validate."""
+    soft_labels.FOLDER.mkdir(parents=True, exist_ok=True)
+    rows = pd.DataFrame({"id": list("abcd"), "text": ["A.", "B.", "C.", "D."]})
+    rows.assign(probability=probabilities).to_parquet(soft_labels.path(1))
+    return rows.assign(held_out=[False, False, True, True])
+
+
+def test_without_labelled_reviews_teachers_label_training_and_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    none = pd.DataFrame({"id": [], "text": [], "label": []})
+    unlabelled = write_soft_labels(0.9, 0.2, 0.4, 0.6)
+    train = soft_labels.with_unlabelled(none, unlabelled, [1])
+    assert train.to_dict("list") == {"text": ["A.", "B."], "label": [0.9, 0.2]}
+    validation = soft_labels.validation(unlabelled, [1])
+    assert validation["id"].tolist() == ["c", "d"]
+    assert validation["label"].tolist() == [0, 1]
+
+    with pytest.raises(InputError, match="teachers: the dataset has no labelled training reviews; set"):
+        soft_labels.with_unlabelled(none, unlabelled, [])
+    unlabelled = write_soft_labels(0.9, 0.8, 0.1, 0.2)
+    message = "teachers: they label each of 2 reviews {}; both classes are needed"
+    with pytest.raises(InputError, match=message.format("POSITIVE")):
+        soft_labels.with_unlabelled(none, unlabelled, [1])
+    with pytest.raises(InputError, match=message.format("NEGATIVE")):
+        soft_labels.validation(unlabelled, [1])
 
 
 def test_teachers_without_unlabelled_reviews_are_refused(copy: Clone) -> None:
