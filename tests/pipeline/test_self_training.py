@@ -1,13 +1,18 @@
 """Self-training: teachers label the unlabelled reviews, and the student learns from both."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from sentiment.api import open_classifier
+from sentiment.blend.weights import Weights
 from sentiment.errors import InputError
+from sentiment.ngrams import regression
 from sentiment.training import soft_labels
 from sentiment.training.fine_tuning import mean_loss
 from tests.conftest import Clone
@@ -70,6 +75,31 @@ def test_teachers_label_unlabelled_reviews_and_the_student_learns_from_both(copy
     assert not executed(copy.run("dvc repro")) - {"check"}
     assert "teach" not in copy.run("dvc dag")
     assert copy.run("git status --porcelain") == ""
+
+
+def test_a_classifier_trained_elsewhere_labels_as_it_is(copy: Clone) -> None:
+    unlabelled = add_dataset(copy)
+    copy.commit()
+    other = copy.folder.parent / "other"
+    shutil.copytree(copy.folder / "models/classifier", other)
+    options = f"-S dataset=own -S 'teachers=[1]' -S teacher_model={other} -S teacher_epochs=0"
+    copy.run(f"dvc exp run {options}")
+    assert copy.details("teachers/1")["teacher"] == str(other)
+    assert copy.details("train")["soft_labels"] == len(unlabelled)
+    baseline = regression.load(copy.folder / "models/baseline.npz")
+    texts = pd.read_parquet(copy.folder / "data/prepared/unlabelled.parquet")["text"].tolist()
+    teacher = copy.details("teachers/1")
+    blend = Weights(ngrams=teacher["baseline"]["weight"], encoder=teacher["model"]["weight"])
+    expected = blend.probabilities(baseline.probabilities(texts), open_classifier(other).probabilities(texts))
+    soft = pd.read_parquet(copy.folder / "data/soft_labels/1.parquet")["probability"]
+    np.testing.assert_allclose(soft, expected, atol=1e-4)
+
+    # Another student needs its soft labels, but not the teacher itself.
+    shutil.rmtree(other)
+    copy.commit()
+    output = copy.run(f"dvc exp run {options} -S lr=5e-4")
+    assert executed(output) == {"check", "train", "evaluate", "blend"}
+    assert f"{other} is not available; training uses the soft labels that it gave before" in output
 
 
 def test_several_teachers_are_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
