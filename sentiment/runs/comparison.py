@@ -88,7 +88,7 @@ def compare_with_baseline(run: Run, name: str = "test") -> dict[Model, dict[str,
         InputError: predictions are not available.
     """
     compared: dict[Model, dict[str, Any]] = {}
-    if "baseline" in run.unavailable:
+    if run.why_unavailable("baseline"):
         return compared
     reviews = run.scored_reviews(name, "baseline")
     for model in JUDGED:

@@ -127,19 +127,22 @@ class Run:
                         scores[name][model] = metrics
         return scores
 
-    @cached_property
+    @property
     def unavailable(self) -> dict[Model, str]:
-        """The models that could not score any reviews, with the reason.
+        """The models that could not score any reviews, with the reason."""
+        reasons = {model: self.why_unavailable(model) for model in self.models}
+        return {model: reason for model, reason in reasons.items() if reason}
+
+    def why_unavailable(self, model: Model) -> str | None:
+        """The reason why a model could not score any reviews; None if it could, or did not run.
 
         Without labelled training reviews, there are no n-grams, no blend and no linear probe. In earlier
-        code, a model without a head before training is also one.
+        code, a model without a head could not be scored before training.
         """
-        reasons: dict[Model, str] = {}
-        for model in self.models:
-            accuracy = self.scores_of(model)["accuracy"]
-            if isinstance(accuracy, str):
-                reasons[model] = accuracy
-        return reasons
+        if not self.has_file(_metrics_path(model, "test")):
+            return None
+        accuracy = self.scores_of(model)["accuracy"]
+        return accuracy if isinstance(accuracy, str) else None
 
     def scores_of(self, model: Model = "classifier", reviews: str = "test") -> Any:
         """The `details` of the metrics of a model on the test split or another evaluation set."""
@@ -184,8 +187,8 @@ class Run:
         stage, path = STAGES[model], f"{PREDICTIONS.format(model)}/{split}.parquet"
         if split == "validation" and model == "classifier":
             stage, path = "train", VALIDATION_PREDICTIONS
-        if model != "classifier" and model in self.unavailable:
-            raise InputError(f"{self.name}: {model}: {self.unavailable[model]}")
+        if model != "classifier" and (why := self.why_unavailable(model)):
+            raise InputError(f"{self.name}: {model}: {why}")
         predictions = self.table(path)
         if not self.ran_on_current_inputs(stage):
             raise InputError(

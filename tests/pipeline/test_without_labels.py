@@ -1,4 +1,4 @@
-"""A dataset whose training reviews have no labels: a teacher labels them, and every page says what is missing."""
+"""A dataset whose training reviews have no labels: a teacher labels them, and pages say what is missing."""
 
 import json
 import shutil
