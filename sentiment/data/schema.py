@@ -297,14 +297,14 @@ def check_teachers(source: Source, name: str, teachers: Sequence[int], teacher_e
     """
     if source.labels_training:
         return
-    lacks = f"{DATA / name / 'dataset.yaml'} names no labelled training reviews"
+    path = DATA / name / "dataset.yaml"
     if not teachers:
         raise InputError(
-            f"params.yaml: teachers: {lacks}; set teachers to a list such as [1], teacher_model to a model "
-            "that already classifies reviews, and teacher_epochs to 0"
+            f"params.yaml: teachers: {path} names no labelled training reviews; set teachers to a list such "
+            "as [1], teacher_model to a model that already classifies reviews, and teacher_epochs to 0"
         )
     if teacher_epochs > 0:
         raise InputError(
-            f"params.yaml: teacher_epochs: {teacher_epochs} is not allowed: {lacks} for teachers to learn "
-            "from; allowed: 0, which uses teacher_model as it is"
+            f"params.yaml: teacher_epochs: {teacher_epochs} is not allowed: {path} names no labelled training "
+            "reviews for teachers to learn from; allowed: 0, which uses teacher_model as it is"
         )
