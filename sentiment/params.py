@@ -110,8 +110,8 @@ class ProbeParams(_EncodingParams):
     )
     head: Head = _parameter(
         "classification head: `auto` keeps the pretrained model's head if its labels tell which one is "
-        "negative, and creates a new one if it has none; `new` creates a new one; `[LABEL_0, LABEL_1]` keeps "
-        "these two of its labels, the negative one first",
+        "negative (a neutral one is ignored), and creates a new one if it has none; `new` creates a new one; "
+        "`[LABEL_0, LABEL_1]` keeps these two of its labels, the negative one first",
         _HEAD,
     )
     max_length: int = _parameter(

@@ -93,6 +93,8 @@ def check_teachers(params: Params) -> tuple[Teacher | None, Pretrained | None]:
         InputError: the model does not support the parameters, or has no head to be used as it is.
     """
     if not params.teachers:
+        if params.teacher_model:
+            print("warning: teacher_model has no effect without a teacher, such as -S 'teachers=[1]'")
         return None, None
     model = teacher.fetch(params)
     if model is None:

@@ -82,6 +82,11 @@ def test_a_teacher_that_does_not_fit_is_refused_in_one_line(
     assert str(caught.value) == line
 
 
+def test_a_model_without_teachers_is_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check.check_teachers(params(teachers=[])) == (None, None)
+    assert "teacher_model has no effect" in capsys.readouterr().out
+
+
 def test_a_neutral_label_is_ignored(capsys: pytest.CaptureFixture[str]) -> None:
     write_pretrained(Path("big"), "bert", head=True, **with_labels(NAMES))
     _, model = check.check_teachers(params(teacher_epochs=0))
