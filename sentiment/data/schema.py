@@ -305,6 +305,6 @@ def check_teachers(source: Source, name: str, teachers: Sequence[int], teacher_e
         )
     if teacher_epochs > 0:
         raise InputError(
-            f"params.yaml: teacher_epochs: {teacher_epochs} is not allowed: {path} names no labelled training "
-            "reviews for teachers to learn from; allowed: 0, which uses teacher_model as it is"
+            f"params.yaml: teacher_epochs: {teacher_epochs} is not allowed: {path} names no labelled "
+            "training reviews for teachers to learn from; allowed: 0, which uses teacher_model as it is"
         )
