@@ -25,6 +25,7 @@ def main() -> None:
     params = Params.load()
     source = schema.read_source(params.dataset)
     also_test.check_names(params.also_test, params.dataset)
+    schema.check_teachers(source, params.dataset, params.teachers, params.teacher_epochs)
     if params.teachers and not source.names_unlabelled:
         raise InputError(
             f"params.yaml: teachers: data/{params.dataset}/dataset.yaml names no reviews for them to label; "
