@@ -1,8 +1,8 @@
 """Writes the soft labels that a teacher gives the unlabelled reviews to data/soft_labels/<seed>.parquet.
 
 A teacher is trained on the labelled reviews first, unless `teacher_epochs` is 0. The labels are a blend of
-the teacher and the baseline, if there is one. The argument of stages.teach is the seed. Not part of the default run:
-`dvc exp run -S 'teachers=[1]'`.
+the teacher and the baseline, if there is one. The argument of stages.teach is the seed. Not part of the
+default run: `dvc exp run -S 'teachers=[1]'`.
 """
 
 import os
