@@ -58,8 +58,9 @@ def spans(page: str) -> list[str]:
 
 
 def commands(page: str) -> list[str]:
-    """The command lines of a page's fenced blocks, one of `a && b` each, without comments."""
-    lines = [line for content in blocks(page, "sh") for line in content.splitlines()]
+    """The command lines of a page's fenced blocks, one of `a && b` each, joined and without comments."""
+    joined = [re.sub(r" \\\n *", " ", content) for content in blocks(page, "sh")]
+    lines = [line for content in joined for line in content.splitlines()]
     lines += [
         line[2:]
         for content in blocks(page, "console")
