@@ -56,6 +56,11 @@ def main() -> None:
     reviews = {name: pd.read_parquet(path) for name, path in PREPARED.items()}
     if reviews["unlabelled"].empty:
         raise InputError("params.yaml: teachers: every unlabelled review also occurs in another split")
+    if params.teacher_epochs and reviews["train"].empty:
+        raise InputError(
+            f"params.yaml: teacher_epochs: {params.teacher_epochs} is not allowed: there are no labelled "
+            "training reviews for teachers to learn from; allowed: 0"
+        )
     if params.teacher_epochs:
         training = own.training_params(params, seed)
         trained = fine_tune(training, reviews["train"], reviews["validation"], FILES)
