@@ -16,6 +16,7 @@ COMMANDS = {
     "report": "Write a report of the current run as one HTML page, metrics/report.html.",
     "demo": "Try the model in the browser.",
     "serve": "Serve a model over HTTP, in the format of the Hugging Face inference API.",
+    "audit": "Find reviews whose label is probably wrong, and reviews that leak between splits.",
     "publish": "Publish models/classifier/ on the Hugging Face Hub.",
     "share": "Push all runs in DVC's cache to the remote.",
     "verify": "Check the files in DVC's cache and in the workspace against their hashes.",

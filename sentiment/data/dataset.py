@@ -57,12 +57,14 @@ class Dataset(NamedTuple):
     without_text: int
 
 
-def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
+def load(name: str, needed: Sequence[Split] = ("train", "test"), places: bool = False) -> Dataset:
     """Read, check and normalise the dataset in data/<name>/.
 
     Args:
         name: the folder.
         needed: splits that the dataset must have.
+        places: add to `reviews` the columns `file`, and `row`, its number in this file (0 if the file is one
+            review).
 
     Raises:
         InputError: the first fault, with its file and row.
@@ -74,7 +76,7 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
         needed = [split for split in needed if split != "train"]
     parts = find_parts(folder, source, needed)
     labelled = [part for part in parts if part.split != "unlabelled"]
-    rows = _Rows(source, _label_column(source, labelled))
+    rows = _Rows(source, _label_column(source, labelled), places)
     paths: list[Path] = []
     for part in labelled:
         paths += part.reader.paths
@@ -168,8 +170,8 @@ class _Rows:
         ignored, without_text: the number of rows left out.
     """
 
-    def __init__(self, source: Source, labels: LabelColumn):
-        self._source, self._labels = source, labels
+    def __init__(self, source: Source, labels: LabelColumn, places: bool):
+        self._source, self._labels, self._places = source, labels, places
         self._used = {*_OWN_COLUMNS, *source.texts, source.label, source.split, source.group}
         self._some_labels_mean_unlabelled = bool(source.label_values["unlabelled"])
         self.labelled, self.unlabelled = _Table("split", "text", "label"), _Table("text")
@@ -255,6 +257,8 @@ class _Rows:
             for column in row.values:
                 if column not in self._used:
                     record[column] = row.shown(column)
+            if self._places:
+                record |= {"file": row.where, "row": row.number - row.before}
             self.labelled.add(record)
         else:
             self.unlabelled.add(record)
