@@ -37,6 +37,36 @@ def compute_with_intervals(
     return nested(content)
 
 
+def on_corrections(reviews: pd.DataFrame, probability: np.ndarray) -> dict[str, Any]:
+    """Accuracy on corrected labels and on confirmed reviews, with 95 % intervals and numbers of reviews.
+
+    Args:
+        reviews: prepared reviews: `label`, `verdict`, `corrected_label` (missing: dropped), and perhaps
+            `group`.
+        probability: probabilities of POSITIVE, shape (reviews,).
+
+    Returns:
+        `accuracy_on_corrected`: on all reviews that are not dropped, by their corrected labels;
+        `accuracy_on_confirmed`: on the reviews whose verdict is keep; absent if a set has no reviews. Their
+        bounds end in `_low` and `_high`. Also `reviews_corrected` and `reviews_confirmed`, the reviews in
+        each set, and `labels_flipped` and `reviews_dropped`.
+    """
+    verdict = reviews["verdict"]
+    sets = {"corrected": reviews["corrected_label"].notna(), "confirmed": verdict == "keep"}
+    content: dict[str, Any] = {}
+    for name, included in sets.items():
+        rows, scores = reviews[included], probability[included.to_numpy()]
+        content[f"reviews_{name}"] = len(rows)
+        if len(rows):
+            truth, key = rows["corrected_label"].to_numpy(dtype=int), f"accuracy_on_{name}"
+            content[key] = compute(truth, scores)["accuracy"]
+            interval = intervals(truth, scores, group_of(rows))["accuracy"]
+            content[f"{key}_low"], content[f"{key}_high"] = interval
+    content["labels_flipped"] = int((verdict == "flip").sum())
+    content["reviews_dropped"] = int((verdict == "drop").sum())
+    return content
+
+
 def metrics_json(metrics: dict[str, Any]) -> dict[str, Any]:
     """The content of a metrics JSON: the few numbers that DVC compares, and all metrics in `details`.
 
