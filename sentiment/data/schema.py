@@ -170,9 +170,13 @@ class Source(BaseModel):
 
     @model_validator(mode="after")
     def _corrections_inside(self) -> "Source":
-        path = Path(self.corrections or "")
+        if self.corrections is None:
+            return self
+        path = Path(self.corrections)
         if path.is_absolute() or ".." in path.parts:
             raise ValueError(f"corrections: {self.corrections!r} lies outside the folder of dataset.yaml")
+        if path.suffix.lower() != ".csv":
+            raise ValueError(f"corrections: {self.corrections!r} is not named .csv")
         return self
 
     @model_validator(mode="after")

@@ -1,13 +1,14 @@
 """Corrections: verdicts are applied to training reviews, never to test labels; one line for each fault."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from sentiment.data import corrections, dataset, splits
 from sentiment.errors import InputError
-from sentiment.params import Params, PrepareParams
+from sentiment.params import PrepareParams
 
 # Texts by label; in train, one text occurs twice, and another with both labels.
 TRAIN = [(f"A calm film number {number}.", "positive") for number in range(20)]
@@ -36,13 +37,12 @@ def decide(folder: Path, content: str) -> None:
     (folder / "dataset.yaml").write_text(SOURCE + "corrections: corrections.csv\n")
 
 
-def prepared(**params: object) -> tuple[dict[str, pd.DataFrame], dict[str, object]]:
+def prepared() -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     """The splits, and the counts of metrics/data.json."""
-    chosen = PrepareParams.model_construct(
-        **{"dataset": "mine", "validation_size": 0.2, "max_train_reviews": None, "split_seed": 0, **params}
+    params = PrepareParams(
+        dataset="mine", validation_size=0.2, max_train_reviews=None, split_seed=0, also_test=[]
     )
-    assert set(PrepareParams.model_fields) <= set(Params.model_fields)
-    frames, counts, _ = splits.split_dataset(chosen, {})
+    frames, counts, _ = splits.split_dataset(params, {})
     return frames, counts
 
 
