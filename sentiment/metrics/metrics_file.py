@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sentiment.metrics.classification import calibration_error, compute, nested
-from sentiment.metrics.intervals import difference_intervals, intervals
+from sentiment.metrics.intervals import difference_intervals, intervals, resampling_units
 
 WITH_INTERVAL = ("accuracy", "macro_f1")
 
@@ -48,7 +48,7 @@ def on_corrections(reviews: pd.DataFrame, probability: np.ndarray) -> dict[str, 
     Returns:
         `accuracy_on_corrected`: on all reviews that are not dropped, by their corrected labels;
         `accuracy_on_confirmed`: on the reviews whose verdict is keep; absent if a set has no reviews. Their
-        bounds end in `_low` and `_high`. Also `reviews_corrected` and `reviews_confirmed`, the reviews in
+        bounds end in `_low` and `_high`, and are absent if a set has one review or group only. Also `reviews_corrected` and `reviews_confirmed`, the reviews in
         each set, and `labels_flipped` and `reviews_dropped`.
     """
     verdict = reviews["verdict"]
@@ -60,8 +60,10 @@ def on_corrections(reviews: pd.DataFrame, probability: np.ndarray) -> dict[str, 
         if len(rows):
             truth, key = rows["corrected_label"].to_numpy(dtype=int), f"accuracy_on_{name}"
             content[key] = compute(truth, scores)["accuracy"]
-            interval = intervals(truth, scores, group_of(rows))["accuracy"]
-            content[f"{key}_low"], content[f"{key}_high"] = interval
+            group = group_of(rows)
+            if resampling_units(len(rows), group).any():  # numbered from 0: more than one
+                interval = intervals(truth, scores, group)["accuracy"]
+                content[f"{key}_low"], content[f"{key}_high"] = interval
     content["labels_flipped"] = int((verdict == "flip").sum())
     content["reviews_dropped"] = int((verdict == "drop").sum())
     return content
