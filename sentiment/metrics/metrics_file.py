@@ -48,8 +48,9 @@ def on_corrections(reviews: pd.DataFrame, probability: np.ndarray) -> dict[str, 
     Returns:
         `accuracy_on_corrected`: on all reviews that are not dropped, by their corrected labels;
         `accuracy_on_confirmed`: on the reviews whose verdict is keep; absent if a set has no reviews. Their
-        bounds end in `_low` and `_high`, and are absent if a set has one review or group only. Also `reviews_corrected` and `reviews_confirmed`, the reviews in
-        each set, and `labels_flipped` and `reviews_dropped`.
+        bounds end in `_low` and `_high`, and are absent if a set has one review or group only. Also
+        `reviews_corrected` and `reviews_confirmed`, the reviews in each set, `labels_flipped` and
+        `reviews_dropped`.
     """
     verdict = reviews["verdict"]
     sets = {"corrected": reviews["corrected_label"].notna(), "confirmed": verdict == "keep"}
