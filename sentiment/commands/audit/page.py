@@ -18,13 +18,7 @@ from sentiment.metrics.metrics_file import four_digits
 
 Action = Verdict | Literal["skip", "back"]
 # The buttons in their order. The first letter of each action is its key.
-TITLES: dict[Action, str] = {
-    "keep": "Keep: the label is right",
-    "flip": "Flip: the other label is right",
-    "drop": "Drop: neither is",
-    "skip": "Skip",
-    "back": "Back",
-}
+ACTIONS: tuple[Action, ...] = (*VERDICTS, "skip", "back")
 # Until the answer to a click or key has arrived, further ones are ignored: they would decide about a suspect
 # that nobody has seen. The value changes with every answer, because it contains the number of the answer.
 KEYS = """
@@ -46,7 +40,6 @@ document.addEventListener('keydown', event => {
 CSS = """
 #suspect blockquote { unicode-bidi: plaintext; overflow-wrap: anywhere; font-size: 1.1rem; }
 #suspect p { margin: 0.5rem 0; }
-#actions button { text-transform: none; }
 """
 
 
@@ -101,16 +94,20 @@ def build(name: str, suspects: pd.DataFrame, decisions: Decisions) -> gradio.Blo
     """
     page_of = _Suspects(suspects, decisions)
     with gradio.Blocks(title=f"Suspects in data/{name}", analytics_enabled=False) as page:
-        gradio.Markdown(f"# Is the label right?\nSuspects in data/{name}, most suspect first.")
+        gradio.Markdown(
+            f"# Is the label right?\nSuspects in data/{name}, most suspect first. "
+            "**Keep**: the label is right. **Flip**: the other label is right. **Drop**: neither is."
+        )
         position = gradio.State(Position())
-        suspect = gradio.HTML(js_on_load=KEYS, elem_id="suspect")
+        suspect = gradio.HTML(js_on_load=KEYS, elem_id="suspect", render=False)
         outputs = [position, suspect]
-        with gradio.Row(elem_id="actions"):
-            for action, title in TITLES.items():
+        with gradio.Row(elem_id="actions"):  # above the review, so that they stay in place
+            for action in ACTIONS:
                 button = gradio.Button(
-                    f"{title} ({action[0]})",
+                    f"{action.capitalize()} ({action[0]})",
                     elem_id=action,
                     variant="primary" if action in VERDICTS else "secondary",
+                    min_width=80,
                 )
                 button.click(
                     partial(page_of.act, action),
@@ -119,6 +116,7 @@ def build(name: str, suspects: pd.DataFrame, decisions: Decisions) -> gradio.Blo
                     api_visibility="private",
                     show_progress="hidden",
                 )
+        suspect.render()
         gradio.Markdown(
             f"Each verdict is written to {decisions.path} at once, and a skipped suspect comes back when the "
             "page is loaded again. Training and validation reviews are corrected or dropped. Test reviews "
