@@ -3,7 +3,8 @@
 No review of the test split is dropped or changed. Reviews that also occur in the test split, or in another
 evaluation set, are dropped from train and validation. If the dataset has its own validation split, its
 reviews are dropped from train too. Unlabelled reviews that also occur in another split or in an evaluation
-set are dropped.
+set are dropped. Without labelled reviews for training and validation, some of the unlabelled ones are held
+out: teachers label all of them, and those validate.
 
 Corrections change the labels that train and validation have, and drop reviews from them. The splits are
 drawn from the labels as they were, so that runs with and without corrections have the same ones.
@@ -39,7 +40,9 @@ def split_dataset(
         The rows of `train`, `validation`, `test` and `unlabelled`, with the columns that `dataset.load` gives
         them, and `corrected_label` of test reviews if there are verdicts on some; by key of
         metrics/data.json, the number of reviews dropped, and `corrections` (by split and verdict) if
-        dataset.yaml names some; and by evaluation set, the number dropped because they occur there.
+        dataset.yaml names some; and by evaluation set, the number dropped because they occur there. If the
+        dataset has no labelled reviews to train and validate on, `train` and `validation` are empty, and
+        `unlabelled` has the column `held_out`: whether the review is for validation.
 
     Raises:
         InputError: the dataset has a fault, an evaluation set contains all its training reviews, or too few
@@ -61,7 +64,9 @@ def split_dataset(
         for key, count in dropped_from_train.items():
             dropped[key] += count
     else:
-        in_validation = _validation_of_uncorrected(train, test, params)
+        in_validation = pd.Series(False, index=train.index)
+        if source.labels_training:
+            in_validation = _validation_of_uncorrected(train, test, params)
         uncorrected = {"train": train[~in_validation], "validation": train[in_validation], "test": test}
         rest, dropped = without_leaks(corrections.applied(train), test)
         train, validation = rest[~in_validation[rest.index]], rest[in_validation[rest.index]]
@@ -72,16 +77,21 @@ def split_dataset(
     dropped["ignored_dropped"] = ignored
     splits = {"train": train, "validation": validation, "test": test}
     for name, rows in splits.items():
-        dataset.require_classes(rows["label"], f"{folder}: without leaks and duplicates, every {name} review")
-    splits["unlabelled"], dropped_unlabelled = without_labelled(unlabelled, splits)
+        if source.labels_training or name in source.named_splits:
+            reviews = f"{folder}: without leaks and duplicates, every {name} review"
+            dataset.require_classes(rows["label"], reviews)
+    unlabelled, dropped_unlabelled = without_labelled(unlabelled, splits)
     dropped |= dropped_unlabelled
     if source.empty_text:
         dropped["without_text_dropped"] = without_text
-    splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
+    if source.labels_training:
+        splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
+    else:
+        unlabelled = in_place_of_labelled(unlabelled, params, needs_validation=not source.labels_validation)
     counts: dict[str, Any] = {**dropped}
     if source.corrections:
         counts["corrections"] = corrections.counts(uncorrected)
-    return splits, counts, in_also_test
+    return splits | {"unlabelled": unlabelled}, counts, in_also_test
 
 
 def _validation_of_uncorrected(train: pd.DataFrame, test: pd.DataFrame, params: PrepareParams) -> pd.Series:
@@ -173,6 +183,40 @@ def without_labelled(
     repeated = unlabelled.duplicated("text")
     counts["unlabelled_duplicates_dropped"] = int(repeated.sum())
     return unlabelled[~repeated], counts
+
+
+def in_place_of_labelled(
+    unlabelled: pd.DataFrame, params: PrepareParams, needs_validation: bool
+) -> pd.DataFrame:
+    """Choose the unlabelled reviews to train and validate on, if there are no labelled training reviews.
+
+    Args:
+        unlabelled: the result of `without_labelled`.
+        params: of prepare. They apply to these reviews as they otherwise do to labelled ones.
+        needs_validation: whether some are held out for validation; each group stays on one side.
+
+    Returns:
+        The reviews, with the column `held_out`: whether a review is for validation.
+
+    Raises:
+        InputError: there are too few reviews or groups.
+    """
+    held = pd.Series(data=False, index=unlabelled.index)
+    if needs_validation:
+        unit = unlabelled["group" if "group" in unlabelled else "id"]
+        units = unit.drop_duplicates()
+        count = max(1, round(params.validation_size * len(units)))
+        if count >= len(units):
+            raise InputError(
+                f"params.yaml: validation_size: {len(unlabelled)} unlabelled reviews are too few to hold out "
+                f"{params.validation_size:.0%}"
+            )
+        held = unit.isin(units.sample(count, random_state=params.split_seed))
+    train = unlabelled[~held]
+    if params.max_train_reviews is not None and params.max_train_reviews < len(train):
+        train = train.sample(params.max_train_reviews, random_state=params.split_seed)
+    used = held | held.index.isin(train.index)
+    return unlabelled.assign(held_out=held)[used]
 
 
 def held_out(
