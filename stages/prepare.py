@@ -5,6 +5,7 @@ import pandas as pd
 from sentiment import atomic, progress, stage_runner
 from sentiment.data import also_test, splits
 from sentiment.params import PrepareParams
+from sentiment.validation import listed
 
 
 def main() -> None:
@@ -29,6 +30,10 @@ def main() -> None:
         print(f"{held_out:,} of the unlabelled reviews are held out for validation, with labels by teachers")
     elif (prepared["validation"]["split"] == "validation").all():
         print("validation is the dataset's own split; validation_size is not used")
+    for split, verdicts in dropped.get("corrections", {}).items():
+        if any(verdicts.values()):
+            numbers = listed(f"{number:,} {verdict}" for verdict, number in verdicts.items())
+            print(f"corrections of {split}: {numbers}" + (" (in addition)" if split == "test" else ""))
     for name, count in in_also_test.items():
         if count:
             print(f"dropped from training: {count:,} reviews that also occur in data/{name}")

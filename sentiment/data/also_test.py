@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from sentiment.data import dataset
+from sentiment.data import corrections, dataset
 from sentiment.data.schema import read_source
 from sentiment.errors import InputError
 from sentiment.validation import listed
@@ -62,13 +62,14 @@ def remove_others(names: Sequence[str]) -> None:
 
 
 def load(name: str) -> pd.DataFrame:
-    """The test split of a dataset, as `dataset.load` returns it.
+    """The test split of a dataset, as `dataset.load` returns it, and the corrected labels if it has any.
 
     Raises:
         InputError: the dataset has a fault, no test reviews, or only one class in them.
     """
     reviews = dataset.load(name, needed=["test"]).reviews
-    return reviews[reviews["split"] == "test"].reset_index(drop=True)
+    test = reviews[reviews["split"] == "test"].reset_index(drop=True)
+    return corrections.with_corrected_labels(test)
 
 
 def read_prepared(names: Sequence[str]) -> dict[str, pd.DataFrame]:

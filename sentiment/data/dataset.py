@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from sentiment.data import existing_splits
+from sentiment.data import corrections, existing_splits
 from sentiment.data.labels import CLASSES, LabelColumn, Meaning, spelling
 from sentiment.data.parts import Part, find_parts
 from sentiment.data.reader import Reader
@@ -32,7 +32,7 @@ from sentiment.validation import shortened
 _ROWS_FOR_ADVICE = 100_000  # rows that are read again for advice about an unknown label
 _BLOCK = 50_000  # records that are Python objects at the same time; a frame takes a fraction of their memory
 # Columns that the pipeline itself makes.
-_OWN_COLUMNS = {"id", "text", "label", "split", "group", "probability"}
+_OWN_COLUMNS = {"id", "text", "label", "split", "group", "probability", "verdict", "corrected_label"}
 
 
 class Dataset(NamedTuple):
@@ -42,8 +42,9 @@ class Dataset(NamedTuple):
         source: the content of dataset.yaml.
         reviews: one row per review with a label: `id` (split and number, such as test-17, counted from 1),
             `split` (train, validation or test; no test if `test_size` holds one out), `text` (normalised),
-            `label` (index into LABELS), `group` if dataset.yaml names one, and as text all other columns
-            except those named like a column that the pipeline makes.
+            `label` (index into LABELS), `group` if dataset.yaml names one, `verdict` (keep, flip or drop, not
+            applied; NaN: none) if it names corrections, and as text all other columns except those named
+            like a column that the pipeline makes.
         unlabelled: one row per review without a label: `id` (such as unlabelled-17), `text`, and `group` if
             dataset.yaml names one.
         ignored: the number of rows that `labels` in dataset.yaml leaves out.
@@ -91,6 +92,8 @@ def load(name: str, needed: Sequence[Split] = ("train", "test"), places: bool = 
         require_classes(labels, f"{folder}: every {split} review")
     reviews.insert(0, "id", reviews["split"] + "-" + (reviews.groupby("split").cumcount() + 1).astype(str))
     unlabelled.insert(0, "id", "unlabelled-" + (unlabelled.index + 1).astype("str"))
+    if source.corrections:
+        reviews["verdict"] = corrections.verdicts(reviews, folder / source.corrections)
     return Dataset(source, reviews, unlabelled, rows.ignored, rows.without_text)
 
 

@@ -37,8 +37,18 @@ _ADVICE = {
     ".pos": "rename it to .txt, in a folder named pos",
     ".neg": "rename it to .txt, in a folder named neg",
 }
-# Files in folders of .txt reviews that contain no reviews; aclImdb has the first four.
-_NO_REVIEWS = {"imdber.txt", "urls_neg.txt", "urls_pos.txt", "urls_unsup.txt", "readme.txt", "license.txt"}
+# Files that are not read as reviews in a folder or by a pattern: lists in aclImdb, texts about the data, and
+# what `sentiment audit` writes beside it.
+_NO_REVIEWS = {
+    "imdber.txt",
+    "urls_neg.txt",
+    "urls_pos.txt",
+    "urls_unsup.txt",
+    "readme.txt",
+    "license.txt",
+    "corrections.csv",
+    "suspects.csv",
+}
 # By a pattern of a file's first bytes: the format that the file has, whatever its name says, and what to do.
 _SIGNATURES = {
     rb"version https://git-lfs\.github\.com/spec/": (

@@ -58,6 +58,7 @@ _OTHER_NAMES = {
     "it goes within files: {train: file, test: file}": ["train", "validation", "test"],
     "files": ["data_files", "data", "path", "paths", "filename", "filenames", "input"],
     "unlabelled": ["unlabeled", "unsupervised"],
+    "corrections": ["correction", "verdicts", "corrected_labels", "label_corrections"],
     "test_size": ["test_share", "test_split", "test_fraction", "holdout"],
     "group": ["groups", "group_column", "film", "movie"],
     "hub": ["dataset", "repo", "repo_id", "dataset_name", "huggingface"],
@@ -144,6 +145,10 @@ class Source(BaseModel):
         description="{negative: [values], positive: [values], unlabelled: [values of rows without a label], "
         "ignore: [values of rows to leave out]}",
     )
+    corrections: _File | None = Field(
+        None,
+        description="a CSV file in the same folder with verdicts on labels, such as corrections.csv",
+    )
     empty_text: Literal["ignore"] | None = Field(None, description="ignore, to leave out rows without text")
     rows: _Counts | None = Field(
         None, description="{train: count, validation: count, test: count, unlabelled: count}"
@@ -164,6 +169,17 @@ class Source(BaseModel):
             raise ValueError("unlabelled: of a Hub dataset it is one name, that of a split")
         if not self.names_unlabelled and "unlabelled" in {*(self.rows or {}), *(self.text_bytes or {})}:
             raise ValueError("unlabelled has counts, and neither unlabelled nor labels names such reviews")
+        return self
+
+    @model_validator(mode="after")
+    def _corrections_inside(self) -> "Source":
+        if self.corrections is None:
+            return self
+        path = Path(self.corrections)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"corrections: {self.corrections!r} lies outside the folder of dataset.yaml")
+        if path.suffix.lower() != ".csv":
+            raise ValueError(f"corrections: {self.corrections!r} is not named .csv")
         return self
 
     @model_validator(mode="after")

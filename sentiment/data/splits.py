@@ -5,15 +5,19 @@ evaluation set, are dropped from train and validation. If the dataset has its ow
 reviews are dropped from train too. Unlabelled reviews that also occur in another split or in an evaluation
 set are dropped. Without labelled reviews for training and validation, some of the unlabelled ones are held
 out: teachers label all of them, and those validate.
+
+Corrections change the labels that train and validation have, and drop reviews from them. The splits are
+drawn from the labels as they were, so that runs with and without corrections have the same ones.
 """
 
 import warnings
 from collections.abc import Iterable, Mapping
 from itertools import combinations
+from typing import Any
 
 import pandas as pd
 
-from sentiment.data import dataset
+from sentiment.data import corrections, dataset
 from sentiment.data.schema import SPLITS
 from sentiment.errors import InputError, reason
 from sentiment.labels import LABELS
@@ -23,7 +27,7 @@ from sentiment.sampling import capped
 
 def split_dataset(
     params: PrepareParams, also_test: Mapping[str, pd.DataFrame]
-) -> tuple[dict[str, pd.DataFrame], dict[str, int], dict[str, int]]:
+) -> tuple[dict[str, pd.DataFrame], dict[str, Any], dict[str, int]]:
     """Split the dataset that params.yaml names, and count the reviews that were dropped.
 
     A validation split of the dataset is used as it is; otherwise one is held out from the training reviews.
@@ -34,10 +38,11 @@ def split_dataset(
 
     Returns:
         The rows of `train`, `validation`, `test` and `unlabelled`, with the columns that `dataset.load` gives
-        them; by key of metrics/data.json, the number of reviews dropped; and by
-        evaluation set, the number dropped because they occur there. If the dataset has no labelled reviews
-        to train and validate on, `train` and `validation` are empty, and `unlabelled` has the column
-        `held_out`: whether the review is for validation.
+        them, and `corrected_label` of test reviews if there are verdicts on some; by key of
+        metrics/data.json, the number of reviews dropped, and `corrections` (by split and verdict) if
+        dataset.yaml names some; and by evaluation set, the number dropped because they occur there. If the
+        dataset has no labelled reviews to train and validate on, `train` and `validation` are empty, and
+        `unlabelled` has the column `held_out`: whether the review is for validation.
 
     Raises:
         InputError: the dataset has a fault, an evaluation set contains all its training reviews, or too few
@@ -53,15 +58,21 @@ def split_dataset(
         (train, validation, unlabelled), also_test
     )
     if len(validation):
-        validation, dropped = without_leaks(validation, test)
-        train, dropped_from_train = without_leaks(train, pd.concat([validation, test]))
+        uncorrected = {"train": train, "validation": validation, "test": test}
+        validation, dropped = without_leaks(corrections.applied(validation), test)
+        train, dropped_from_train = without_leaks(corrections.applied(train), pd.concat([validation, test]))
         for key, count in dropped_from_train.items():
             dropped[key] += count
     else:
-        train, dropped = without_leaks(train, test)
+        in_validation = pd.Series(False, index=train.index)
         if source.labels_training:
-            in_validation = held_out(train, params.validation_size, params.split_seed)
-            train, validation = train[~in_validation], train[in_validation]
+            in_validation = _validation_of_uncorrected(train, test, params)
+        uncorrected = {"train": train[~in_validation], "validation": train[in_validation], "test": test}
+        rest, dropped = without_leaks(corrections.applied(train), test)
+        train, validation = rest[~in_validation[rest.index]], rest[in_validation[rest.index]]
+    if source.corrections:
+        test = corrections.with_corrected_labels(test)
+        train, validation = train.drop(columns="verdict"), validation.drop(columns="verdict")
     dropped["test_duplicates_kept"] = int(test.duplicated("text").sum())
     dropped["ignored_dropped"] = ignored
     splits = {"train": train, "validation": validation, "test": test}
@@ -77,7 +88,22 @@ def split_dataset(
         splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
     else:
         unlabelled = in_place_of_labelled(unlabelled, params, needs_validation=not source.labels_validation)
-    return splits | {"unlabelled": unlabelled}, dropped, in_also_test
+    counts: dict[str, Any] = {**dropped}
+    if source.corrections:
+        counts["corrections"] = corrections.counts(uncorrected)
+    return splits | {"unlabelled": unlabelled}, counts, in_also_test
+
+
+def _validation_of_uncorrected(train: pd.DataFrame, test: pd.DataFrame, params: PrepareParams) -> pd.Series:
+    """A mask of the training reviews to hold out for validation, drawn from their labels before corrections.
+
+    A review that only corrections keep, such as one of two with contradictory labels, is held out if its
+    group is.
+    """
+    rest, _ = without_leaks(train, test)
+    held = rest[held_out(rest, params.validation_size, params.split_seed)]
+    same = "group" if "group" in train else "id"
+    return train[same].isin(held[same])
 
 
 def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:

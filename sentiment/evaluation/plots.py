@@ -11,6 +11,7 @@ from sentiment.labels import LABELS
 
 _WORD_BOUNDS = [0, 50, 100, 200, 400, np.inf]  # of the slices by length
 _MAX_VALUES = 30  # a column with more values does not define slices
+_NO_SLICES = ["id", "text", "label", "probability", "group", "verdict", "corrected_label"]
 
 
 def tables(scored: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -50,7 +51,7 @@ def slices(scored: pd.DataFrame) -> pd.DataFrame:
     right = (scored["probability"] >= 0.5) == scored["label"]
     words = pd.cut(scored["text"].str.split().str.len(), _WORD_BOUNDS, right=False)
     sliced_by: dict[str, pd.Series] = {"words": words.map(_word_range)}
-    for column in scored.columns.difference(["id", "text", "label", "probability", "group"], sort=False):
+    for column in scored.columns.difference(_NO_SLICES, sort=False):
         if scored[column].nunique() <= _MAX_VALUES:
             sliced_by[column] = scored[column]
     parts = []

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sentiment import atomic
 from sentiment.metrics.classification import compute
-from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json
+from sentiment.metrics.metrics_file import compute_with_intervals, metrics_json, on_corrections
 
 TEST = Path("data/prepared/test.parquet")
 ALSO_TEST = Path("data/also_test")
@@ -65,13 +65,16 @@ def write(
         compute: computes the metrics by name, as `classification.compute`.
 
     Returns:
-        The metrics by evaluation set, as `compute_with_intervals` returns them, and `extra`.
+        The metrics by evaluation set, as `compute_with_intervals` returns them, `extra`, and those of
+        `on_corrections` if there are verdicts on some of its reviews.
     """
     metrics: dict[str, dict[str, Any]] = {}
     for name, rows in scored.items():
         probability = rows["probability"].to_numpy()
         values = compute(rows["label"].to_numpy(), probability)
         metrics[name] = compute_with_intervals(rows, probability, values)
+        if "corrected_label" in rows:
+            metrics[name] |= on_corrections(rows, probability)
         metrics[name] |= (extra or {}).get(name, {})
 
     with atomic.replacing(predictions_folder(model)) as folder:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sentiment.metrics.classification import calibration_error, compute, nested
-from sentiment.metrics.intervals import difference_intervals, intervals
+from sentiment.metrics.intervals import difference_intervals, intervals, resampling_units
 
 WITH_INTERVAL = ("accuracy", "macro_f1")
 
@@ -35,6 +35,39 @@ def compute_with_intervals(
         if name == "loss":
             content["calibration_error"] = calibration_error(truth, probability)
     return nested(content)
+
+
+def on_corrections(reviews: pd.DataFrame, probability: np.ndarray) -> dict[str, Any]:
+    """Accuracy on corrected labels and on confirmed reviews, with 95 % intervals and numbers of reviews.
+
+    Args:
+        reviews: prepared reviews: `label`, `verdict`, `corrected_label` (missing: dropped), and perhaps
+            `group`.
+        probability: probabilities of POSITIVE, shape (reviews,).
+
+    Returns:
+        `accuracy_on_corrected`: on all reviews that are not dropped, by their corrected labels;
+        `accuracy_on_confirmed`: on the reviews whose verdict is keep; absent if a set has no reviews. Their
+        bounds end in `_low` and `_high`, and are absent if a set has one review or group only. Also
+        `reviews_corrected` and `reviews_confirmed`, the reviews in each set, `labels_flipped` and
+        `reviews_dropped`.
+    """
+    verdict = reviews["verdict"]
+    sets = {"corrected": reviews["corrected_label"].notna(), "confirmed": verdict == "keep"}
+    content: dict[str, Any] = {}
+    for name, included in sets.items():
+        rows, scores = reviews[included], probability[included.to_numpy()]
+        content[f"reviews_{name}"] = len(rows)
+        if len(rows):
+            truth, key = rows["corrected_label"].to_numpy(dtype=int), f"accuracy_on_{name}"
+            content[key] = compute(truth, scores)["accuracy"]
+            group = group_of(rows)
+            if resampling_units(len(rows), group).any():  # numbered from 0: more than one
+                interval = intervals(truth, scores, group)["accuracy"]
+                content[f"{key}_low"], content[f"{key}_high"] = interval
+    content["labels_flipped"] = int((verdict == "flip").sum())
+    content["reviews_dropped"] = int((verdict == "drop").sum())
+    return content
 
 
 def metrics_json(metrics: dict[str, Any]) -> dict[str, Any]:

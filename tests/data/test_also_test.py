@@ -42,6 +42,14 @@ def fault(name: str, trained_on: str = "mine") -> str:
     return str(refused.value)
 
 
+def test_corrections_of_a_set_are_beside_its_labels() -> None:
+    Path("data/hard/dataset.yaml").write_text("files: {test: reviews.csv}\ncorrections: mine.csv")
+    Path("data/hard/mine.csv").write_text("id,verdict\ntest-2,flip\n")
+    reviews = checked_and_loaded("hard", "mine")
+    assert reviews["label"].tolist() == [1, 0]
+    assert reviews["corrected_label"].tolist() == [1, 1]
+
+
 def test_a_set_has_the_columns_of_a_test_split() -> None:
     also_test.check_names(["hard"], "mine")
     reviews = also_test.load("hard")

@@ -28,8 +28,9 @@ def main(
     """Try the model in the browser: a review, its label, and the words that matter. Ctrl-C stops it."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     with errors.extra("demo"):
-        from sentiment.commands.demo import page, web
+        from sentiment import local_page
+        from sentiment.commands.demo import page
     precision = EvaluateParams.load().precision
-    with listen(web.ADDRESS, port, "sentiment demo --port 7861") as listening:
-        web.serve(page.build(open_classifier(model, precision), model), listening)
+    with listen(local_page.ADDRESS, port, "sentiment demo --port 7861") as listening:
+        local_page.serve(page.build(open_classifier(model, precision), model), listening, page.CSS)
     print("stopped")

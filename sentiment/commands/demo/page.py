@@ -38,6 +38,12 @@ CLEAR = """() => {
   const hidden = { __type__: "update", visible: false };
   return [hidden, "", hidden, ""];
 }"""
+CSS = """
+[data-testid=status-tracker] { display: none !important; } /* it shows cancelled answers as errors */
+#words .textfield, #table td { unicode-bidi: plaintext; overflow-wrap: anywhere; word-break: normal; }
+#words .label { font-size: 0.8rem; text-transform: none; }
+#table :is(table, tr, th, td) { padding: 0.2rem 0.8rem; border-color: var(--border-color-primary); }
+"""
 # The models of a run that the page can show, by their path.
 MEASURED: dict[str, Model] = {"models/classifier": "classifier", "models/blend.json": "blend"}
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import typer
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -15,7 +16,7 @@ from sentiment import atomic
 from sentiment.commands.report.charts import draw_effects, draw_plots
 from sentiment.data.dataset import read_source
 from sentiment.errors import InputError, loading
-from sentiment.evaluation.mistakes import worst_mistakes
+from sentiment.evaluation.mistakes import shortened, worst_mistakes
 from sentiment.labels import LABELS
 from sentiment.metrics.metrics_file import four_digits
 from sentiment.runs.comparison import compare_also_test, compare_runs, compare_with_baseline
@@ -40,6 +41,7 @@ def main(
     content |= {"data": run.data, "params": run.params, "source": read_source(run.params["dataset"])}
     content |= {"mistakes": worst_mistakes(run.scored_reviews("test")).to_dict("records")}
     content |= {"record": record(run), "committed": commit_date()}
+    content |= {"suspects": suspects_by_reason(Path("data", run.params["dataset"], "suspects.csv"))}
     content |= provenance() | draw_plots(run) | comparison(run, against) | ranking()
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -71,6 +73,26 @@ def evaluation(run: Run) -> dict[str, Any]:
         "against_baseline": {name: compare_with_baseline(run, name) for name in scores},
         "described": {name: read_source(name).description for name in run.evaluation_sets},
     }
+
+
+def suspects_by_reason(path: Path) -> list[dict[str, Any]]:
+    """The suspects of `sentiment audit` by reason, the most frequent first; empty if there is no file.
+
+    Returns:
+        By reason: `reason`, `count`, `share` of all suspects, and of the first one `id`, `label` and `text`
+        (shortened).
+    """
+    if not path.exists():
+        return []
+    with loading(str(path)):
+        suspects = pd.read_csv(path, keep_default_na=False)
+        rows = []
+        for reason, group in suspects.groupby("reason", sort=False):
+            first = group.iloc[0]
+            row = {"reason": reason, "count": len(group), "share": len(group) / len(suspects)}
+            row |= {"id": first["id"], "label": first["label"], "text": shortened(first["text"])}
+            rows.append(row)
+    return sorted(rows, key=lambda row: -row["count"])
 
 
 def comparison(run: Run, against: str | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The web server of the demo: it listens only on this machine, and serves only the page."""
+"""The web server of a Gradio page: it listens only on this machine, and serves only the page."""
 
 import contextlib
+import logging
 import socket
 from typing import Any
 
@@ -12,13 +13,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount
 
 ADDRESS = "127.0.0.1"
-CSS = """
-.gradio-container { max-width: 56rem !important; margin: auto; }
-[data-testid=status-tracker] { display: none !important; } /* it shows cancelled answers as errors */
-#words .textfield, #table td { unicode-bidi: plaintext; overflow-wrap: anywhere; word-break: normal; }
-#words .label { font-size: 0.8rem; text-transform: none; }
-#table :is(table, tr, th, td) { padding: 0.2rem 0.8rem; border-color: var(--border-color-primary); }
-"""
+_WIDTH = ".gradio-container { max-width: 56rem !important; margin: auto; }"
 
 
 class _UnfinishedAnswers(dict[str, Any]):
@@ -31,8 +26,14 @@ class _UnfinishedAnswers(dict[str, Any]):
         self.pop(event, None)
 
 
-def serve(page: gradio.Blocks, listening: socket.socket) -> None:
-    """Serve the page until Ctrl-C. Requests must name this machine as host, so that no other site can ask."""
+def serve(page: gradio.Blocks, listening: socket.socket, css: str) -> None:
+    """Serve the page until Ctrl-C. Requests must name this machine as host, so that no other site can ask.
+
+    Args:
+        page: the page.
+        listening: a socket that listens on ADDRESS.
+        css: styles of the page, in addition to its width.
+    """
     app = FastAPI(openapi_url=None, middleware=[Middleware(TrustedHostMiddleware, [ADDRESS, "localhost"])])
     # Fonts of the system: Gradio's own theme loads them from Google.
     theme = gradio.themes.Base(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"])
@@ -50,11 +51,14 @@ def serve(page: gradio.Blocks, listening: socket.socket) -> None:
         mcp_server=False,
         pwa=False,
         theme=theme,
-        css=CSS,
+        css=f"{_WIDTH}\n{css}",
     )
     (mounted,) = (route.app for route in app.routes if isinstance(route, Mount))
     mounted.iterators = _UnfinishedAnswers()  # type: ignore[attr-defined]  # of Gradio's App
     print(f"http://{ADDRESS}:{listening.getsockname()[1]} (Ctrl-C stops the server)", flush=True)
     settings = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(settings)
+    # After Ctrl-C, the connection that each open page keeps is cancelled, which would log a stack trace.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(settings).run(sockets=[listening])
+        server.run(sockets=[listening])
