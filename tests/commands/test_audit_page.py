@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import pytest
 
+from sentiment.commands.audit.suspects import COLUMNS
 from sentiment.data import corrections
 from tests.conftest import ROOT, Clone
 
@@ -22,24 +23,23 @@ HOSTILE = "<img src=x onerror='window.pwned = 1'> ${window.pwned = 1} {{window.p
 TEXTS = ["A calm and clever film.", HOSTILE, "A dull, clumsy film.", "Every scene earns its place."]
 PROGRAM = (
     "import pandas as pd; from sentiment import errors; from sentiment.commands.audit.page import open_page; "
-    "errors.run(lambda: open_page('mine', pd.read_csv('data/mine/suspects.csv')))"
+    "errors.run(lambda: open_page('mine', pd.read_csv('data/mine/suspects.csv', keep_default_na=False)))"
 )
 HEADER = "id,verdict,text_hash\n"
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Clone:
-    """A folder with a dataset and its suspects, one of which has two reasons."""
+    """A folder with a dataset and its suspects."""
     folder = tmp_path / "data/mine"
     folder.mkdir(parents=True)
     (folder / "dataset.yaml").write_text("files: reviews.csv\n")
     rows: list[tuple[object, ...]] = [
-        (f"train-{n + 1}", "reviews.csv", n + 1, "train", "POSITIVE", 0.9, "label", text)
+        (f"train-{n + 1}", "reviews.csv", n + 1, "train", "POSITIVE", 0.9, "label", "", text)
         for n, text in enumerate(TEXTS)
     ]
-    rows.append((*rows[0][:5], None, "near-duplicate of test-1", TEXTS[0]))
-    columns = ["id", "file", "row", "split", "label", "probability", "reason", "text"]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "suspects.csv", index=False)
+    rows[0] = (*rows[0][:6], "near-duplicate", "test-1", TEXTS[0])
+    pd.DataFrame(rows, columns=COLUMNS).to_csv(folder / "suspects.csv", index=False)
     clone = Clone(tmp_path)
     clone.environment = clone.environment | {"PYTHONPATH": str(ROOT)}
     return clone
@@ -91,7 +91,7 @@ def test_keys_and_clicks_decide_and_a_new_start_resumes(
     page.goto(address)
     shows(page, "0 of 4 suspects decided")
     shows(page, "train-1 (train), reviews.csv, row 1")
-    shows(page, "label; near-duplicate of test-1")
+    shows(page, "Suspect because nearly the same text is in another split: test-1.")
     shows(page, "probability of NEGATIVE: 0.9000")
     page.keyboard.press("f")
     shows(page, "1 of 4 suspects decided")

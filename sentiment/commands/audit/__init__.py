@@ -3,6 +3,7 @@
 Nothing is corrected here. A person decides about each suspect; dataset.yaml names the file with the verdicts.
 """
 
+import os
 import shutil
 import textwrap
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from sentiment import atomic
+from sentiment import atomic, errors
 from sentiment.commands.audit.suspects import REASONS, find_suspects
 from sentiment.data.schema import DATA
 from sentiment.labels import LABELS
@@ -43,7 +44,9 @@ def main(
             suspects.to_csv(target, index=False)
         print(summary(suspects, reviews, path))
     if page:
-        from sentiment.commands.audit.page import open_page  # needs the extra `demo`
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        with errors.extra("demo"):
+            from sentiment.commands.audit.page import open_page
 
         open_page(name, suspects)
 

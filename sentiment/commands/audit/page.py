@@ -10,6 +10,7 @@ import pandas as pd
 
 from sentiment import local_page
 from sentiment.commands.audit.decisions import Decisions
+from sentiment.commands.audit.suspects import REASONS
 from sentiment.data.corrections import VERDICTS, Verdict
 from sentiment.errors import InputError
 from sentiment.labels import LABELS
@@ -65,8 +66,7 @@ def open_page(name: str, suspects: pd.DataFrame, port: int = 0) -> None:
 
     Args:
         name: the dataset, a folder in data/.
-        suspects: most suspect first: `id`, `file`, `row`, `split`, `label` (a name in LABELS), `probability`
-            (of the other label), `reason` and `text`. A review may occur several times, once per reason.
+        suspects: the result of `find_suspects`, or the same read from its file.
         port: port of 127.0.0.1 to listen on; 0: any free port.
 
     Raises:
@@ -131,9 +131,7 @@ class _Suspects:
     """The suspects by id, and what the page shows after each action."""
 
     def __init__(self, suspects: pd.DataFrame, decisions: Decisions):
-        reasons = suspects.groupby("id", sort=False)["reason"].agg("; ".join)
-        once = suspects.drop_duplicates("id").set_index("id", drop=False)
-        self._suspects = once.assign(reason=reasons)
+        self._suspects = suspects.drop_duplicates("id").set_index("id", drop=False)
         self._decisions = decisions
 
     def start(self) -> tuple[Position, str]:
@@ -192,12 +190,13 @@ def _described(suspect: pd.Series, verdict: str | None) -> list[str]:
     """A suspect as paragraphs of HTML, with the verdict on it, if there is one."""
     other = LABELS[1 - LABELS.index(suspect["label"])]
     place = f"{suspect['id']} ({suspect['split']}), {suspect['file']}, row {suspect['row']}"
-    label = f"Label: <strong>{escape(suspect['label'])}</strong>"
-    if pd.notna(suspect["probability"]):
-        label += f"; probability of {other}: {four_digits(suspect['probability'])}"
+    reason = REASONS[suspect["reason"]]
+    if suspect["related"]:
+        reason += f": {suspect['related']}"
     lines = [
-        f"<p><strong>{escape(place)}</strong>. Suspect because: {escape(suspect['reason'])}</p>",
-        f"<p>{label}</p>",
+        f"<p><strong>{escape(place)}</strong>. Suspect because {escape(reason)}.</p>",
+        f"<p>Label: <strong>{escape(suspect['label'])}</strong>; probability of {other}: "
+        f"{four_digits(suspect['probability'])}</p>",
         f"<blockquote dir='auto'>{escape(suspect['text'])}</blockquote>",
     ]
     if verdict:
