@@ -1,5 +1,6 @@
 """The server as programs use it: started from the command line, with a real client and hostile ones."""
 
+import asyncio
 import contextlib
 import gzip
 import hashlib
@@ -14,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,8 +42,11 @@ from tests.test_docs import blocks, commands
 pytest.importorskip("prometheus_fastapi_instrumentator", reason="pip install '.[serve]'")
 pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
-from sentiment.commands.serve.scoring_queue import ScoringQueue, _Text
+from sentiment.commands.serve import app, read_token
+from sentiment.commands.serve.scoring_queue import CAPACITY, ScoringQueue, _Text
+from sentiment.commands.serve.served_model import ServedModel
 
 REVIEWS = [
     "A warm and funny film &amp; a <br /> wonderful cast, but far too long.",
@@ -245,7 +250,7 @@ def test_info_matches_the_run(ran: Clone, served: Server, served_int8: Server, i
     assert copy["weights"] == [{"file": "model.onnx", "sha256": hashlib.sha256(weights).hexdigest()}]
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/info", "/metrics", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/ready", "/info", "/metrics", "/openapi.json"])
 def test_head_is_answered_like_get_without_the_body(served_int8: Server, path: str) -> None:
     get, head = (httpx2.request(method, served_int8.address + path) for method in ("GET", "HEAD"))
     assert (get.status_code, head.status_code) == (200, 200)
@@ -275,7 +280,13 @@ def test_openapi_json_describes_every_answer(served_int8: Server) -> None:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
-    assert set(operations) == {("post", "/"), ("post", "/predict"), ("get", "/health"), ("get", "/info")}
+    assert set(operations) == {
+        ("post", "/"),
+        ("post", "/predict"),
+        ("get", "/health"),
+        ("get", "/ready"),
+        ("get", "/info"),
+    }
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
     # Code generators resolve only references to named schemas.
     references = set(re.findall(r'"\$ref": "(.*?)"', json.dumps(document)))
@@ -289,7 +300,7 @@ def test_openapi_json_describes_every_answer(served_int8: Server) -> None:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.Draft202012Validator(schema).validate({"label": "POSITIVE"})
 
-    for path in ("/health", "/info"):
+    for path in ("/health", "/ready", "/info"):
         check(httpx2.get(served_int8.address + path), "get", path)
     for path in ("/", "/predict"):
         body = operations["post", path]["requestBody"]["content"]["application/json"]["schema"]
@@ -539,12 +550,13 @@ def test_a_full_queue_refuses_texts_and_drops_those_of_disconnected_clients(serv
 
 
 def test_retry_after_is_the_time_that_the_waiting_texts_take(int8: Path) -> None:
-    with ScoringQueue(open_classifier(int8)) as queue:  # type: ignore[arg-type]
-        queue._seconds, queue._tokens, queue._threads = 3.0, 1000, 2
-        for length in (200, 600, 8200):
-            waiting = _Text("inputs.0", "x", ids=[0] * length)
-            queue._waiting[waiting] = None
-        assert queue._full().headers == {"Retry-After": "14"}  # 9,000 tokens of 3 ms by two threads: 13.5 s
+    queue = ScoringQueue(open_classifier(int8))  # type: ignore[arg-type]
+    queue._seconds, queue._tokens, queue.threads = 3.0, 1000, 2
+    for length in (200, 600, 8200):
+        waiting = _Text("inputs.0", "x", ids=[0] * length)
+        queue._waiting[waiting] = None
+    assert queue._full().headers == {"Retry-After": "14"}  # 9,000 tokens of 3 ms by two threads: 13.5 s
+    queue.end()
 
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
@@ -704,3 +716,163 @@ def test_a_model_that_cannot_be_served_is_one_line(ran: Clone) -> None:
     printed = ran.run("python -m sentiment serve --port 0 --model models/baseline.npz", fails=True)
     allowed = "models/classifier, models/fp32, models/int8, models/blend.json, or a copy of one"
     assert printed == f"error: models/baseline.npz: cannot be served; allowed: {allowed}\n"
+
+
+def replace_model(target: Path, source: Path) -> None:
+    """Make the link `target` lead to another model, in one step."""
+    link = target.with_name("link")
+    link.symlink_to(source)
+    link.replace(target)
+
+
+def test_a_reload_under_load_loses_no_request(ran: Clone, int8: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(int8, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    config["id2label"] = {"0": "POSITIVE", "1": "NEGATIVE"}  # so that its answers are the opposite
+    (other / "config.json").write_text(json.dumps(config))
+    current = tmp_path / "current"
+    current.symlink_to(int8)
+    server = Server(ran, f"--model {current} --port {free_port()}")
+    assert server.process.stdout
+    before = server.post({"inputs": REVIEWS}).json()
+    answers: list[httpx2.Response] = []
+    ended = threading.Event()
+
+    def post_until_the_end() -> None:
+        while not ended.is_set():
+            answers.append(server.post({"inputs": REVIEWS}))
+
+    with ThreadPoolExecutor(8) as clients:
+        posting = [clients.submit(post_until_the_end) for _ in range(8)]
+        for model in (other, int8, other):
+            replace_model(current, model)
+            server.process.send_signal(signal.SIGHUP)
+            assert server.process.stdout.readline() == f"reloaded {current}\n"
+        ended.set()
+    for each in posting:
+        each.result()
+    after = server.post({"inputs": REVIEWS}).json()
+    assert [answered(each) for each in after] != [answered(each) for each in before]
+    assert {answer.status_code for answer in answers} == {200}
+    received = [answer.json() for answer in answers]
+    assert before in received
+    assert after in received
+    assert all(each in (before, after) for each in received)  # never a mixture of both models
+    assert server.metric("http_requests_total", handler="/", status="200") == len(answers) + 2
+    assert server.metric("sentiment_texts_total") == len(REVIEWS) * (len(answers) + 2)
+    assert server.metric("sentiment_queue_texts") == 0
+    assert server.stop() == "stopped\n"
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_old_one_in_service(
+    ran: Clone, int8: Path, tmp_path: Path
+) -> None:
+    current = shutil.copytree(int8, tmp_path / "current")
+    server = Server(ran, f"--model {current} --port {free_port()}")
+    assert server.process.stdout
+    before, info = server.post({"inputs": REVIEWS}).json(), httpx2.get(f"{server.address}/info").json()
+    for damage in ("model.onnx", "tokenizer.json", "config.json"):
+        (current / damage).write_bytes(b"{")
+        server.process.send_signal(signal.SIGHUP)
+        line = server.process.stdout.readline()
+        assert line.startswith(f"not reloaded, the old model stays in service: {current}: "), line
+        assert server.post({"inputs": REVIEWS}).json() == before
+        assert httpx2.get(f"{server.address}/info").json() == info
+        assert httpx2.get(f"{server.address}/ready").status_code == 200
+        shutil.copy(int8 / damage, current)
+    server.process.send_signal(signal.SIGHUP)
+    assert server.process.stdout.readline() == f"reloaded {current}\n"
+    assert server.stop() == "stopped\n"
+
+
+def test_a_reloaded_transformer_uses_as_many_cores(ran: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with ServedModel(ran.folder / "models/classifier", "fp32") as served:
+            first = served._queue
+            asyncio.run(served.reload())
+            assert served._queue is not first
+            assert (first.threads, served._queue.threads) == (3, 3)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_closing_the_terminal_stops_the_server(ran: Clone, int8: Path) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sentiment", "serve", "--model", str(int8), "--port", "0"],
+        cwd=ran.folder,
+        env=ran.environment,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline().startswith(b"http://")
+    os.close(theirs)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=60) == (b"stopped\n", b"")
+    assert process.returncode == 0
+
+
+TOKEN = "Zm9v.b-a_r~/+=="
+
+
+@pytest.fixture(scope="module")
+def guarded(ran: Clone, int8: Path) -> Iterator[Server]:
+    """A server with a token."""
+    clone = Clone(ran.folder)
+    clone.environment["SENTIMENT_TOKEN"] = TOKEN
+    server = Server(clone, f"--model {int8} --port {free_port()}")
+    yield server
+    assert server.stop() == "stopped\n"
+
+
+@pytest.mark.parametrize("path", ["/", "/predict", "/info", "/metrics", "/docs", "/openapi.json", "/nosuch"])
+@pytest.mark.parametrize(
+    "sent", [None, "", TOKEN, "Bearer", "Bearer x", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}", "Bearer \xff"]
+)
+def test_a_request_without_the_token_is_refused(guarded: Server, path: str, sent: str | None) -> None:
+    headers = {} if sent is None else {"Authorization": sent.encode("latin-1")}
+    answer = httpx2.post(guarded.address + path, headers=headers, json={"inputs": "A joy."})
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.json() == {"error": "no valid token; allowed: the header `Authorization: Bearer TOKEN`"}
+
+
+def test_a_request_with_the_token_is_answered(guarded: Server) -> None:
+    assert len(InferenceClient(guarded.address, token=TOKEN).text_classification("A joy.")) == 2
+    for path in ("/", "/info", "/metrics", "/docs", "/openapi.json"):
+        answer = httpx2.get(guarded.address + path, headers={"Authorization": f"bearer {TOKEN}"})
+        assert answer.status_code == 200
+    for path in ("/health", "/ready"):
+        assert httpx2.get(guarded.address + path).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", " ", "a b", "a\u00e9", "a\nb", "="])
+def test_an_invalid_token_is_one_line_before_anything_is_loaded(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENTIMENT_TOKEN", token)
+    with pytest.raises(
+        InputError, match="^SENTIMENT_TOKEN: .*; allowed: .*; to allow all requests, unset it$"
+    ):
+        read_token()
+
+
+def test_the_server_is_not_ready_while_its_queue_is_full_or_it_stops(int8: Path) -> None:
+    with ServedModel(int8, "auto") as served, TestClient(app.build(served, None)) as client:
+        assert client.get("/ready").json() == {"status": "ok"}
+        served._queue._waiting.update(dict.fromkeys(_Text("inputs.0", "x", ids=[1]) for _ in range(CAPACITY)))
+        full = client.get("/ready")
+        assert (full.status_code, client.get("/health").status_code) == (503, 200)
+        assert "already waiting" in full.json()["error"]
+        served._queue._waiting.clear()
+        served.refuse_new()
+        assert client.get("/ready").json() == {"error": "the server is stopping"}
+        assert client.get("/health").json() == {"status": "ok"}
