@@ -838,7 +838,7 @@ def guarded(ran: Clone, int8: Path) -> Iterator[Server]:
     "sent", [None, "", TOKEN, "Bearer", "Bearer x", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}", "Bearer \xff"]
 )
 def test_a_request_without_the_token_is_refused(guarded: Server, path: str, sent: str | None) -> None:
-    headers = {} if sent is None else {"Authorization": sent.encode("latin-1")}
+    headers = [] if sent is None else [(b"Authorization", sent.encode("latin-1"))]
     answer = httpx2.post(guarded.address + path, headers=headers, json={"inputs": "A joy."})
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
