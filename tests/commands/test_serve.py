@@ -13,12 +13,14 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ import pandas as pd
 import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from sentiment.api import open_classifier
 from sentiment.errors import InputError
@@ -35,7 +39,7 @@ from sentiment.model.transformer import load_weights
 from sentiment.onnx import graph
 from tests.conftest import ROOT, Clone
 from tests.helpers.blends import write_blend
-from tests.helpers.servers import free_port
+from tests.helpers.servers import BIN, TEMPORARY, free_port, running
 from tests.pipeline.test_export import write_random
 from tests.test_docs import blocks, commands
 
@@ -54,6 +58,7 @@ REVIEWS = [
     "  Zwei\tStunden 😀 NUL\x00 e\u0301 ",
     " ".join(f"word{number}" for number in range(300)),  # is truncated
 ]
+TOKEN = "Zm9v.b-a_r~/+=="
 LONG = [" ".join(["boat"] * (60 + number)) for number in range(32)]
 
 
@@ -223,12 +228,19 @@ def test_parameters_are_applied_or_refused(served: Server) -> None:
         client.text_classification("Dull.", function_to_apply="sigmoid")
 
 
+def run_program(program: str, server: Server) -> str:
+    """What a program of the page prints: both labels of a text."""
+    run = [sys.executable, "-c", program.replace("http://127.0.0.1:8000", server.address)]
+    environment = os.environ | {"SENTIMENT_TOKEN": TOKEN}
+    printed = subprocess.run(run, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout
+    assert printed.count("label=") == 2
+    return printed
+
+
 def test_the_program_and_the_request_of_the_page_are_answered(served: Server) -> None:
-    (program,) = blocks("docs/serving.md", "python")
-    program = program.replace("http://127.0.0.1:8000", served.address)
-    run = [sys.executable, "-c", program]
-    assert subprocess.run(run, text=True, stdout=subprocess.PIPE, check=True).stdout.count("label=") == 2
-    (curl,) = (shlex.split(command) for command in commands("docs/serving.md") if command.startswith("curl "))
+    program, with_token = blocks("docs/serving.md", "python")
+    assert run_program(program, served) == run_program(with_token, served)
+    curl, _ = (shlex.split(command) for command in commands("docs/serving.md") if command.startswith("curl "))
     assert curl[1:3] == ["http://127.0.0.1:8000/predict", "--json"]
     assert len(served.post(curl[3].encode(), "/predict").json()) == 2
 
@@ -820,9 +832,6 @@ def test_closing_the_terminal_stops_the_server(ran: Clone, int8: Path) -> None:
     assert process.returncode == 0
 
 
-TOKEN = "Zm9v.b-a_r~/+=="
-
-
 @pytest.fixture(scope="module")
 def guarded(ran: Clone, int8: Path) -> Iterator[Server]:
     """A server with a token."""
@@ -847,6 +856,8 @@ def test_a_request_without_the_token_is_refused(guarded: Server, path: str, sent
 
 def test_a_request_with_the_token_is_answered(guarded: Server) -> None:
     assert len(InferenceClient(guarded.address, token=TOKEN).text_classification("A joy.")) == 2
+    _, program = blocks("docs/serving.md", "python")
+    run_program(program, guarded)
     for path in ("/", "/info", "/metrics", "/docs", "/openapi.json"):
         answer = httpx2.get(guarded.address + path, headers={"Authorization": f"bearer {TOKEN}"})
         assert answer.status_code == 200
@@ -876,3 +887,107 @@ def test_the_server_is_not_ready_while_its_queue_is_full_or_it_stops(int8: Path)
         served.refuse_new()
         assert client.get("/ready").json() == {"error": "the server is stopping"}
         assert client.get("/health").json() == {"status": "ok"}
+
+
+def test_nginx_of_the_page_adds_tls_and_a_rate_limit(served_int8: Server, tmp_path: Path) -> None:
+    nginx = shutil.which("nginx", path=BIN) or pytest.skip("nginx is not installed (Debian: nginx-light)")
+    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"]
+    certificate = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names, *files]
+    subprocess.run(certificate, check=True, stderr=subprocess.DEVNULL)
+    (settings,) = blocks("docs/serving.md", "nginx")
+    port = free_port()
+    for old, new in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("/etc/letsencrypt/live/reviews.example.org", str(tmp_path)),
+        ("http://127.0.0.1:8000", served_int8.address),
+    ):
+        assert old in settings
+        settings = settings.replace(old, new)
+    temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in TEMPORARY)
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log; events {{}}\n"
+        f"http {{ access_log off; {temporary} {settings} }}\n"
+    )
+    address = f"https://localhost:{port}"
+    trusted = ssl.create_default_context(cafile=tmp_path / "fullchain.pem")
+    command = [nginx, "-e", str(tmp_path / "error.log"), "-c", str(tmp_path / "nginx.conf")]
+    with running(command, port), httpx2.Client(base_url=address, verify=trusted) as client:
+        answer = client.post("/predict", json={"inputs": REVIEWS})
+        assert answer.json() == served_int8.post({"inputs": REVIEWS}, "/predict").json()
+        assert "https://localhost" in client.get("/").text  # the address of the example request
+        assert client.get("/metrics").status_code == 403
+        assert client.post("/predict", content=b"x" * 3_000_000).status_code == 413
+        statuses = [client.get("/health").status_code for _ in range(100)]
+    assert set(statuses) == {200, 429}
+
+
+BLOCK = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+BLOCKED = set(sys.argv.pop(1).split(","))
+sys.meta_path.insert(0, Blocked())
+from sentiment.cli import main
+main()
+"""
+
+
+def required_packages(names: Iterable[str]) -> set[str]:
+    """Normalised names of these packages and of all that they require in this environment."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            requirements = map(Requirement, distribution(name).requires or ())
+            waiting += [each.name for each in requirements if not each.marker or each.marker.evaluate()]
+    return found
+
+
+def test_the_packages_of_the_image_suffice_and_are_pinned(int8: Path, tmp_path: Path) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    listed = re.search(r"-c extras.lock \\\n(.*?)&&", dockerfile, re.DOTALL)
+    assert listed
+    image = required_packages(listed[1].replace("\\", "").split())
+    assert not image & {"torch", "transformers", "dvc", "scipy", "pyarrow"}
+    locks = "".join((ROOT / lock).read_text() for lock in ("requirements.lock", "extras.lock"))
+    pinned = {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", locks, re.MULTILINE)}
+    assert image <= pinned
+
+    providers = {
+        module: set(map(canonicalize_name, names)) for module, names in packages_distributions().items()
+    }
+    blocked = {module for module, names in providers.items() if not names & image} - {"sentiment"}
+    assert {"torch", "scipy"} <= blocked
+    process = subprocess.Popen(
+        [sys.executable, "-c", BLOCK, ",".join(blocked), "serve", "--model", int8, "--port", "0"],
+        cwd=tmp_path,  # no project, as in the image
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout
+    line = process.stdout.readline()
+    assert line.startswith("http://"), line + process.stdout.read()
+    answer = httpx2.post(f"{line.split()[0]}/predict", json={"inputs": REVIEWS}, timeout=60)
+    process.terminate()
+    assert process.communicate(timeout=60)[0] == "stopped\n"
+    assert answer.status_code == 200
+
+
+def test_the_context_of_the_image_is_what_the_dockerfile_copies() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()}
+    ignored, *allowed, caches = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")
+    ]
+    assert (ignored, caches) == ("*", "**/__pycache__")
+    assert {line.removeprefix("!") for line in allowed} == sources
