@@ -770,6 +770,7 @@ def test_a_reload_under_load_loses_no_request(ran: Clone, int8: Path, tmp_path: 
     assert before in received
     assert after in received
     assert all(each in (before, after) for each in received)  # never a mixture of both models
+    assert httpx2.get(f"{server.address}/info").json()["model"] == str(other)  # where the link leads
     assert server.metric("http_requests_total", handler="/", status="200") == len(answers) + 2
     assert server.metric("sentiment_texts_total") == len(REVIEWS) * (len(answers) + 2)
     assert server.metric("sentiment_queue_texts") == 0
@@ -967,7 +968,7 @@ def test_the_packages_of_the_image_suffice_and_are_pinned(int8: Path, tmp_path: 
     blocked = {module for module, names in providers.items() if not names & image} - {"sentiment"}
     assert {"torch", "scipy"} <= blocked
     process = subprocess.Popen(
-        [sys.executable, "-c", BLOCK, ",".join(blocked), "serve", "--model", int8, "--port", "0"],
+        [sys.executable, "-c", BLOCK, ",".join(blocked), "serve", "--model", str(int8), "--port", "0"],
         cwd=tmp_path,  # no project, as in the image
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         text=True,

@@ -134,12 +134,14 @@ class ServedModel:
 
     def _load(self, threads: int) -> tuple[ScoringQueue, Info]:
         """Load and describe the model; `threads` is the number of an earlier queue."""
-        with loading(str(self._path)):  # also without PyTorch, which not every model needs
-            classifier = open_classifier(self._path, self._precision)
+        # If the path is a link, it may lead elsewhere before the last file is read.
+        path = self._path.resolve() if self._path.is_symlink() else self._path
+        with loading(str(path)):  # also without PyTorch, which not every model needs
+            classifier = open_classifier(path, self._precision)
         if not isinstance(classifier, TokenClassifier | BlendClassifier):
             allowed = "models/classifier, models/fp32, models/int8, models/blend.json, or a copy of one"
-            raise InputError(f"{self._path}: cannot be served; allowed: {allowed}")
-        info = describe_model(self._path)
+            raise InputError(f"{path}: cannot be served; allowed: {allowed}")
+        info = describe_model(path)
         return ScoringQueue(classifier, threads), info
 
 
