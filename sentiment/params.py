@@ -15,6 +15,10 @@ FILE = "params.yaml"
 _LAUNCH = r"^(python( +-[BOu]+)*|(torchrun|python +-m +torch\.distributed\.run)( +[\w.,:=/@%+-]+)*) *$"
 _DATASET = r"^\w[\w.-]*$"
 _SEED = "a whole number from 0 to 4294967295"
+_LR = "a number above 0 and at most 1, such as 2e-5"
+_MODEL = "a Hub id such as org/name or org/name@revision, or a local folder"
+_HEAD = "auto, new, or two labels of the model's head, the negative one first, such as [LABEL_0, LABEL_1]"
+Head = Literal["auto", "new"] | Annotated[list[str | int], Field(min_length=2, max_length=2)]
 
 
 def _parameter(description: str, allowed: str, **limits: Any) -> Any:
@@ -88,26 +92,9 @@ class EvaluateParams(_Stage):
     )
 
 
-class ProbeParams(EvaluateParams):
-    """The parameters of probe: the pretrained model, and how reviews are encoded for it."""
+class _EncodingParams(EvaluateParams):
+    """How reviews are truncated, and the precision of scoring them."""
 
-    model: str = _parameter(
-        "Hub id, optionally `@revision`, or a local folder; safetensors only",
-        "a Hub id such as org/name or org/name@revision, or a local folder",
-        pattern=PRINTABLE,
-    )
-    head: Literal["auto", "new"] | Annotated[list[str | int], Field(min_length=2, max_length=2)] = _parameter(
-        "classification head: `auto` keeps the pretrained model's head if its labels tell which one is "
-        "negative, and creates a new one if it has none; `new` creates a new one; `[LABEL_0, LABEL_1]` keeps "
-        "these two of its labels, the negative one first",
-        "auto, new, or two labels of the model's head, the negative one first, such as [LABEL_0, LABEL_1]",
-    )
-    max_length: int = _parameter(
-        "maximum number of tokens per review",
-        "a whole number of tokens from 8 to the model's limit, at most 1000000",
-        ge=8,
-        le=10**6,
-    )
     truncation: Literal["head", "tail", "head_tail"] = _parameter(
         "part of a longer review that is kept: `head`, `tail`, or `head_tail`, a quarter from the head and "
         "the rest from the tail ([Sun et al. 2019](https://arxiv.org/abs/1905.05583))",
@@ -115,7 +102,27 @@ class ProbeParams(EvaluateParams):
     )
 
 
-class _TrainingParams(ProbeParams):
+class ProbeParams(_EncodingParams):
+    """The parameters of probe: the pretrained model, and how reviews are encoded for it."""
+
+    model: str = _parameter(
+        "Hub id, optionally `@revision`, or a local folder; safetensors only", _MODEL, pattern=PRINTABLE
+    )
+    head: Head = _parameter(
+        "classification head: `auto` keeps the pretrained model's head if its labels tell which one is "
+        "negative (a neutral one is ignored), and creates a new one if it has none; `new` creates a new one; "
+        "`[LABEL_0, LABEL_1]` keeps these two of its labels, the negative one first",
+        _HEAD,
+    )
+    max_length: int = _parameter(
+        "maximum number of tokens per review",
+        "a whole number of tokens from 8 to the model's limit, at most 1000000",
+        ge=8,
+        le=10**6,
+    )
+
+
+class _TrainingParams(_EncodingParams):
     """The parameters that teach and train share."""
 
     probe_head: bool = _parameter(
@@ -123,19 +130,6 @@ class _TrainingParams(ProbeParams):
         "([Kumar et al. 2022](https://arxiv.org/abs/2202.10054)) instead of at random",
         "true or false",
         strict=True,
-    )
-    train_max_length: int | None = _parameter(
-        "maximum number of tokens per review in training; `null` means `max_length`, which is also the most. "
-        "Fewer tokens train faster",
-        "null (max_length) or a whole number of tokens from 8 to the model's limit",
-        ge=8,
-        le=10**6,
-    )
-    lr: float = _parameter(
-        "peak learning rate; warm-up, then linear decay",
-        "a number above 0 and at most 1, such as 2e-5",
-        gt=0,
-        le=1,
     )
     batch_size: int = _parameter(
         "reviews per optimizer step, on any hardware", "a whole number from 1 to 1000000", ge=1, le=10**6
@@ -161,16 +155,27 @@ class _TrainingParams(ProbeParams):
 
 
 class TeachParams(_TrainingParams):
-    """The parameters of teach. The seed comes from `teachers`."""
+    """The parameters of teach. The seed comes from `teachers`, and the rest from the file of `teaching`."""
 
     teacher_epochs: int = _parameter(
-        "passes of each teacher over the labelled reviews", "a whole number from 1 to 10000", ge=1, le=10**4
+        "passes of each teacher over the labelled reviews; 0 uses `teacher_model` as it is",
+        "a whole number from 0 to 10000",
+        ge=0,
+        le=10**4,
     )
 
 
-class TrainParams(_TrainingParams):
+class TrainParams(ProbeParams, _TrainingParams):
     """The parameters of train."""
 
+    train_max_length: int | None = _parameter(
+        "maximum number of tokens per review in training; `null` means `max_length`, which is also the most. "
+        "Fewer tokens train faster",
+        "null (max_length) or a whole number of tokens from 8 to the model's limit",
+        ge=8,
+        le=10**6,
+    )
+    lr: float = _parameter("peak learning rate; warm-up, then linear decay", _LR, gt=0, le=1)
     epochs: int = _parameter(
         "passes over the training reviews, in whole batches", "a whole number from 1 to 10000", ge=1, le=10**4
     )
@@ -182,7 +187,28 @@ class TrainParams(_TrainingParams):
     )
 
 
-class Params(PrepareParams, TrainParams, TeachParams):
+class TeacherParams(_Stage):
+    """The parameters of teachers that `check` resolves: null stands for a parameter of the student."""
+
+    teacher_model: str | None = _parameter(
+        "teachers' pretrained model, named as `model` is, which may be larger; `null` means `model`",
+        f"null (the same model) or {_MODEL}",
+        pattern=PRINTABLE,
+    )
+    teacher_head: Head = _parameter("`head` of `teacher_model`", _HEAD)
+    teacher_lr: float | None = _parameter(
+        "peak learning rate of teachers; `null` means `lr`", f"null (lr) or {_LR}", gt=0, le=1
+    )
+    teacher_max_length: int | None = _parameter(
+        "maximum number of tokens per review for teachers, in training too; `null` means `max_length` and "
+        "`train_max_length`",
+        "null or a whole number of tokens from 8 to the teacher's limit",
+        ge=8,
+        le=10**6,
+    )
+
+
+class Params(PrepareParams, TrainParams, TeachParams, TeacherParams):
     """All of params.yaml, the parameters of check."""
 
     exports: list[Literal["fp32", "int8"]] = _parameter(

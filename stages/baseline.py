@@ -2,7 +2,7 @@
 
 Fitting keeps all features in memory, so it uses at most MAX_REVIEWS of each split: a sample with the same
 shares of both classes. metrics/baseline.json then has their numbers (`fit_on`). All evaluation
-sets are scored as a whole.
+sets are scored as a whole. Without labelled training reviews there is no baseline, and its files say so.
 """
 
 import time
@@ -24,6 +24,12 @@ def main() -> None:
     train, validation = (
         pd.read_parquet(f"data/prepared/{split}.parquet") for split in ("train", "validation")
     )
+    if train.empty:
+        with atomic.replacing("models/baseline.npz") as path:
+            regression.save_unavailable(path, evaluation_sets.NO_LABELS)
+        evaluation_sets.write_unavailable("baseline", evaluation_sets.NO_LABELS)
+        print(f"baseline: {evaluation_sets.NO_LABELS}")
+        return
     evaluated = evaluation_sets.read_all()
     scored = [validation, *evaluated.values()]
     fit_on = {

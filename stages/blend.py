@@ -1,7 +1,8 @@
 """Blends the n-grams and the fine-tuned model by their saved predictions, and writes models/blend.json.
 
 The weights and the cascade are fitted on the validation reviews. The blend is then scored on every evaluation
-set as it will be used: with its cascade, if there is one.
+set as it will be used: with its cascade, if there is one. Without n-grams there is no blend, and its files
+say so.
 """
 
 from pathlib import Path
@@ -12,7 +13,7 @@ import pandas as pd
 
 from sentiment import stage_runner
 from sentiment.blend import cascade, saved, weights
-from sentiment.blend.saved import Blend
+from sentiment.blend.saved import Blend, Unavailable
 from sentiment.metrics import evaluation_sets
 
 MODEL = Path("models/blend.json")
@@ -22,6 +23,11 @@ VALIDATION = Path("metrics/validation/predictions.parquet")
 
 def main() -> None:
     """Fit the blend, score it on every evaluation set, and write its metrics and predictions."""
+    if why := evaluation_sets.why_unavailable("baseline"):
+        saved.write(MODEL, Unavailable(unavailable=why))
+        evaluation_sets.write_unavailable("blend", why)
+        print(f"blend: {why}")
+        return
     blend = fit(scored_by_both(pd.read_parquet(VALIDATION), VALIDATION, "validation"))
     saved.write(MODEL, blend)
     scored, effects = {}, {}

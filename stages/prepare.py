@@ -16,12 +16,18 @@ def main() -> None:
         folder.mkdir()
         for name, rows in prepared.items():
             rows.drop(columns="split", errors="ignore").to_parquet(folder / f"{name}.parquet", index=False)
-    atomic.write_json(
-        "metrics/data.json", {**summary(prepared), **dropped, "also_test_dropped": in_also_test, **shared}
-    )
+    counts = summary(prepared) | dropped
+    held_out = 0
+    if "held_out" in prepared["unlabelled"]:
+        held_out = counts["unlabelled_held_out"] = int(prepared["unlabelled"]["held_out"].sum())
+    atomic.write_json("metrics/data.json", {**counts, "also_test_dropped": in_also_test, **shared})
     sizes = {name: len(rows) for name, rows in prepared.items() if len(rows)}
     print(", ".join(f"{name} {rows:,}" for name, rows in sizes.items()), "reviews in data/prepared/")
-    if (prepared["validation"]["split"] == "validation").all():
+    if prepared["train"].empty:
+        print("there are no labelled training reviews: teachers label the unlabelled ones")
+    if held_out:
+        print(f"{held_out:,} of the unlabelled reviews are held out for validation, with labels by teachers")
+    elif (prepared["validation"]["split"] == "validation").all():
         print("validation is the dataset's own split; validation_size is not used")
     for name, count in in_also_test.items():
         if count:

@@ -3,7 +3,8 @@
 A trained head is kept and scored as it is. A model without one gets a linear probe: logistic regression on
 its frozen features. Of each review, the probe reads at most the last MAX_TOKENS tokens. It is fitted on at
 most MAX_REVIEWS of each split, a sample with the same shares of both classes; `fit_on` in its metrics has
-their numbers. All evaluation sets are scored as a whole.
+their numbers. All evaluation sets are scored as a whole. Without labelled training reviews there is no probe,
+and its files say so.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,10 @@ def main() -> None:
     params = ProbeParams.load()
     pretrained = sources.fetch(params.model)
     has_head = pretrained.kept_labels(params.head) is not None
+    if not has_head and pd.read_parquet("data/prepared/train.parquet").empty:
+        evaluation_sets.write_unavailable("probe", evaluation_sets.NO_LABELS)
+        print(f"before training: {evaluation_sets.NO_LABELS}")
+        return
     # Imported only now, because importing PyTorch takes seconds and a mistake in params.yaml should not.
     from transformers.utils import logging
 

@@ -32,6 +32,7 @@ def test_numbers_are_read_as_dvc_reads_them(text: str) -> None:
 
 LISTS = {
     "head": ["LABEL_0", "LABEL_1"],
+    "teacher_head": ["NEG", "POS"],
     "teachers": [1, 2],
     "also_test": ["challenge", "other"],
     "exports": ["int8"],

@@ -133,6 +133,7 @@ LOWER_PACKAGES: dict[str, set[str]] = {
     "pretrained": {"model"},
     "probe": {"model"},
     "training": {"model", "pretrained"},
+    "teaching": {"pretrained", "training"},
     "checks": {"model", "onnx", "pretrained", "training"},
     "evaluation": {"metrics"},
     "runs": {"metrics", "evaluation"},

@@ -1,5 +1,6 @@
 """Reads and writes models/blend.json: a blend, and the paths of the two models that it combines."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -58,14 +59,26 @@ class Blend(BaseModel):
         return np.where(self.cascade.decides(ngrams), self.cascade.probabilities(ngrams), blended)
 
 
+class Unavailable(BaseModel):
+    """The content of models/blend.json if there is no blend: the reason."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    unavailable: str
+
+
 def read(path: Path) -> Blend:
     """Read a blend.
 
     Raises:
-        InputError: the file is missing or is not such a blend. The models that it names are not opened.
+        InputError: the file is missing, is not such a blend, or says that there is none. The models that it
+            names are not opened.
     """
     try:
-        return Blend.model_validate_json(path.read_bytes())
+        content = path.read_bytes()
+        with suppress(ValidationError):
+            raise InputError(f"{path}: the blend is {Unavailable.model_validate_json(content).unavailable}")
+        return Blend.model_validate_json(content)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; `dvc repro` writes it") from None
     except OSError as error:
@@ -74,6 +87,6 @@ def read(path: Path) -> Blend:
         raise InputError(explain(error, path, Blend)) from None
 
 
-def write(path: Path, blend: Blend) -> None:
-    """Write a blend as JSON."""
+def write(path: Path, blend: Blend | Unavailable) -> None:
+    """Write a blend, or why there is none, as JSON."""
     atomic.write_json(path, blend.model_dump())

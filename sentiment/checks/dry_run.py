@@ -21,14 +21,15 @@ from sentiment.pretrained.sources import Pretrained
 from sentiment.training.fine_tuning import lengths, quiet_libraries
 
 
-def try_model(pretrained: Pretrained, params: Params) -> None:
+def try_model(pretrained: Pretrained, params: Params, is_trained: bool = True) -> None:
     """Score the longest and the shortest review, run two training steps, and export if `exports` says so.
 
     It runs on the CPU, because a failure on a GPU can make the GPU unusable for the rest of the process.
 
     Args:
         pretrained: the model.
-        params: the parameters of the run.
+        params: the parameters that it is used with.
+        is_trained: whether it is fine-tuned; if not, no training step runs.
 
     Raises:
         InputError: one of these fails; the message says which parameter to change.
@@ -39,19 +40,33 @@ def try_model(pretrained: Pretrained, params: Params) -> None:
     model = build_classifier(pretrained, encoder, params.head, params.dropout)
     autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=uses_bf16(params.precision))
     with loading(f"model {pretrained.source}"), autocast:
-        check_lengths(model.eval(), encoder, pretrained.source, **lengths(params))
+        tokens = lengths(params)
+        if pretrained.prefix:
+            tokens = {f"{pretrained.prefix}max_length": params.max_length}
+        check_lengths(model.eval(), encoder, pretrained.source, **tokens)
         if order_matters(model, encoder):
             raise InputError(
                 f"model {pretrained.source}: the score of a review depends on the reviews scored before it"
             )
-        logits = two_steps(model.train(), encoder, lengths(params)["train_max_length"])
-        if params.dropout == 0.0 and not torch.equal(*logits):
-            raise InputError(
-                f"params.yaml: dropout: {params.dropout} is not allowed: {pretrained.source} still draws "
-                "random numbers in training; allowed: null (its own dropout), or a share above 0"
-            )
+        if is_trained:
+            try_training(model, encoder, pretrained, params)
     for precision in params.exports:
         check_export(model, encoder, pretrained.source, precision)
+
+
+def try_training(model: PreTrainedModel, encoder: Encoder, pretrained: Pretrained, params: Params) -> None:
+    """Run two training steps.
+
+    Raises:
+        InputError: the model draws random numbers in training although dropout is 0.
+        Exception: the model cannot be trained this way.
+    """
+    logits = two_steps(model.train(), encoder, lengths(params)["train_max_length"])
+    if params.dropout == 0.0 and not torch.equal(*logits):
+        raise InputError(
+            f"params.yaml: dropout: {params.dropout} is not allowed: {pretrained.source} still draws "
+            "random numbers in training; allowed: null (its own dropout), or a share above 0"
+        )
 
 
 def order_matters(model: PreTrainedModel, encoder: Encoder) -> bool:

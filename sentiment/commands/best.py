@@ -121,6 +121,8 @@ def in_words(ranking: dict[str, Any]) -> list[str]:
         f"{count} run{'s' if count > 1 else ''} on {ranking['reviews']:,} validation reviews{groups}; "
         "`best`: probability that the run is the best one",
     ]
+    if ranking["validation_labels"] == "teachers":
+        lines.append("validation accuracy is agreement with the teachers, which labelled these reviews")
     if in_set > 1:
         lines.append(f"{in_set} runs are in the 95 % confidence set: not significantly worse than the best")
     elif count > 1:

@@ -16,6 +16,7 @@ from sentiment.data.reader import Reader
 from sentiment.data.row import AbsentError, Row
 from sentiment.data.schema import (
     DATA,
+    NO_TRAIN_ADVICE,
     SPLITS,
     TEST_SIZE_ADVICE,
     Source,
@@ -69,6 +70,8 @@ def load(name: str, needed: Sequence[Split] = ("train", "test")) -> Dataset:
     source, folder = read_source(name), DATA / name
     if source.test_size is not None:
         needed = [split for split in needed if split != "test"]
+    if not source.labels_training:
+        needed = [split for split in needed if split != "train"]
     parts = find_parts(folder, source, needed)
     labelled = [part for part in parts if part.split != "unlabelled"]
     rows = _Rows(source, _label_column(source, labelled))
@@ -210,6 +213,8 @@ class _Rows:
         for split in expected:
             if not self.counts["rows"][split]:
                 advice = f"; {TEST_SIZE_ADVICE}" if split == "test" and not source.named_splits else ""
+                if split == "train" and source.names_unlabelled and not source.named_splits:
+                    advice = f"; {NO_TRAIN_ADVICE}"
                 omitted = self.ignored + self.without_text
                 if omitted:
                     advice += f"; {omitted} rows were left out, as dataset.yaml says"

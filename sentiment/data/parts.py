@@ -8,7 +8,15 @@ from sentiment.data import hub_dataset
 from sentiment.data.hub_dataset import HubDataset
 from sentiment.data.labels import spelling
 from sentiment.data.reader import Reader
-from sentiment.data.schema import SPLITS, TEST_SIZE_ADVICE, Files, Source, Split, SplitOrUnlabelled
+from sentiment.data.schema import (
+    NO_TRAIN_ADVICE,
+    SPLITS,
+    TEST_SIZE_ADVICE,
+    Files,
+    Source,
+    Split,
+    SplitOrUnlabelled,
+)
 from sentiment.errors import InputError
 from sentiment.validation import listed, shortened
 
@@ -111,6 +119,8 @@ def _labelled_files(source: Source, dataset: HubDataset, needed: Sequence[Split]
         advice = f"`splits: {{{names}}}` in dataset.yaml names them"
         if missing == ["test"] and not source.splits:
             advice = f"{TEST_SIZE_ADVICE}, or {advice}"
+        if missing == ["train"] and source.names_unlabelled and not source.splits:
+            advice += f", or {NO_TRAIN_ADVICE}"
         raise InputError(f"{has}, but none for {missing[0]}; {advice}")
     return files_of
 

@@ -1,5 +1,6 @@
 """The schema of dataset.yaml: its keys, what each may contain, and the datasets that have one."""
 
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, get_args
@@ -21,6 +22,8 @@ SplitOrUnlabelled = Split | Literal["unlabelled"]
 DATA = Path("data")
 # How messages advise to get a test split where the data has none.
 TEST_SIZE_ADVICE = "`test_size: 0.2` in dataset.yaml holds out a test split"
+# How messages advise to say that only the test split has labels.
+NO_TRAIN_ADVICE = "`splits: {test: test}` in dataset.yaml says that no training reviews have labels"
 # Usual names of splits. `eval` is validation for some and test for others: the key `splits` says which.
 SPLIT_NAMES: dict[str, Split] = {
     "train": "train",
@@ -239,6 +242,21 @@ class Source(BaseModel):
         return self.unlabelled is not None or bool(self.listed_labels.get("unlabelled"))
 
     @property
+    def labels_training(self) -> bool:
+        """Whether there are training reviews with labels.
+
+        There are none if dataset.yaml names reviews without labels, and under `files` or `splits` no train.
+        """
+        if not self.names_unlabelled or not self.named_splits or self.test_size is not None:
+            return True
+        return "train" in self.named_splits
+
+    @property
+    def labels_validation(self) -> bool:
+        """Whether the dataset has labels of the validation reviews; otherwise, teachers label them."""
+        return self.labels_training or "validation" in self.named_splits
+
+    @property
     def layout(self) -> Layout:
         """How the files are written, as far as they do not show it themselves."""
         return Layout(self.delimiter, self.columns, self.quoting, self.encoding, self.lines)
@@ -263,3 +281,30 @@ def read_source(name: str, key: str = "dataset") -> Source:
         return Source.model_validate(read_yaml(path))
     except ValidationError as error:
         raise InputError(explain(error, path, Source)) from None
+
+
+def check_teachers(source: Source, name: str, teachers: Sequence[int], teacher_epochs: int) -> None:
+    """Check that teachers label the reviews of a dataset without labelled training reviews.
+
+    Args:
+        source: the content of data/<name>/dataset.yaml.
+        name: the dataset.
+        teachers: the parameter `teachers`.
+        teacher_epochs: the parameter `teacher_epochs`.
+
+    Raises:
+        InputError: there are no teachers, or they would have to learn from labels.
+    """
+    if source.labels_training:
+        return
+    path = DATA / name / "dataset.yaml"
+    if not teachers:
+        raise InputError(
+            f"params.yaml: teachers: {path} names no labelled training reviews; set teachers to a list such "
+            "as [1], teacher_model to a model that already classifies reviews, and teacher_epochs to 0"
+        )
+    if teacher_epochs > 0:
+        raise InputError(
+            f"params.yaml: teacher_epochs: {teacher_epochs} is not allowed: {path} names no labelled "
+            "training reviews for teachers to learn from; allowed: 0, which uses teacher_model as it is"
+        )

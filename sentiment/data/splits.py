@@ -3,7 +3,8 @@
 No review of the test split is dropped or changed. Reviews that also occur in the test split, or in another
 evaluation set, are dropped from train and validation. If the dataset has its own validation split, its
 reviews are dropped from train too. Unlabelled reviews that also occur in another split or in an evaluation
-set are dropped.
+set are dropped. Without labelled reviews for training and validation, some of the unlabelled ones are held
+out: teachers label all of them, and those validate.
 """
 
 import warnings
@@ -34,7 +35,9 @@ def split_dataset(
     Returns:
         The rows of `train`, `validation`, `test` and `unlabelled`, with the columns that `dataset.load` gives
         them; by key of metrics/data.json, the number of reviews dropped; and by
-        evaluation set, the number dropped because they occur there.
+        evaluation set, the number dropped because they occur there. If the dataset has no labelled reviews
+        to train and validate on, `train` and `validation` are empty, and `unlabelled` has the column
+        `held_out`: whether the review is for validation.
 
     Raises:
         InputError: the dataset has a fault, an evaluation set contains all its training reviews, or too few
@@ -56,19 +59,25 @@ def split_dataset(
             dropped[key] += count
     else:
         train, dropped = without_leaks(train, test)
-        in_validation = held_out(train, params.validation_size, params.split_seed)
-        train, validation = train[~in_validation], train[in_validation]
+        if source.labels_training:
+            in_validation = held_out(train, params.validation_size, params.split_seed)
+            train, validation = train[~in_validation], train[in_validation]
     dropped["test_duplicates_kept"] = int(test.duplicated("text").sum())
     dropped["ignored_dropped"] = ignored
     splits = {"train": train, "validation": validation, "test": test}
     for name, rows in splits.items():
-        dataset.require_classes(rows["label"], f"{folder}: without leaks and duplicates, every {name} review")
-    splits["unlabelled"], dropped_unlabelled = without_labelled(unlabelled, splits)
+        if source.labels_training or name in source.named_splits:
+            reviews = f"{folder}: without leaks and duplicates, every {name} review"
+            dataset.require_classes(rows["label"], reviews)
+    unlabelled, dropped_unlabelled = without_labelled(unlabelled, splits)
     dropped |= dropped_unlabelled
     if source.empty_text:
         dropped["without_text_dropped"] = without_text
-    splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
-    return splits, dropped, in_also_test
+    if source.labels_training:
+        splits["train"] = capped(train, params.max_train_reviews, params.split_seed)
+    else:
+        unlabelled = in_place_of_labelled(unlabelled, params, needs_validation=not source.labels_validation)
+    return splits | {"unlabelled": unlabelled}, dropped, in_also_test
 
 
 def shared_groups(splits: dict[str, pd.DataFrame]) -> dict[str, int]:
@@ -148,6 +157,40 @@ def without_labelled(
     repeated = unlabelled.duplicated("text")
     counts["unlabelled_duplicates_dropped"] = int(repeated.sum())
     return unlabelled[~repeated], counts
+
+
+def in_place_of_labelled(
+    unlabelled: pd.DataFrame, params: PrepareParams, needs_validation: bool
+) -> pd.DataFrame:
+    """Choose the unlabelled reviews to train and validate on, if there are no labelled training reviews.
+
+    Args:
+        unlabelled: the result of `without_labelled`.
+        params: of prepare. They apply to these reviews as they otherwise do to labelled ones.
+        needs_validation: whether some are held out for validation; each group stays on one side.
+
+    Returns:
+        The reviews, with the column `held_out`: whether a review is for validation.
+
+    Raises:
+        InputError: there are too few reviews or groups.
+    """
+    held = pd.Series(data=False, index=unlabelled.index)
+    if needs_validation:
+        unit = unlabelled["group" if "group" in unlabelled else "id"]
+        units = unit.drop_duplicates()
+        count = max(1, round(params.validation_size * len(units)))
+        if count >= len(units):
+            raise InputError(
+                f"params.yaml: validation_size: {len(unlabelled)} unlabelled reviews are too few to hold out "
+                f"{params.validation_size:.0%}"
+            )
+        held = unit.isin(units.sample(count, random_state=params.split_seed))
+    train = unlabelled[~held]
+    if params.max_train_reviews is not None and params.max_train_reviews < len(train):
+        train = train.sample(params.max_train_reviews, random_state=params.split_seed)
+    used = held | held.index.isin(train.index)
+    return unlabelled.assign(held_out=held)[used]
 
 
 def held_out(

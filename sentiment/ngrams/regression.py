@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from sentiment import progress
 from sentiment.classifier import Classifier, Scores
+from sentiment.errors import InputError
 from sentiment.progress import Advance
 
 # Features are hashed: a vocabulary would be larger than the model.
@@ -134,14 +135,23 @@ def save(classifier: BaselineClassifier, path: Path) -> None:
         )
 
 
+def save_unavailable(path: Path, why: str) -> None:
+    """Write a file that `load` refuses with this reason, where no baseline could be fitted."""
+    with path.open("wb") as file:
+        np.savez_compressed(file, unavailable=np.array(why))
+
+
 def load(path: Path) -> BaselineClassifier:
     """Read a baseline that `save` wrote. The file contains arrays only, no code.
 
     Raises:
+        InputError: the file says that no baseline is available.
         Exception: the file cannot be read; see `errors.loading`.
     """
     tfidf, regression = TfidfTransformer(sublinear_tf=True), LogisticRegression(solver="liblinear")
     with np.load(path, allow_pickle=False) as arrays:
+        if "unavailable" in arrays:
+            raise InputError(f"{path}: n-grams are {arrays['unavailable']}")
         tfidf.idf_ = arrays["idf"]
         regression.coef_, regression.intercept_ = arrays["coef"], arrays["intercept"]
     regression.classes_ = np.array([0, 1])

@@ -65,7 +65,7 @@ def build_classifier(
         set_dropout(config, dropout)
         model = load_weights(pretrained.folder, config, new_head=kept is None)
         if kept is not None:
-            keep_labels(model, kept, pretrained.source)
+            keep_labels(model, kept, pretrained)
     # A config for multi-label classification or regression would make pipelines compute other scores.
     model.config.problem_type = "single_label_classification"
     model.config.id2label = dict(enumerate(LABELS))
@@ -153,13 +153,13 @@ def longest_read(model: PreTrainedModel, encoder: Encoder, length: int) -> int:
     return MIN_LENGTH + bisect_left(range(MIN_LENGTH + 1, upper), True, key=fails)
 
 
-def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> None:
+def keep_labels(model: PreTrainedModel, kept: tuple[int, int], pretrained: Pretrained) -> None:
     """Reduce a trained head to two of its labels: keep their rows of its last linear layer.
 
     Args:
         model: is changed.
         kept: indices of the labels, in their new order.
-        source: the name of the model.
+        pretrained: where it comes from.
 
     Raises:
         InputError: the head has no such layer.
@@ -170,7 +170,8 @@ def keep_labels(model: PreTrainedModel, kept: tuple[int, int], source: str) -> N
     name = last_linear(model)
     if name is None:
         raise InputError(
-            f"model {source}: its head has no layer of {labels} labels; make a new one: -S head=new"
+            f"model {pretrained.source}: its head has no layer of {labels} labels; "
+            f"make a new one: -S {pretrained.prefix}head=new"
         )
     rows = list(kept)
     last = cast(torch.nn.Linear, model.get_submodule(name))

@@ -37,6 +37,7 @@ PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d
 # Dependencies of the stages that read the model: its name, and a link to its folder if it is a local one.
 POINTER = Path("models/pretrained")
 LOCAL = Path("models/local")
+TEACHER_LOCAL = Path("models/teacher_local")
 # The link's target for any other model. The file models/none contains its own name: where Git has no symbolic
 # links, as on Windows, it checks out a link as a file that contains the target, and DVC computes the same
 # hash.
@@ -81,12 +82,14 @@ class Pretrained:
         source: its name, with its commit or hash unless it is a local folder.
         config: the content of config.json.
         local: whether it is a folder of the user's, whose files can change.
+        prefix: `teacher_` if its parameters in params.yaml start with it.
     """
 
     folder: Path
     source: str
     config: dict[str, Any]
     local: bool
+    prefix: str = ""
 
     @property
     def path(self) -> Path:
@@ -97,6 +100,13 @@ class Pretrained:
     def in_repository(self) -> bool:
         """Whether it is a folder of the repository, so that DVC can share it."""
         return self.local and self.path.is_relative_to(Path.cwd())
+
+    @property
+    def pinned(self) -> str:
+        """The name by which `fetch` finds this very version."""
+        if self.local:
+            return str(self.folder)
+        return PACKAGED if self.source.startswith(f"{PACKAGED}@sha256:") else self.source
 
     @property
     def has_head(self) -> bool:
@@ -115,7 +125,7 @@ class Pretrained:
         """Indices of its head's labels that mean NEGATIVE and POSITIVE; None if a new head is needed.
 
         Args:
-            head: the parameter `head`.
+            head: the parameter `head`. `auto` also ignores a third label that is neutral.
 
         Raises:
             InputError: the head lacks these labels, or their names do not say which is which.
@@ -124,7 +134,8 @@ class Pretrained:
             return None
         if not self.has_head:
             raise InputError(
-                f"params.yaml: head: {shortened(head)}: {self.source} has no trained head; allowed: auto, new"
+                f"params.yaml: {self.prefix}head: {shortened(head)}: {self.source} has no trained head; "
+                "allowed: auto, new"
             )
         labels = self.labels
         spellings: Sequence[Set[str]] = SPELLINGS
@@ -132,17 +143,18 @@ class Pretrained:
             spellings = [{str(label).strip().casefold()} for label in head]
         negative, positive = (_indices(labels, spelled) for spelled in spellings)
         unique = len(negative) == len(positive) == 1 and negative != positive
-        if unique and (len(labels) == 2 or head != "auto"):
+        others = [label.casefold() for label in labels if labels.index(label) not in negative + positive]
+        if unique and (head != "auto" or others in ([], ["neutral"])):
             self._refuse_contradiction([negative[0], positive[0]])
             return negative[0], positive[0]
-        advice = "make a new head: -S head=new"
+        advice = f"make a new head: -S {self.prefix}head=new"
         if len(set(labels)) > 1:
             ends = [name if name.isidentifier() else json.dumps(name) for name in (labels[0], labels[-1])]
             example = one_line(",".join(ends), 80)
-            named = f"name the one for NEGATIVE and the one for POSITIVE, as in -S 'head=[{example}]'"
-            advice = f"{named}, or {advice}"
+            option = f"-S '{self.prefix}head=[{example}]'"
+            advice = f"name the one for NEGATIVE and the one for POSITIVE, as in {option}, or {advice}"
         raise InputError(
-            f"params.yaml: head: {shortened(head)}: the head of {self.source} has the labels "
+            f"params.yaml: {self.prefix}head: {shortened(head)}: the head of {self.source} has the labels "
             f"{one_line(', '.join(labels))}; {advice}"
         )
 
@@ -158,7 +170,7 @@ class Pretrained:
                 raise InputError(
                     f"model {self.source}: config.json contradicts itself: the label {shortened(label)} has "
                     f"the index {index} in id2label and {shortened(other)} in label2id; correct it, or make "
-                    "a new head: -S head=new"
+                    f"a new head: -S {self.prefix}head=new"
                 )
 
 
@@ -167,11 +179,12 @@ def _indices(labels: list[str], spellings: Set[str]) -> list[int]:
     return [index for index, label in enumerate(labels) if label.casefold() in spellings]
 
 
-def fetch(model: str) -> Pretrained:
+def fetch(model: str, prefix: str = "") -> Pretrained:
     """Find or download a pretrained model, and check that it fits this task.
 
     Args:
         model: the parameter `model`: a Hub id, optionally with @revision, or a local folder.
+        prefix: `teacher_` if it is the parameter `teacher_model`.
 
     Raises:
         InputError: the model is not available, is incomplete or damaged, or has no safetensors weights.
@@ -181,21 +194,23 @@ def fetch(model: str) -> Pretrained:
         folder, source = _from_package(), f"{PACKAGED}@sha256:{PACKAGED_SHA256[:12]}"
     elif local:
         folder, source = Path(model), Path(model).absolute().name
-        if folder.parent.resolve() / folder.name == LOCAL.absolute():
+        if folder.parent.resolve() / folder.name in (LOCAL.absolute(), TEACHER_LOCAL.absolute()):
             raise InputError(
-                f"params.yaml: model: {model} is a link that `check` writes; name the folder it leads to"
+                f"params.yaml: {prefix}model: {model} is a link that `check` writes; "
+                "name the folder it leads to"
             )
         if folder.resolve() in (Path("models", name).resolve() for name in ("classifier", "fp32", "int8")):
             raise InputError(
-                f"params.yaml: model: {model} is what the pipeline writes; copy it to another folder first"
+                f"params.yaml: {prefix}model: {model} is what the pipeline writes; "
+                "copy it to another folder first"
             )
     else:
-        folder, source = _from_hub(model)
+        folder, source = _from_hub(model, prefix)
     if (folder / "adapter_config.json").exists():
         raise InputError(
             f"model {source}: is a PEFT adapter; merge it into its model first: merge_and_unload()"
         )
-    _refuse_parent_folder(model, folder, source, local)
+    _refuse_parent_folder(model, folder, source, local, prefix)
     config = _read_config(folder / "config.json", f"model {source}: config.json")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
@@ -204,10 +219,10 @@ def fetch(model: str) -> Pretrained:
     for file in weights:
         with loading(f"model {source}: {file.name}"), safe_open(file, framework="numpy"):
             pass  # opening compares the header with the size of the file
-    return Pretrained(folder, source, config, local)
+    return Pretrained(folder, source, config, local, prefix)
 
 
-def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) -> None:
+def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool, prefix: str) -> None:
     """Raise InputError if the model is in a subfolder; the message names the subfolder to use.
 
     Examples are old models of sentence-transformers (0_Transformer), and the checkpoints in Trainer's output
@@ -228,13 +243,13 @@ def _refuse_parent_folder(model: str, folder: Path, source: str, local: bool) ->
         return
     listed = one_line(", ".join(inner))
     if local:
-        use = shlex.quote(f"model={Path(model, inner[-1])}")
+        use = shlex.quote(f"{prefix}model={Path(model, inner[-1])}")
         raise InputError(f"model {source}: the model is in a folder within it: {listed}; use -S {use}")
     repo, _, commit = source.partition("@")
     target = Path("models", Path(repo).name)
     include = shlex.quote(f"{inner[-1]}/*")
     download = f"hf download {repo} --revision {commit} --include {include} --local-dir {target}"
-    use = shlex.quote(f"model={target / inner[-1]}")
+    use = shlex.quote(f"{prefix}model={target / inner[-1]}")
     raise InputError(
         f"model {source}: the model is in a folder of its repository: {listed}; download it, `{download}`, "
         f"and use -S {use}"
@@ -272,31 +287,41 @@ def _by_number(name: str) -> list[tuple[int, str]]:
 def point_to(pretrained: Pretrained) -> None:
     """Write POINTER, the model's name, and LOCAL, the link through which DVC hashes a local folder.
 
-    LOCAL is always a link, because DVC restores the workspace with libgit2: if Git has a file and the
-    workspace a link, libgit2 follows the link, and overwrites the target or, if it is a folder, fails.
+    Raises:
+        InputError: the model is a local folder, and the system does not permit symbolic links.
+    """
+    link_to(pretrained, LOCAL)
+    with atomic.replacing(POINTER) as path:
+        path.write_text(f"{pretrained.source}\n", encoding="utf-8")
+
+
+def link_to(pretrained: Pretrained | None, link: Path) -> None:
+    """Write a link to the folder of a local model, or to NO_FOLDER for any other model, or for none.
+
+    It is always a link, because DVC restores the workspace with libgit2: if Git has a file and the workspace
+    a link, libgit2 follows the link, and overwrites the target or, if it is a folder, fails.
 
     Raises:
         InputError: the model is a local folder, and the system does not permit symbolic links.
     """
     target = NO_FOLDER
-    if pretrained.in_repository:
-        target = os.path.relpath(pretrained.path, LOCAL.parent)
-    elif pretrained.local:
+    is_local = pretrained is not None and pretrained.local
+    if pretrained and pretrained.in_repository:
+        target = os.path.relpath(pretrained.path, link.parent)
+    elif pretrained and is_local:
         target = str(pretrained.path)
-    if pretrained.local and LOCAL.is_file() and not LOCAL.is_symlink():
-        print(f"warning: {LOCAL} was a file and is now a link; commit it, or DVC's next experiment fails")
-    with atomic.replacing(LOCAL) as path:
+    if is_local and link.is_file() and not link.is_symlink():
+        print(f"warning: {link} was a file and is now a link; commit it, or DVC's next experiment fails")
+    with atomic.replacing(link) as path:
         try:
-            path.symlink_to(target, target_is_directory=pretrained.local)
+            path.symlink_to(target, target_is_directory=is_local)
         except OSError as error:
-            if pretrained.local:
+            if pretrained and is_local:
                 raise InputError(
-                    f"params.yaml: model: {pretrained.folder}: "
-                    f"a local folder needs the symbolic link {LOCAL}: {error.strerror}"
+                    f"params.yaml: {pretrained.prefix}model: {pretrained.folder}: "
+                    f"a local folder needs the symbolic link {link}: {error.strerror}"
                 ) from None
             path.write_text(target, encoding="utf-8")
-    with atomic.replacing(POINTER) as path:
-        path.write_text(f"{pretrained.source}\n", encoding="utf-8")
 
 
 def _read_config(path: Path, what: str) -> dict[str, Any]:
@@ -339,7 +364,7 @@ def _from_package() -> Path:
     return folder
 
 
-def _from_hub(model: str) -> tuple[Path, str]:
+def _from_hub(model: str, prefix: str) -> tuple[Path, str]:
     from sentiment import hub  # imported here because the packaged model needs no network
 
     # DVC sets DVC_ROOT to the project's folder, also for stages that it runs in a temporary one.
@@ -350,20 +375,20 @@ def _from_hub(model: str) -> tuple[Path, str]:
         if folder.is_relative_to(workspace.resolve()):
             advice = f"`dvc add {model}`, and commit {model.rstrip('/')}.dvc"
         raise InputError(
-            f"params.yaml: model: {model}: "
+            f"params.yaml: {prefix}model: {model}: "
             f"an experiment with --temp or from the queue has only what Git or DVC tracks; {advice}"
         )
     match = _HUB_ID.fullmatch(model)
     if not match:
         raise InputError(
-            f"params.yaml: model: {shortened(model)} is neither a Hub id (org/name, org/name@revision) "
-            "nor a folder"
+            f"params.yaml: {prefix}model: {shortened(model)} is neither a Hub id "
+            "(org/name, org/name@revision) nor a folder"
         )
     repo = match["repo"]
     top = Path(repo).parts[0]
     if Path(f"{repo}.dvc").exists() or ("/" in repo and Path(top).is_dir()):
         raise InputError(
-            f"params.yaml: model: there is no folder {repo}; `dvc pull` fetches it if DVC tracks it"
+            f"params.yaml: {prefix}model: there is no folder {repo}; `dvc pull` fetches it if DVC tracks it"
         )
     revision = match["revision"] or PINNED.get(repo)
     folder = hub.snapshot("model", repo, revision, FILES)

@@ -82,13 +82,15 @@ def compare_with_baseline(run: Run, name: str = "test") -> dict[Model, dict[str,
     A blend of an earlier model is left out.
 
     Returns:
-        The result of `compare_probabilities` by model.
+        The result of `compare_probabilities` by model; nothing if the run has no baseline.
 
     Raises:
         InputError: predictions are not available.
     """
-    reviews = run.scored_reviews(name, "baseline")
     compared: dict[Model, dict[str, Any]] = {}
+    if run.why_unavailable("baseline"):
+        return compared
+    reviews = run.scored_reviews(name, "baseline")
     for model in JUDGED:
         if model == "classifier" or run.ran_on_current_inputs(STAGES[model]):
             scored = run.scored_reviews(name, model)

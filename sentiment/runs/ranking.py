@@ -78,6 +78,7 @@ def rank_runs(runs: Sequence[Run], test_of_all: bool = False) -> dict[str, Any]:
     return {
         "reviews": len(truth),
         "groups": None if group is None else len(set(group)),
+        "validation_labels": "teachers" if _by_teachers(ranked[0]) else "dataset",
         "runs": rows,
         "left_out": left_out,
         "out_of_date": out_of_date_runs(all_runs, "train"),
@@ -102,6 +103,11 @@ class _Candidate(NamedTuple):
     reviews: pd.DataFrame
 
 
+def _by_teachers(candidate: _Candidate) -> bool:
+    """Whether teachers labelled the validation reviews, so that accuracy is agreement with them."""
+    return "held_out" in candidate.reviews
+
+
 def _scored(runs: Sequence[Run], left_out: dict[str, str]) -> list[_Candidate]:
     """The runs with validation predictions, identical runs as one; adds the others to `left_out`."""
     candidates: dict[Any, _Candidate] = {}
@@ -121,15 +127,18 @@ def _comparable(candidates: list[_Candidate], left_out: dict[str, str]) -> list[
     by_reviews: dict[Any, list[_Candidate]] = {}
     for candidate in candidates:
         digest = candidate.runs[0].locked_hash(PREPARED.format("validation"))
-        by_reviews.setdefault((digest, tuple(candidate.reviews["id"])), []).append(candidate)
+        # Teachers may have labelled them, and other teachers give other labels.
+        labelled = zip(candidate.reviews["id"], candidate.reviews["label"], strict=True)
+        by_reviews.setdefault((digest, tuple(labelled)), []).append(candidate)
     chosen = max(by_reviews.values(), key=len, default=[])
     for others in by_reviews.values():
         if others is chosen:
             continue
         for candidate in others:
             for run in candidate.runs:
+                what = "other reviews or labels" if _by_teachers(candidate) else "other reviews"
                 left_out[run.name] = (
-                    f"{run.name} was validated on other reviews ({len(candidate.reviews):,}) "
+                    f"{run.name} was validated on {what} ({len(candidate.reviews):,}) "
                     f"than {chosen[0].runs[0].name} ({len(chosen[0].reviews):,}): not comparable"
                 )
     return chosen

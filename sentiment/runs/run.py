@@ -115,7 +115,7 @@ class Run:
     def scores(self) -> dict[str, dict[Model, Any]]:
         """The `details` of the metrics of each model on each evaluation set, by the name of the set.
 
-        A model without metrics is left out, such as one that had no head before training in earlier code.
+        A model without metrics is left out, such as one of `unavailable`.
         """
         scores: dict[str, dict[Model, Any]] = {}
         for name in ("test", *self.evaluation_sets):
@@ -126,6 +126,23 @@ class Run:
                     if not isinstance(metrics["accuracy"], str):
                         scores[name][model] = metrics
         return scores
+
+    @property
+    def unavailable(self) -> dict[Model, str]:
+        """The models that could not score any reviews, with the reason."""
+        reasons = {model: self.why_unavailable(model) for model in self.models}
+        return {model: reason for model, reason in reasons.items() if reason}
+
+    def why_unavailable(self, model: Model) -> str | None:
+        """The reason why a model could not score any reviews; None if it could, or did not run.
+
+        Without labelled training reviews, there are no n-grams, no blend and no linear probe. In earlier
+        code, a model without a head could not be scored before training.
+        """
+        if not self.has_file(_metrics_path(model, "test")):
+            return None
+        accuracy = self.scores_of(model)["accuracy"]
+        return accuracy if isinstance(accuracy, str) else None
 
     def scores_of(self, model: Model = "classifier", reviews: str = "test") -> Any:
         """The `details` of the metrics of a model on the test split or another evaluation set."""
@@ -158,6 +175,8 @@ class Run:
     def scored_reviews(self, split: str, model: Model = "classifier") -> pd.DataFrame:
         """The reviews of `validation`, `test` or another evaluation set, with `probability` (of POSITIVE).
 
+        If teachers labelled the validation reviews, these have a column `held_out`.
+
         Args:
             split: the split or evaluation set.
             model: the model that scored the reviews.
@@ -168,13 +187,20 @@ class Run:
         stage, path = STAGES[model], f"{PREDICTIONS.format(model)}/{split}.parquet"
         if split == "validation" and model == "classifier":
             stage, path = "train", VALIDATION_PREDICTIONS
-        predictions = self.table(path)[["id", "probability"]]
+        if model != "classifier" and (why := self.why_unavailable(model)):
+            raise InputError(f"{self.name}: {model}: {why}")
+        predictions = self.table(path)
         if not self.ran_on_current_inputs(stage):
             raise InputError(
                 f"{self.name}: {stage} has not run since its inputs changed; `dvc repro` runs it"
             )
         prepared = PREPARED if split in ("validation", "test") else ALSO_TEST
-        return self.table(prepared.format(split)).merge(predictions, on="id", validate="one_to_one")
+        reviews = self.table(prepared.format(split))
+        columns = ["id", "probability"]
+        if split == "validation" and reviews.empty:  # teachers labelled some of the unlabelled reviews
+            reviews = self.table(PREPARED.format("unlabelled"))
+            columns.append("label")
+        return reviews.merge(predictions[columns], on="id", validate="one_to_one")
 
     def ran_on_current_inputs(self, stage: str) -> bool:
         """Whether dvc.lock records that the stage ran on the latest outputs of the stages before it.

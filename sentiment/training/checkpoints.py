@@ -21,18 +21,18 @@ from transformers import TrainerCallback
 
 from sentiment import atomic
 from sentiment.model.precision import uses_bf16
-from sentiment.params import TrainParams
+from sentiment.params import EvaluateParams
 
 FOLDER = Path("models/checkpoints")
 HASHES = "sha256.json"
 SECONDS_BETWEEN = 120.0  # within an epoch; every epoch ends with a checkpoint
 
 
-def checkpoint_folder(params: TrainParams, files: Iterable[Path]) -> Path:
+def checkpoint_folder(params: EvaluateParams, files: Iterable[Path]) -> Path:
     """The folder for one training's checkpoints, named by a hash of everything that its result depends on.
 
     Args:
-        params: the parameters of the training.
+        params: the parameters of the training, with `precision`.
         files: the files that it reads, and the stage itself. The imported modules of sentiment/ are added.
     """
     environment = {

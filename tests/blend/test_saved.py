@@ -31,6 +31,13 @@ def test_a_blend_is_read_as_it_was_written(tmp_path: Path, cascade: Cascade | No
     assert saved.read(tmp_path / "blend.json") == blend
 
 
+def test_a_file_can_say_why_there_is_no_blend(tmp_path: Path) -> None:
+    path = tmp_path / "blend.json"
+    saved.write(path, saved.Unavailable(unavailable="not available: no n-grams"))
+    with pytest.raises(InputError, match=r"blend\.json: the blend is not available: no n-grams$"):
+        load_classifier(path)
+
+
 FAULTS: list[tuple[str | dict[str, Any], str]] = [
     ("", "Invalid JSON: EOF while parsing"),
     ("{", "Invalid JSON: EOF while parsing"),

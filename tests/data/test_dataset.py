@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from sentiment.data import dataset
+from sentiment.data import dataset, schema
 from sentiment.errors import InputError
 from tests.conftest import ROOT
 
@@ -167,3 +167,38 @@ def test_the_sample_is_what_it_says_and_no_film_straddles_its_splits(monkeypatch
     assert len(rows) == 1680
     assert len(films["train"] | films["test"]) == 334
     assert not films["train"] & films["test"]
+
+
+ONLY_TEST = "files: {test: test.csv}\nunlabelled: more.csv\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "labels_training", "labels_validation"),
+    [
+        ("files: reviews.csv\n", True, True),
+        ("files: reviews.csv\nunlabelled: more.csv\n", True, True),
+        ("files: reviews.csv\nsplits: {test: test}\n", True, True),  # nothing could be trained on
+        ("files: reviews.csv\nsplits: {validation: dev}\ntest_size: 0.2\nunlabelled: more.csv\n", True, True),
+        (ONLY_TEST, False, False),
+        ("files: reviews.csv\nsplits: {test: test}\nlabels: {unlabelled: [unsup]}\n", False, False),
+        ("files: {validation: dev.csv, test: test.csv}\nunlabelled: more.csv\n", False, True),
+    ],
+)
+def test_dataset_yaml_says_whether_training_reviews_have_labels(
+    make: Make, source: str, labels_training: bool, labels_validation: bool
+) -> None:
+    make(source)
+    read = schema.read_source("mine")
+    assert (read.labels_training, read.labels_validation) == (labels_training, labels_validation)
+
+
+def test_without_labelled_training_reviews_teachers_are_needed_that_need_none(make: Make) -> None:
+    make(ONLY_TEST)
+    source = schema.read_source("mine")
+    schema.check_teachers(source, "mine", [1], 0)
+    with pytest.raises(InputError, match="teachers: data/mine/dataset.yaml names no labelled training"):
+        schema.check_teachers(source, "mine", [], 0)
+    with pytest.raises(InputError, match="teacher_epochs: 2 is not allowed: .* allowed: 0, which uses"):
+        schema.check_teachers(source, "mine", [1], 2)
+    make("files: reviews.csv")
+    schema.check_teachers(schema.read_source("mine"), "mine", [], 2)

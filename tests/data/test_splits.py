@@ -6,6 +6,7 @@ import pytest
 from sentiment import sampling
 from sentiment.data import splits
 from sentiment.errors import InputError
+from sentiment.params import PrepareParams
 
 
 def frame(*rows: tuple[str, int]) -> pd.DataFrame:
@@ -40,6 +41,34 @@ def test_an_unlabelled_review_occurs_once_and_in_no_other_split() -> None:
         "unlabelled_duplicates_dropped": 1,
     }
     assert splits.without_labelled(unlabelled.head(0), kept)[1] == {}
+
+
+def params(most: int | None = None, seed: int = 0) -> PrepareParams:
+    return PrepareParams(
+        dataset="mine", validation_size=0.2, max_train_reviews=most, split_seed=seed, also_test=[]
+    )
+
+
+def without_labels(most: int | None = None, seed: int = 0) -> pd.DataFrame:
+    """Unlabelled reviews of ten films, as they are prepared with these parameters."""
+    rows = pd.DataFrame({"id": [f"unlabelled-{number}" for number in range(40)]})
+    rows["group"] = rows.index // 4
+    return splits.in_place_of_labelled(rows[2:], params(most, seed), needs_validation=True)
+
+
+def test_without_labels_some_of_the_unlabelled_reviews_validate() -> None:
+    rows = without_labels()
+    assert not set(rows["group"][rows["held_out"]]) & set(rows["group"][~rows["held_out"]])
+    assert rows["group"][rows["held_out"]].nunique() == 2
+    assert rows.equals(without_labels())
+    assert not rows["held_out"].equals(without_labels(seed=1)["held_out"])
+    capped = without_labels(most=10)
+    assert (~capped["held_out"]).sum() == 10
+    assert rows[rows["held_out"]].equals(capped[capped["held_out"]])
+    assert capped.index.is_monotonic_increasing
+    one = rows.head(1).drop(columns=["group", "held_out"])
+    with pytest.raises(InputError, match="validation_size: 1 unlabelled reviews are too few to hold out 20%"):
+        splits.in_place_of_labelled(one, params(), needs_validation=True)
 
 
 def test_held_out_is_stratified_and_keeps_groups_together() -> None:

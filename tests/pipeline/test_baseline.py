@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sentiment import InputError, load_classifier
 from sentiment.data import dataset
+from sentiment.metrics import evaluation_sets
 from sentiment.ngrams.regression import fit
 from stages import baseline
 from tests.conftest import ROOT
@@ -51,3 +53,17 @@ def test_scoring_in_blocks_gives_the_same_scores(
     at_once = classifier.probabilities(texts)
     monkeypatch.setattr("sentiment.ngrams.regression.BLOCK", 10)
     np.testing.assert_array_equal(classifier.probabilities(texts), at_once)
+
+
+def test_without_labelled_reviews_every_output_says_why_there_is_no_baseline(
+    prepared: dict[str, pd.DataFrame], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "validation"):
+        prepared[split].head(0).to_parquet(f"data/prepared/{split}.parquet", index=False)
+    baseline.main()
+    why = "not available: the dataset has no labelled training reviews"
+    assert capsys.readouterr().out == f"baseline: {why}\n"
+    assert json.loads(Path("metrics/baseline.json").read_text()) == {"details": [{"accuracy": why}]}
+    assert evaluation_sets.why_unavailable("baseline") == why
+    with pytest.raises(InputError, match=f"^models/baseline.npz: n-grams are {why}$"):
+        load_classifier("models/baseline.npz")

@@ -63,6 +63,21 @@ def test_a_model_without_a_head_gets_a_probe_with_the_same_bytes_each_time(
 
 
 @pytest.mark.usefixtures("prepared")
+def test_without_labelled_reviews_there_is_no_probe(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for split in ("train", "validation"):
+        path = f"data/prepared/{split}.parquet"
+        pd.read_parquet(path).head(0).to_parquet(path, index=False)
+    why = "not available: the dataset has no labelled training reviews"
+    assert run()["accuracy"] == why
+    assert json.loads(Path("metrics/sets/probe/other.json").read_text()) == {"details": [{"accuracy": why}]}
+    assert capsys.readouterr().out == f"before training: {why}\n"
+    write_pretrained(tmp_path / "mine", "bert", head=True, id2label={0: "neg", 1: "pos"})
+    assert run(model=str(tmp_path / "mine"), max_length="32")["kind"] == "own head"
+
+
+@pytest.mark.usefixtures("prepared")
 def test_a_trained_head_is_scored_as_it_is_unless_a_new_one_is_asked_for(tmp_path: Path) -> None:
     write_pretrained(tmp_path / "mine", "bert", head=True, id2label={0: "neg", 1: "pos"})
     model = str(tmp_path / "mine")

@@ -1,12 +1,18 @@
 """Self-training: teachers label the unlabelled reviews, and the student learns from both."""
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from sentiment.api import open_classifier
+from sentiment.blend.weights import Weights
+from sentiment.errors import InputError
+from sentiment.ngrams import regression
 from sentiment.training import soft_labels
 from sentiment.training.fine_tuning import mean_loss
 from tests.conftest import Clone
@@ -71,6 +77,31 @@ def test_teachers_label_unlabelled_reviews_and_the_student_learns_from_both(copy
     assert copy.run("git status --porcelain") == ""
 
 
+def test_a_classifier_trained_elsewhere_labels_as_it_is(copy: Clone) -> None:
+    unlabelled = add_dataset(copy)
+    copy.commit()
+    other = copy.folder.parent / "other"
+    shutil.copytree(copy.folder / "models/classifier", other)
+    options = f"-S dataset=own -S 'teachers=[1]' -S teacher_model={other} -S teacher_epochs=0"
+    copy.run(f"dvc exp run {options}")
+    assert copy.details("teachers/1")["teacher"] == str(other)
+    assert copy.details("train")["soft_labels"] == len(unlabelled)
+    baseline = regression.load(copy.folder / "models/baseline.npz")
+    texts = pd.read_parquet(copy.folder / "data/prepared/unlabelled.parquet")["text"].tolist()
+    teacher = copy.details("teachers/1")
+    blend = Weights(ngrams=teacher["baseline"]["weight"], encoder=teacher["model"]["weight"])
+    expected = blend.probabilities(baseline.probabilities(texts), open_classifier(other).probabilities(texts))
+    soft = pd.read_parquet(copy.folder / "data/soft_labels/1.parquet")["probability"]
+    np.testing.assert_allclose(soft, expected, atol=1e-4)
+
+    # Another student needs its soft labels, but not the teacher itself.
+    shutil.rmtree(other)
+    copy.commit()
+    output = copy.run(f"dvc exp run {options} -S lr=5e-4")
+    assert executed(output) == {"check", "train", "evaluate", "blend"}
+    assert f"{other} is not available; training uses the soft labels that it gave before" in output
+
+
 def test_several_teachers_are_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     soft_labels.FOLDER.mkdir(parents=True)
@@ -85,6 +116,36 @@ def test_several_teachers_are_averaged(tmp_path: Path, monkeypatch: pytest.Monke
     assert soft_labels.with_unlabelled(train, unlabelled, []) is train
     soft_labels.remove_others([1, 2])
     assert sorted(path.name for path in soft_labels.FOLDER.iterdir()) == ["1.parquet", "2.parquet"]
+
+
+def write_soft_labels(*probabilities: float) -> pd.DataFrame:
+    """Write a teacher's soft labels, and return the unlabelled reviews, of which the last two validate."""
+    soft_labels.FOLDER.mkdir(parents=True, exist_ok=True)
+    rows = pd.DataFrame({"id": list("abcd"), "text": ["A.", "B.", "C.", "D."]})
+    rows.assign(probability=probabilities).to_parquet(soft_labels.path(1))
+    return rows.assign(held_out=[False, False, True, True])
+
+
+def test_without_labelled_reviews_teachers_label_training_and_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    none = pd.DataFrame({"id": [], "text": [], "label": []})
+    unlabelled = write_soft_labels(0.9, 0.2, 0.4, 0.6)
+    train = soft_labels.with_unlabelled(none, unlabelled, [1])
+    assert train.to_dict("list") == {"text": ["A.", "B."], "label": [0.9, 0.2]}
+    validation = soft_labels.validation(unlabelled, [1])
+    assert validation["id"].tolist() == ["c", "d"]
+    assert validation["label"].tolist() == [0, 1]
+
+    with pytest.raises(InputError, match="teachers: the dataset has no labelled training reviews; set"):
+        soft_labels.with_unlabelled(none, unlabelled, [])
+    unlabelled = write_soft_labels(0.9, 0.8, 0.1, 0.2)
+    message = "teachers: they label each of 2 reviews {}; both classes are needed"
+    with pytest.raises(InputError, match=message.format("POSITIVE")):
+        soft_labels.with_unlabelled(none, unlabelled, [1])
+    with pytest.raises(InputError, match=message.format("NEGATIVE")):
+        soft_labels.validation(unlabelled, [1])
 
 
 def test_teachers_without_unlabelled_reviews_are_refused(copy: Clone) -> None:

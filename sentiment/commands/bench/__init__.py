@@ -18,6 +18,7 @@ import typer
 from sentiment.commands.bench import scoring_recipes, trained_models, training_recipes
 from sentiment.commands.bench.inputs import BATCH_SIZE, MAX_LENGTH, synthetic_reviews, training_reviews
 from sentiment.commands.bench.measurement import Measured, Recipe, Round, machine
+from sentiment.metrics.evaluation_sets import why_unavailable
 from sentiment.params import scoring_precision
 
 
@@ -45,6 +46,8 @@ def main(
     if trained:
         models = trained_models.trained_models()
         print(f"{date.today()}, {machine()}, precision {scoring_precision()}; medians of {rounds} rounds")
+        if why := why_unavailable("baseline"):
+            print(f"n-grams and blends: left out, {why}")
         print(trained_models.table(models, trained_models.measure(models, rounds, seconds)))
         return
     texts, labels = training_reviews(dataset) if dataset else synthetic_reviews()

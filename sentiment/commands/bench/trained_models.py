@@ -14,6 +14,7 @@ from sentiment.blend.classifier import BlendClassifier
 from sentiment.blend.saved import Blend
 from sentiment.classifier import Classifier, TokenClassifier
 from sentiment.errors import InputError
+from sentiment.metrics.evaluation_sets import why_unavailable
 from sentiment.params import scoring_precision
 
 NGRAMS = Path("models/baseline.npz")
@@ -42,9 +43,13 @@ class Trained(NamedTuple):
 def trained_models() -> dict[str, Trained]:
     """The models by name. Accuracies are those of the predictions that the stages saved.
 
+    If the run has no n-grams, there are only encoders.
+
     Raises:
         InputError: the stage blend has not run, or a model cannot be loaded.
     """
+    if why_unavailable("baseline"):
+        return {name: trained_encoder(name) for name in ENCODERS if Path("models", name).exists()}
     blend = saved.read(BLEND)
     ngrams = open_classifier(NGRAMS)
     by_ngrams = predictions("baseline")
@@ -53,10 +58,10 @@ def trained_models() -> dict[str, Trained]:
     for name in ENCODERS:
         if not Path("models", name).exists():
             continue
-        encoder = open_classifier(Path("models", name), scoring_precision())
+        models[name] = trained_encoder(name)
+        encoder = models[name].classifier
         assert isinstance(encoder, TokenClassifier)
         by_encoder = predictions(name)["probability"].to_numpy()
-        models[name] = Trained(encoder, accuracy(truth, by_encoder), 0, name)
         for kind, combined in variants(blend).items():
             scores = combined.probabilities(by_ngrams["probability"].to_numpy(), by_encoder)
             decided = combined.decided(by_ngrams["probability"].to_numpy())
@@ -65,6 +70,17 @@ def trained_models() -> dict[str, Trained]:
                 classifier, accuracy(truth, scores), float(decided.mean()), name
             )
     return models
+
+
+def trained_encoder(name: str) -> Trained:
+    """An encoder in models/, with the accuracy of its saved predictions.
+
+    Raises:
+        InputError: it cannot be loaded, or has no predictions.
+    """
+    scored = predictions(name)
+    measured = accuracy(scored["label"].to_numpy(), scored["probability"].to_numpy())
+    return Trained(open_classifier(Path("models", name), scoring_precision()), measured, 0, name)
 
 
 def variants(blend: Blend) -> dict[str, Blend]:

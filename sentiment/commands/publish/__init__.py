@@ -158,6 +158,7 @@ def model_card(repo: str, origin: dict[str, str]) -> ModelCard:
         scores=scores,
         titles=TITLES | {"classifier": "**this model**"},
         data=run.data,
+        train=run.metrics("train"),
         repository=repo,
         base=base,
         revision=revision,

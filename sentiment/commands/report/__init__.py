@@ -59,12 +59,15 @@ def main(
 def evaluation(run: Run) -> dict[str, Any]:
     """The evaluation of each model of a run on each evaluation set, by the name of the set.
 
-    `scores` has the metrics by model, `against_baseline` the comparisons with the n-gram baseline, and
-    `described` the description of each set other than the test split.
+    `scores` has the metrics by model, `reviews` the number of reviews, `against_baseline` the comparisons
+    with the n-gram baseline, and `described` the description of each set other than the test split.
+    `unavailable` has the models that scored no reviews, with the reason.
     """
     scores = run.scores()
     return {
         "scores": scores,
+        "unavailable": run.unavailable,
+        "reviews": {name: len(run.scored_reviews(name)) for name in scores},
         "against_baseline": {name: compare_with_baseline(run, name) for name in scores},
         "described": {name: read_source(name).description for name in run.evaluation_sets},
     }

@@ -13,6 +13,7 @@ import typer
 
 from sentiment.commands.search.space import parse_space
 from sentiment.commands.search.trials import Trial, Trials
+from sentiment.data.schema import read_source
 from sentiment.errors import InputError
 from sentiment.params import FILE, Params
 from sentiment.runs.run import WORKSPACE
@@ -66,6 +67,8 @@ def main(
             print(f"{in_words(trial)} ({time.monotonic() - started:.0f} s)", flush=True)
     best = search.best()
     print(f"best of {len(search.finished)}: {best.name}, validation accuracy {best.accuracy:.4f}")
+    if not read_source(params["dataset"]).labels_validation:
+        print("validation accuracy is agreement with the teachers, which label the validation reviews")
     if not apply:
         print(
             f"`sentiment best --search {search.name}` ranks the trials; "

@@ -1,0 +1,1 @@
+"""Teachers: the model that labels unlabelled reviews, and labelling that resumes after an interruption."""
