@@ -894,7 +894,7 @@ def test_nginx_of_the_page_adds_tls_and_a_rate_limit(served_int8: Server, tmp_pa
     nginx = shutil.which("nginx", path=BIN) or pytest.skip("nginx is not installed (Debian: nginx-light)")
     openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", tmp_path / "privkey.pem", "-out", tmp_path / "fullchain.pem"]
+    files = ["-keyout", f"{tmp_path}/privkey.pem", "-out", f"{tmp_path}/fullchain.pem"]
     certificate = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names, *files]
     subprocess.run(certificate, check=True, stderr=subprocess.DEVNULL)
     (settings,) = blocks("docs/serving.md", "nginx")
