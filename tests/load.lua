@@ -1,4 +1,5 @@
 -- Load for `sentiment serve`: wrk -s tests/load.lua URL -- FILE [TEXTS]
+-- Sends the token in the environment variable SENTIMENT_TOKEN, if there is one.
 -- Posts the reviews of FILE, which has one review per line; TEXTS is the number of reviews per request (1).
 local bodies, position, step = {}, 0, 1
 local threads = {}
@@ -24,8 +25,12 @@ function init(args)
   position = first -- so that no two threads post the same review at the same time
 end
 
+local headers = { ["Content-Type"] = "application/json" }
+local token = os.getenv("SENTIMENT_TOKEN")
+if token then headers["Authorization"] = "Bearer " .. token end
+
 function request()
   local body = bodies[position % #bodies + 1]
   position = position + step
-  return wrk.format("POST", nil, { ["Content-Type"] = "application/json" }, body)
+  return wrk.format("POST", nil, headers, body)
 end

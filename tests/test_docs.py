@@ -186,8 +186,10 @@ def test_commands_of_sentiment_and_their_options_exist(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_options_named_alone_exist(page: str) -> None:
-    # DVC's and pip's, which a page names with their command nearby
+    # DVC's, pip's and Docker's, which a page names with their command nearby
     others = {
+        "--build-arg",
+        "--env-file",
         "--dry",
         "--temp",
         "--jobs",

@@ -1,5 +1,6 @@
 """The server as programs use it: started from the command line, with a real client and hostile ones."""
 
+import asyncio
 import contextlib
 import gzip
 import hashlib
@@ -12,11 +13,14 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,8 @@ import pandas as pd
 import pytest
 from huggingface_hub import InferenceClient
 from huggingface_hub.errors import HfHubHTTPError
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from sentiment.api import open_classifier
 from sentiment.errors import InputError
@@ -33,15 +39,18 @@ from sentiment.model.transformer import load_weights
 from sentiment.onnx import graph
 from tests.conftest import ROOT, Clone
 from tests.helpers.blends import write_blend
-from tests.helpers.servers import free_port
+from tests.helpers.servers import BIN, TEMPORARY, free_port, running
 from tests.pipeline.test_export import write_random
 from tests.test_docs import blocks, commands
 
 pytest.importorskip("prometheus_fastapi_instrumentator", reason="pip install '.[serve]'")
 pytest.importorskip("onnxruntime", reason="pip install '.[onnx]'")
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
-from sentiment.commands.serve.scoring_queue import ScoringQueue, _Text
+from sentiment.commands.serve import app, read_token
+from sentiment.commands.serve.scoring_queue import CAPACITY, ScoringQueue, _Text
+from sentiment.commands.serve.served_model import ServedModel
 
 REVIEWS = [
     "A warm and funny film &amp; a <br /> wonderful cast, but far too long.",
@@ -49,6 +58,7 @@ REVIEWS = [
     "  Zwei\tStunden 😀 NUL\x00 e\u0301 ",
     " ".join(f"word{number}" for number in range(300)),  # is truncated
 ]
+TOKEN = "Zm9v.b-a_r~/+=="
 LONG = [" ".join(["boat"] * (60 + number)) for number in range(32)]
 
 
@@ -218,12 +228,19 @@ def test_parameters_are_applied_or_refused(served: Server) -> None:
         client.text_classification("Dull.", function_to_apply="sigmoid")
 
 
+def run_program(program: str, server: Server) -> str:
+    """What a program of the page prints: both labels of a text."""
+    run = [sys.executable, "-c", program.replace("http://127.0.0.1:8000", server.address)]
+    environment = os.environ | {"SENTIMENT_TOKEN": TOKEN}
+    printed = subprocess.run(run, env=environment, text=True, stdout=subprocess.PIPE, check=True).stdout
+    assert printed.count("label=") == 2
+    return printed
+
+
 def test_the_program_and_the_request_of_the_page_are_answered(served: Server) -> None:
-    (program,) = blocks("docs/serving.md", "python")
-    program = program.replace("http://127.0.0.1:8000", served.address)
-    run = [sys.executable, "-c", program]
-    assert subprocess.run(run, text=True, stdout=subprocess.PIPE, check=True).stdout.count("label=") == 2
-    (curl,) = (shlex.split(command) for command in commands("docs/serving.md") if command.startswith("curl "))
+    program, with_token = blocks("docs/serving.md", "python")
+    assert run_program(program, served) == run_program(with_token, served)
+    curl, _ = (shlex.split(command) for command in commands("docs/serving.md") if command.startswith("curl "))
     assert curl[1:3] == ["http://127.0.0.1:8000/predict", "--json"]
     assert len(served.post(curl[3].encode(), "/predict").json()) == 2
 
@@ -245,7 +262,7 @@ def test_info_matches_the_run(ran: Clone, served: Server, served_int8: Server, i
     assert copy["weights"] == [{"file": "model.onnx", "sha256": hashlib.sha256(weights).hexdigest()}]
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/info", "/metrics", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/health", "/ready", "/info", "/metrics", "/openapi.json"])
 def test_head_is_answered_like_get_without_the_body(served_int8: Server, path: str) -> None:
     get, head = (httpx2.request(method, served_int8.address + path) for method in ("GET", "HEAD"))
     assert (get.status_code, head.status_code) == (200, 200)
@@ -275,7 +292,13 @@ def test_openapi_json_describes_every_answer(served_int8: Server) -> None:
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
-    assert set(operations) == {("post", "/"), ("post", "/predict"), ("get", "/health"), ("get", "/info")}
+    assert set(operations) == {
+        ("post", "/"),
+        ("post", "/predict"),
+        ("get", "/health"),
+        ("get", "/ready"),
+        ("get", "/info"),
+    }
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
     # Code generators resolve only references to named schemas.
     references = set(re.findall(r'"\$ref": "(.*?)"', json.dumps(document)))
@@ -289,7 +312,7 @@ def test_openapi_json_describes_every_answer(served_int8: Server) -> None:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.Draft202012Validator(schema).validate({"label": "POSITIVE"})
 
-    for path in ("/health", "/info"):
+    for path in ("/health", "/ready", "/info"):
         check(httpx2.get(served_int8.address + path), "get", path)
     for path in ("/", "/predict"):
         body = operations["post", path]["requestBody"]["content"]["application/json"]["schema"]
@@ -539,12 +562,13 @@ def test_a_full_queue_refuses_texts_and_drops_those_of_disconnected_clients(serv
 
 
 def test_retry_after_is_the_time_that_the_waiting_texts_take(int8: Path) -> None:
-    with ScoringQueue(open_classifier(int8)) as queue:  # type: ignore[arg-type]
-        queue._seconds, queue._tokens, queue._threads = 3.0, 1000, 2
-        for length in (200, 600, 8200):
-            waiting = _Text("inputs.0", "x", ids=[0] * length)
-            queue._waiting[waiting] = None
-        assert queue._full().headers == {"Retry-After": "14"}  # 9,000 tokens of 3 ms by two threads: 13.5 s
+    queue = ScoringQueue(open_classifier(int8))  # type: ignore[arg-type]
+    queue._seconds, queue._tokens, queue.threads = 3.0, 1000, 2
+    for length in (200, 600, 8200):
+        waiting = _Text("inputs.0", "x", ids=[0] * length)
+        queue._waiting[waiting] = None
+    assert queue._full().headers == {"Retry-After": "14"}  # 9,000 tokens of 3 ms by two threads: 13.5 s
+    queue.end()
 
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n"
@@ -704,3 +728,267 @@ def test_a_model_that_cannot_be_served_is_one_line(ran: Clone) -> None:
     printed = ran.run("python -m sentiment serve --port 0 --model models/baseline.npz", fails=True)
     allowed = "models/classifier, models/fp32, models/int8, models/blend.json, or a copy of one"
     assert printed == f"error: models/baseline.npz: cannot be served; allowed: {allowed}\n"
+
+
+def replace_model(target: Path, source: Path) -> None:
+    """Make the link `target` lead to another model, in one step."""
+    link = target.with_name("link")
+    link.symlink_to(source)
+    link.replace(target)
+
+
+def test_a_reload_under_load_loses_no_request(ran: Clone, int8: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(int8, tmp_path / "other")
+    config = json.loads((other / "config.json").read_text())
+    config["id2label"] = {"0": "POSITIVE", "1": "NEGATIVE"}  # so that its answers are the opposite
+    (other / "config.json").write_text(json.dumps(config))
+    current = tmp_path / "current"
+    current.symlink_to(int8)
+    server = Server(ran, f"--model {current} --port {free_port()}")
+    assert server.process.stdout
+    before = server.post({"inputs": REVIEWS}).json()
+    answers: list[httpx2.Response] = []
+    ended = threading.Event()
+
+    def post_until_the_end() -> None:
+        while not ended.is_set():
+            answers.append(server.post({"inputs": REVIEWS}))
+
+    with ThreadPoolExecutor(8) as clients:
+        posting = [clients.submit(post_until_the_end) for _ in range(8)]
+        for model in (other, int8, other):
+            replace_model(current, model)
+            server.process.send_signal(signal.SIGHUP)
+            assert server.process.stdout.readline() == f"reloaded {current}\n"
+        ended.set()
+    for each in posting:
+        each.result()
+    after = server.post({"inputs": REVIEWS}).json()
+    assert [answered(each) for each in after] != [answered(each) for each in before]
+    assert {answer.status_code for answer in answers} == {200}
+    received = [answer.json() for answer in answers]
+    assert before in received
+    assert after in received
+    assert all(each in (before, after) for each in received)  # never a mixture of both models
+    assert httpx2.get(f"{server.address}/info").json()["model"] == str(other)  # where the link leads
+    assert server.metric("http_requests_total", handler="/", status="200") == len(answers) + 2
+    assert server.metric("sentiment_texts_total") == len(REVIEWS) * (len(answers) + 2)
+    assert server.metric("sentiment_queue_texts") == 0
+    assert server.stop() == "stopped\n"
+
+
+def test_a_model_that_cannot_be_loaded_leaves_the_old_one_in_service(
+    ran: Clone, int8: Path, tmp_path: Path
+) -> None:
+    current = shutil.copytree(int8, tmp_path / "current")
+    server = Server(ran, f"--model {current} --port {free_port()}")
+    assert server.process.stdout
+    before, info = server.post({"inputs": REVIEWS}).json(), httpx2.get(f"{server.address}/info").json()
+    for damage in ("model.onnx", "tokenizer.json", "config.json"):
+        (current / damage).write_bytes(b"{")
+        server.process.send_signal(signal.SIGHUP)
+        line = server.process.stdout.readline()
+        assert line.startswith(f"not reloaded, the old model stays in service: {current}: "), line
+        assert server.post({"inputs": REVIEWS}).json() == before
+        assert httpx2.get(f"{server.address}/info").json() == info
+        assert httpx2.get(f"{server.address}/ready").status_code == 200
+        shutil.copy(int8 / damage, current)
+    server.process.send_signal(signal.SIGHUP)
+    assert server.process.stdout.readline() == f"reloaded {current}\n"
+    assert server.stop() == "stopped\n"
+
+
+def test_a_reloaded_transformer_uses_as_many_cores(ran: Clone, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = pytest.importorskip("torch")
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with ServedModel(ran.folder / "models/classifier", "fp32") as served:
+            first = served._queue
+            asyncio.run(served.reload())
+            assert served._queue is not first
+            assert (first.threads, served._queue.threads) == (3, 3)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_closing_the_terminal_stops_the_server(ran: Clone, int8: Path) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sentiment", "serve", "--model", str(int8), "--port", "0"],
+        cwd=ran.folder,
+        env=ran.environment,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout
+    assert process.stdout.readline().startswith(b"http://")
+    os.close(theirs)
+    os.close(ours)
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=60) == (b"stopped\n", b"")
+    assert process.returncode == 0
+
+
+@pytest.fixture(scope="module")
+def guarded(ran: Clone, int8: Path) -> Iterator[Server]:
+    """A server with a token."""
+    clone = Clone(ran.folder)
+    clone.environment["SENTIMENT_TOKEN"] = TOKEN
+    server = Server(clone, f"--model {int8} --port {free_port()}")
+    yield server
+    assert server.stop() == "stopped\n"
+
+
+@pytest.mark.parametrize("path", ["/", "/predict", "/info", "/metrics", "/docs", "/openapi.json", "/nosuch"])
+@pytest.mark.parametrize(
+    "sent", [None, "", TOKEN, "Bearer", "Bearer x", f"Basic {TOKEN}", f"Bearer {TOKEN[:-1]}", "Bearer \xff"]
+)
+def test_a_request_without_the_token_is_refused(guarded: Server, path: str, sent: str | None) -> None:
+    headers = [] if sent is None else [(b"Authorization", sent.encode("latin-1"))]
+    answer = httpx2.post(guarded.address + path, headers=headers, json={"inputs": "A joy."})
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert answer.json() == {"error": "no valid token; allowed: the header `Authorization: Bearer TOKEN`"}
+
+
+def test_a_request_with_the_token_is_answered(guarded: Server) -> None:
+    assert len(InferenceClient(guarded.address, token=TOKEN).text_classification("A joy.")) == 2
+    _, program = blocks("docs/serving.md", "python")
+    run_program(program, guarded)
+    for path in ("/", "/info", "/metrics", "/docs", "/openapi.json"):
+        answer = httpx2.get(guarded.address + path, headers={"Authorization": f"bearer {TOKEN}"})
+        assert answer.status_code == 200
+    for path in ("/health", "/ready"):
+        assert httpx2.get(guarded.address + path).status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", " ", "a b", "a\u00e9", "a\nb", "="])
+def test_an_invalid_token_is_one_line_before_anything_is_loaded(
+    token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SENTIMENT_TOKEN", token)
+    with pytest.raises(
+        InputError, match="^SENTIMENT_TOKEN: .*; allowed: .*; to allow all requests, unset it$"
+    ):
+        read_token()
+
+
+def test_the_server_is_not_ready_while_its_queue_is_full_or_it_stops(int8: Path) -> None:
+    with ServedModel(int8, "auto") as served, TestClient(app.build(served, None)) as client:
+        assert client.get("/ready").json() == {"status": "ok"}
+        served._queue._waiting.update(dict.fromkeys(_Text("inputs.0", "x", ids=[1]) for _ in range(CAPACITY)))
+        full = client.get("/ready")
+        assert (full.status_code, client.get("/health").status_code) == (503, 200)
+        assert "already waiting" in full.json()["error"]
+        served._queue._waiting.clear()
+        served.refuse_new()
+        assert client.get("/ready").json() == {"error": "the server is stopping"}
+        assert client.get("/health").json() == {"status": "ok"}
+
+
+def test_nginx_of_the_page_adds_tls_and_a_rate_limit(served_int8: Server, tmp_path: Path) -> None:
+    nginx = shutil.which("nginx", path=BIN) or pytest.skip("nginx is not installed (Debian: nginx-light)")
+    openssl = shutil.which("openssl") or pytest.skip("openssl is not installed")
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    files = ["-keyout", f"{tmp_path}/privkey.pem", "-out", f"{tmp_path}/fullchain.pem"]
+    certificate = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names, *files]
+    subprocess.run(certificate, check=True, stderr=subprocess.DEVNULL)
+    (settings,) = blocks("docs/serving.md", "nginx")
+    port = free_port()
+    for old, new in (
+        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
+        ("/etc/letsencrypt/live/reviews.example.org", str(tmp_path)),
+        ("http://127.0.0.1:8000", served_int8.address),
+    ):
+        assert old in settings
+        settings = settings.replace(old, new)
+    temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in TEMPORARY)
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log; events {{}}\n"
+        f"http {{ access_log off; {temporary} {settings} }}\n"
+    )
+    address = f"https://localhost:{port}"
+    trusted = ssl.create_default_context(cafile=tmp_path / "fullchain.pem")
+    command = [nginx, "-e", str(tmp_path / "error.log"), "-c", str(tmp_path / "nginx.conf")]
+    with running(command, port), httpx2.Client(base_url=address, verify=trusted) as client:
+        answer = client.post("/predict", json={"inputs": REVIEWS})
+        assert answer.json() == served_int8.post({"inputs": REVIEWS}, "/predict").json()
+        assert "https://localhost" in client.get("/").text  # the address of the example request
+        assert client.get("/metrics").status_code == 403
+        assert client.post("/predict", content=b"x" * 3_000_000).status_code == 413
+        statuses = [client.get("/health").status_code for _ in range(100)]
+    assert set(statuses) == {200, 429}
+
+
+BLOCK = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+BLOCKED = set(sys.argv.pop(1).split(","))
+sys.meta_path.insert(0, Blocked())
+from sentiment.cli import main
+main()
+"""
+
+
+def required_packages(names: Iterable[str]) -> set[str]:
+    """Normalised names of these packages and of all that they require in this environment."""
+    found: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            requirements = map(Requirement, distribution(name).requires or ())
+            waiting += [each.name for each in requirements if not each.marker or each.marker.evaluate()]
+    return found
+
+
+def test_the_packages_of_the_image_suffice_and_are_pinned(int8: Path, tmp_path: Path) -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    listed = re.search(r"-c extras.lock \\\n(.*?)&&", dockerfile, re.DOTALL)
+    assert listed
+    image = required_packages(listed[1].replace("\\", "").split())
+    assert not image & {"torch", "transformers", "dvc", "scipy", "pyarrow"}
+    locks = "".join((ROOT / lock).read_text() for lock in ("requirements.lock", "extras.lock"))
+    pinned = {canonicalize_name(name) for name in re.findall(r"^([\w.-]+)==", locks, re.MULTILINE)}
+    assert image <= pinned
+
+    providers = {
+        module: set(map(canonicalize_name, names)) for module, names in packages_distributions().items()
+    }
+    blocked = {module for module, names in providers.items() if not names & image} - {"sentiment"}
+    assert {"torch", "scipy"} <= blocked
+    process = subprocess.Popen(
+        [sys.executable, "-c", BLOCK, ",".join(blocked), "serve", "--model", str(int8), "--port", "0"],
+        cwd=tmp_path,  # no project, as in the image
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdout
+    line = process.stdout.readline()
+    assert line.startswith("http://"), line + process.stdout.read()
+    answer = httpx2.post(f"{line.split()[0]}/predict", json={"inputs": REVIEWS}, timeout=60)
+    process.terminate()
+    assert process.communicate(timeout=60)[0] == "stopped\n"
+    assert answer.status_code == 200
+
+
+def test_the_context_of_the_image_is_what_the_dockerfile_copies() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    sources = {source for line in copied for source in line.split()}
+    ignored, *allowed, caches = [
+        line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")
+    ]
+    assert (ignored, caches) == ("*", "**/__pycache__")
+    assert {line.removeprefix("!") for line in allowed} == sources

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 from prometheus_client import Counter, Gauge, Histogram
@@ -64,29 +63,36 @@ class ScoringQueue:
 
     Args:
         classifier: scores the texts; nothing else may use it.
+        threads: that of an earlier queue of this process, or 0.
 
     Attributes:
-        closed: whether new texts are refused.
+        threads: number of batches that are scored at the same time.
     """
 
-    def __init__(self, classifier: TokenClassifier | BlendClassifier):
+    def __init__(self, classifier: TokenClassifier | BlendClassifier, threads: int = 0):
         self._blend = classifier if isinstance(classifier, BlendClassifier) else None
         self._classifier = classifier.encoder if isinstance(classifier, BlendClassifier) else classifier
-        self.closed = False
         self._waiting: dict[_Text, None] = {}  # an ordered set: texts are removed from anywhere in it
         self._lock = threading.Lock()
-        self._threads = self._classifier.share_threads()
-        self._encoders = ThreadPoolExecutor(self._threads)
-        self._scorers = ThreadPoolExecutor(self._threads)
+        self.threads = self._classifier.share_threads()
+        if self._classifier.independent:  # on a CPU, where PyTorch has forgotten the number of cores by now
+            self.threads = max(self.threads, threads)
+        self._encoders = ThreadPoolExecutor(self.threads)
+        self._scorers = ThreadPoolExecutor(self.threads)
         self._seconds, self._tokens = 0.0, 0  # scoring time of all threads, and the tokens that they scored
         self._warm_up()
-        WAITING.set_function(lambda: len(self._waiting))
 
-    def __enter__(self) -> Self:
-        """The queue; its threads end with the block."""
-        return self
+    @property
+    def waiting(self) -> int:
+        """Number of texts that wait."""
+        return len(self._waiting)
 
-    def __exit__(self, *_: object) -> None:
+    def finish(self) -> None:
+        """Score all texts that wait, and end the threads."""
+        self._encoders.shutdown()
+        self._scorers.shutdown()
+
+    def end(self) -> None:
         """End the threads when they have scored their current batches."""
         self._encoders.shutdown(cancel_futures=True)
         self._scorers.shutdown(cancel_futures=True)
@@ -97,12 +103,9 @@ class ScoringQueue:
         Raises:
             HTTPException: the queue is full, the server is stopping, or a text cannot be scored.
         """
-        if self.closed:
-            raise _stopping()
         mine = [_Text(f"inputs.{number}", text) for number, text in enumerate(texts)]
         with self._lock:
-            if len(self._waiting) + len(mine) > CAPACITY:
-                raise self._full()
+            self._check_room(len(mine))
             self._waiting |= dict.fromkeys(mine)
         for text in mine:
             self._encoders.submit(self._encode, text)
@@ -118,12 +121,21 @@ class ScoringQueue:
         with self._lock:
             waiting, self._waiting = list(self._waiting), {}
         for text in waiting:
-            _fail(text, _stopping())
+            _fail(text, stopping())
+
+    def check_room(self, texts: int) -> None:
+        """Raise the HTTPException that so many more texts would get, if the queue is too full for them."""
+        with self._lock:
+            self._check_room(texts)
+
+    def _check_room(self, texts: int) -> None:
+        if len(self._waiting) + texts > CAPACITY:
+            raise self._full()
 
     def _full(self) -> HTTPException:
         """The error when the queue is full; Retry-After is the time that the waiting texts will take."""
         tokens = sum(self._most_tokens if text.ids is None else len(text.ids) for text in self._waiting)
-        seconds = tokens * self._seconds / self._tokens / self._threads
+        seconds = tokens * self._seconds / self._tokens / self.threads
         return _unavailable(f"{CAPACITY} texts are already waiting; try again later", math.ceil(seconds))
 
     def _warm_up(self) -> None:
@@ -218,7 +230,8 @@ def _fail(text: _Text, error: Exception) -> None:
         text.probability.set_exception(error)
 
 
-def _stopping() -> HTTPException:
+def stopping() -> HTTPException:
+    """The error while the server is stopping."""
     return _unavailable("the server is stopping", 1)
 
 

@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import http
 import json
+import os
 import re
+import signal
 import socket
 import sys
+import threading
 from types import FrameType
 from typing import Any
 
@@ -20,7 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from sentiment.commands.serve.scoring_queue import ScoringQueue
+from sentiment.commands.serve.served_model import ServedModel
 from sentiment.errors import one_line
 
 GRACE_SECONDS = 5  # until texts that still wait are refused; supervisors kill after 10 s or more
@@ -192,12 +195,15 @@ class Server(uvicorn.Server):
 
     Args:
         config: uvicorn's settings.
-        queue: the queue to close.
+        served: the model, which is reloaded on SIGHUP.
+        hangup: is set on SIGHUP.
     """
 
-    def __init__(self, config: uvicorn.Config, queue: ScoringQueue):
+    def __init__(self, config: uvicorn.Config, served: ServedModel, hangup: threading.Event):
         super().__init__(config)
-        self._queue = queue
+        self._served, self._hangup = served, hangup
+        self._reloading: asyncio.Task[None] | None = None
+        self._terminals = [number for number in (0, 1, 2) if os.isatty(number)]
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start with a long queue of connections that the system holds until they are accepted."""
@@ -205,11 +211,24 @@ class Server(uvicorn.Server):
         for listening in sockets or ():
             listening.listen(MAX_CONNECTIONS)
 
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times per second: reload the model after SIGHUP, or stop if the terminal was closed."""
+        if self._hangup.is_set() and not self._terminals_are_open():
+            self.handle_exit(signal.SIGTERM, None)
+        elif self._hangup.is_set() and (self._reloading is None or self._reloading.done()):
+            self._hangup.clear()
+            self._reloading = asyncio.create_task(self._served.reload())
+        return await super().on_tick(counter)
+
+    def _terminals_are_open(self) -> bool:
+        """Whether the terminal that the server was started from, if any, still exists."""
+        return all(map(os.isatty, self._terminals))
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Close the queue; after GRACE_SECONDS, refuse the texts that still wait."""
-        self._queue.closed = True
+        """Refuse new texts; after GRACE_SECONDS, refuse those that still wait."""
+        self._served.refuse_new()
         loop = asyncio.get_running_loop()
-        loop.call_soon_threadsafe(loop.call_later, GRACE_SECONDS, self._queue.refuse_waiting)
+        loop.call_soon_threadsafe(loop.call_later, GRACE_SECONDS, self._served.refuse_waiting)
         super().handle_exit(sig, frame)
 
 
@@ -238,10 +257,18 @@ def max_connections() -> int:
     return min(MAX_CONNECTIONS, files - max(32, files // 4))
 
 
-def serve(app: FastAPI, queue: ScoringQueue, listening: socket.socket) -> None:
+def catch_hangup() -> threading.Event:
+    """The event that SIGHUP sets from now on, instead of ending the process."""
+    hangup = threading.Event()
+    if hasattr(signal, "SIGHUP"):  # Windows has no such signal
+        signal.signal(signal.SIGHUP, lambda *_: hangup.set())
+    return hangup
+
+
+def serve(app: FastAPI, served: ServedModel, hangup: threading.Event, listening: socket.socket) -> None:
     """Answer requests until Ctrl-C or SIGTERM; then all is answered and KeyboardInterrupt is raised."""
     host, port = listening.getsockname()[:2]
     if ":" in host:  # IPv6
         host = f"[{host}]"
     print(f"http://{host}:{port} (Ctrl-C stops the server)", flush=True)
-    Server(configure(app), queue).run(sockets=[listening])
+    Server(configure(app), served, hangup).run(sockets=[listening])
