@@ -10,6 +10,7 @@ import pytest
 
 from sentiment.validation import read_yaml
 from tests.conftest import SMALL, Clone
+from tests.pages import shapes
 from tests.test_docs import TEXTS
 
 pytest.importorskip("nbformat", reason="make extras")
@@ -33,19 +34,6 @@ def run_notebook(clone: Clone) -> dict[str, str]:
         for cell in executed.cells
         if cell.cell_type == "code"
     }
-
-
-def shapes(text: str) -> list[str]:
-    """The lines of an output without what varies by run: numbers, verdicts, labels, widths of columns."""
-    for pattern, word in (
-        (r"\b(better|worse|within noise)\b", "VERDICT"),
-        (r"\b(POSITIVE|NEGATIVE)\b", "LABEL"),
-        (r"\b(yes|no)\b", "ANSWER"),
-        (r"[-+]?\d[\d,.]*(e[-+]?\d+)?", "#"),
-        (r"[ \t]+", " "),
-    ):
-        text = re.sub(pattern, word, text)
-    return [line.strip() for line in text.splitlines()]
 
 
 def printed(start: str, outputs: dict[str, str]) -> str:

@@ -6,8 +6,8 @@ import re
 import pandas as pd
 
 from tests.conftest import SMALL, Clone
+from tests.pages import follow, shapes
 from tests.test_docs import FENCE, TEXTS
-from tests.test_tutorial import follow, shapes
 
 PAGE = TEXTS["docs/wrong-labels.md"]
 
