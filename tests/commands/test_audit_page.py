@@ -152,10 +152,11 @@ def test_no_suspect_is_decided_before_it_was_shown(
     page = browser.new_page()
     page.goto(address)
     shows(page, TEXTS[0])
+    # In one go, so that the next suspect cannot be shown in between.
     page.evaluate(
-        "for (let n = 0; n < 5; n++) document.dispatchEvent(new KeyboardEvent('keydown', { key: 'f' }))"
+        "for (let n = 0; n < 5; n++) document.dispatchEvent(new KeyboardEvent('keydown', { key: 'f' }));"
+        "document.querySelector('#drop').click()"
     )
-    page.evaluate("document.querySelector('#drop').click()")
     shows(page, "1 of 4 suspects decided")
     page.keyboard.press("Control+d")  # a key of the browser
     page.wait_for_timeout(300)
