@@ -96,7 +96,7 @@ class Source(BaseModel):
     files: Files | Annotated[dict[Split, Files], Field(min_length=1)] | None = Field(
         None,
         description="a file, a folder, a pattern such as train-*.parquet, a list of these, or "
-        "{train: file, validation: file, test: file}",
+        "{train: file, validation: file, test: file}; files without labels under the key unlabelled",
     )
     unlabelled: Files | None = Field(
         None,
