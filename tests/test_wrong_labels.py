@@ -32,10 +32,10 @@ def test_every_step_shows_and_does_what_the_page_says(clone: Clone) -> None:
     assert counted["train"]["flip"] + counted["validation"]["flip"] == 2
     assert counted["test"] == {"keep": 0, "flip": 1, "drop": 0}
     suspects = pd.read_csv(clone.folder / "data/mine/suspects.csv")
-    assert {"train-11", "train-41", "test-21"} <= set(suspects["id"])
+    assert {"train-30", "train-88", "test-64"} <= set(suspects["id"])
     test = pd.read_parquet(clone.folder / "data/prepared/test.parquet")
     changed = test[test["corrected_label"] != test["label"]]
-    assert changed["id"].tolist() == ["test-21"]
+    assert changed["id"].tolist() == ["test-64"]
     for model in ("test", "baseline", "probe", "blend"):
         details = clone.details(model)
         difference = details["accuracy_on_corrected"] - details["accuracy"]

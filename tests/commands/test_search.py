@@ -39,7 +39,7 @@ def test_ranges_and_values() -> None:
 @pytest.mark.parametrize(
     ("argument", "line"),
     [
-        ("lrr=1e-5..1e-4", "'lrr=1e-5..1e-4' cannot be searched; allowed: precision, model, head, "),
+        ("lrr=1e-5..1e-4", "'lrr=1e-5..1e-4' cannot be searched; allowed: precision, "),
         ("seed=1,2", "'seed=1,2' cannot be searched; allowed: "),  # the best of several seeds is chance
         ("dataset=sample,imdb", "'dataset=sample,imdb' cannot be searched; allowed: "),
         ("lr", "'lr' cannot be searched; allowed: "),

@@ -805,7 +805,8 @@ def test_a_reloaded_transformer_uses_as_many_cores(ran: Clone, monkeypatch: pyte
         torch.set_num_threads(3)
         with ServedModel(ran.folder / "models/classifier", "fp32") as served:
             first = served._queue
-            asyncio.run(served.reload())
+            with ThreadPoolExecutor() as thread:  # the tests' own thread may run Playwright's event loop
+                thread.submit(asyncio.run, served.reload()).result()
             assert served._queue is not first
             assert (first.threads, served._queue.threads) == (3, 3)
     finally:

@@ -73,7 +73,8 @@ def test_a_kept_head_gives_the_same_scores(
         (["neg", "pos"], "auto", (0, 1)),
         (["1", "0"], "auto", (1, 0)),
         (["False", "True"], "auto", (0, 1)),
-        (["negative", "neutral", "positive"], "auto", None),
+        (["negative", "neutral", "positive"], "auto", (0, 2)),
+        (["negative", "mixed", "positive"], "auto", None),
         (["negative", "neutral", "positive"], ["negative", "positive"], (0, 2)),
         (["0", "1", "2"], [0, 2], (0, 2)),  # as DVC and YAML write numbers
         (STARS, "auto", None),

@@ -270,5 +270,6 @@ def serve(app: FastAPI, served: ServedModel, hangup: threading.Event, listening:
     host, port = listening.getsockname()[:2]
     if ":" in host:  # IPv6
         host = f"[{host}]"
+    server = Server(configure(app), served, hangup)
     print(f"http://{host}:{port} (Ctrl-C stops the server)", flush=True)
-    Server(configure(app), served, hangup).run(sockets=[listening])
+    server.run(sockets=[listening])
