@@ -215,15 +215,17 @@ def test_no_answer_is_shown_for_another_review(page: "Page") -> None:
         lambda: box.fill("Another film."),  # like pasting
         lambda: box.press_sequentially("x"),
         lambda: box.fill(""),
-        lambda: page.get_by_role("button", name="Plain praise").click(),
     ):
         classified(page, REVIEW)
         change()
         page.wait_for_function("!document.querySelector('#words')?.innerText.includes('wonderful cast')")
         page.wait_for_function("!document.querySelector('#table').innerText.includes('wonderful cast')")
-        if box.input_value() != EXAMPLES["text"][0]:
-            page.wait_for_timeout(500)  # for a late answer
-            assert not status.inner_text()
+        page.wait_for_timeout(500)  # for a late answer
+        assert not status.inner_text()
+    classified(page, REVIEW)
+    page.get_by_role("button", name="Plain praise").click()
+    page.wait_for_function("!document.querySelector('#words')?.innerText.includes('wonderful cast')")
+    page.wait_for_function("!document.querySelector('#table').innerText.includes('wonderful cast')")
     box.fill(" ".join([REVIEW] * 20))
     button.click()
     status.get_by_text("the probability of POSITIVE is").wait_for()

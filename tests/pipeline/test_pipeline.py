@@ -115,8 +115,8 @@ def test_an_experiment_with_another_lr_does_not_prepare_again(copy: Clone) -> No
     stages = executed(copy.run("dvc exp run -S lr=3e-5"))
     assert stages == {"check", "train", "evaluate", "blend"}
 
-    # As DVC writes it.
-    expected = text.replace("lr: 1e-4", "lr: 3e-05").replace(": null #", ":      #").replace(": null\n", ":\n")
+    expected = text.replace("lr: 1e-4", "lr: 3e-05")
+    expected = expected.replace(": null #", ":      #").replace(": null\n", ":\n")  # as DVC writes it
     expected = re.sub(
         r"also_test: \[challenge\] (#.*\n)", r"also_test:             \1- challenge\n", expected
     )
