@@ -12,6 +12,7 @@ from sentiment import atomic, stage_runner
 from sentiment.model.saved import save_transformer
 from sentiment.params import TrainParams
 from sentiment.training import history, soft_labels
+from sentiment.training.calibration import Calibration
 from sentiment.training.fine_tuning import fine_tune
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "accelerate")  # their versions affect the result
@@ -29,7 +30,8 @@ def main() -> None:
     if by_teachers:
         validation = soft_labels.validation(rows["unlabelled"], params.teachers)
     files = [Path(__file__), *PREPARED.values(), *map(soft_labels.path, params.teachers)]
-    trained = fine_tune(params, train, validation, files, Path("metrics/training"))
+    # The teachers' labels do not say how often teachers are wrong.
+    trained = fine_tune(params, train, validation, files, Path("metrics/training"), calibrate=not by_teachers)
 
     if trained.is_main:
         with atomic.replacing("models/classifier") as target:
@@ -41,11 +43,14 @@ def main() -> None:
         metrics = history.summarise(trained.trainer.state)
         versions = {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
         details = metrics | trained.tokens | {"head": trained.trainer.head}
+        details["temperature"] = trained.calibration.temperature if trained.calibration else None
         details |= {"soft_labels": len(train) - len(rows["train"]), "versions": versions}
         if by_teachers:
             details["validation_labels"] = "teachers"
         atomic.write_json("metrics/train.json", {"loss": metrics["train_loss"], "details": [details]})
         accuracy, loss = metrics["validation_accuracy"], metrics["validation_loss"]
+        if trained.calibration:
+            loss = trained.calibration.loss
         atomic.write_json("metrics/validation.json", {"accuracy": accuracy, "loss": loss})
         # This file is not versioned and may be older than metrics/train.json; the hash shows if they match.
         train_json = Path("metrics/train.json").read_bytes()
@@ -57,9 +62,19 @@ def main() -> None:
         }
         atomic.write_json("metrics/speed/train.json", speed)
         print(f"models/classifier/: validation accuracy {accuracy:.4f} after epoch {metrics['best_epoch']}")
+        if trained.calibration:
+            print(calibrated(trained.calibration))
         if by_teachers:
             print(f"validation accuracy is agreement with the teachers, on {len(validation):,} reviews")
     trained.end()
+
+
+def calibrated(calibration: Calibration) -> str:
+    """The temperature of the weights, in words."""
+    return (
+        f"calibrated: a temperature of {calibration.temperature:.2f} changes the validation loss from "
+        f"{calibration.loss_before:.4f} to {calibration.loss:.4f}"
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import transformers
 from accelerate.utils import gather_object
 from accelerate.utils.memory import clear_device_cache
 from datasets import Dataset, disable_progress_bars
-from scipy.special import log_softmax
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 from transformers.utils import logging
@@ -31,7 +30,7 @@ from sentiment.params import TrainParams
 from sentiment.pretrained import sources
 from sentiment.pretrained.building import build_classifier, check_lengths
 from sentiment.progress import Progress
-from sentiment.training import attention, checkpoints, head, history
+from sentiment.training import attention, calibration, checkpoints, head, history
 from sentiment.training.batches import LengthGroupedSampler, micro_batch_size
 
 
@@ -44,6 +43,7 @@ class FineTuned:
         encoder: encodes reviews for inference.
         source: the pretrained model, with its revision.
         validation: probabilities of POSITIVE, shape (validation reviews,), in the order of the reviews.
+        calibration: the temperature of the weights; None if they are not calibrated.
         seconds: duration of training.
         reviews_per_second: None if training resumed from a checkpoint.
         tokens: tokens per review in training, the share of truncated reviews, and the share of unknown
@@ -54,6 +54,7 @@ class FineTuned:
     encoder: Encoder
     source: str
     validation: np.ndarray
+    calibration: calibration.Calibration | None
     seconds: float
     reviews_per_second: float | None
     tokens: dict[str, float]
@@ -76,6 +77,7 @@ def fine_tune(
     validation: pd.DataFrame,
     files: Iterable[Path],
     curves: Path | None = None,
+    calibrate: bool = True,
 ) -> FineTuned:
     """Fine-tune the pretrained model, and keep the weights of the epoch with the highest validation accuracy.
 
@@ -88,6 +90,7 @@ def fine_tune(
         files: the files with the reviews, and the stage itself. Training resumes only if none of them has
             changed.
         curves: folder for the curves of loss, accuracy and learning rate, which grow during training.
+        calibrate: whether to calibrate these weights on the validation reviews.
 
     Raises:
         InputError: the model does not support the parameters, or memory or disk space runs out.
@@ -113,6 +116,7 @@ def fine_tune(
     trainer = train_within_memory(job, checkpoint)
     seconds = time.perf_counter() - started
 
+    calibrated = trainer.calibrate() if calibrate else None
     probability = trainer.validation_probabilities()
     trainer.accelerator.wait_for_everyone()  # from here on, no process reads checkpoints
     return FineTuned(
@@ -120,6 +124,7 @@ def fine_tune(
         encoder=encoder,
         source=base.source,
         validation=probability,
+        calibration=calibrated,
         seconds=seconds,
         reviews_per_second=None if checkpoint else len(train) * params.epochs / seconds,
         tokens={
@@ -336,8 +341,8 @@ class LengthGroupedTrainer(Trainer):
     Attributes:
         classifier: the model in training, with its encoder.
         head: where the head's first weights came from: `own`, `probe` or `random`.
-        best_logits: logits of the validation reviews after the best epoch; None if that epoch preceded a
-            resume.
+        best_logits: logits of the validation reviews with the weights of the best epoch; None if that epoch
+            preceded a resume, or if the weights have changed since.
     """
 
     classifier: scoring.TransformerClassifier
@@ -355,25 +360,42 @@ class LengthGroupedTrainer(Trainer):
         for positions, part in gather_object([(own_rows, own_logits)]):
             logits[positions] = part
         labels = np.asarray(rows["labels"])
-        loss = -log_softmax(logits, axis=1)[np.arange(len(rows)), labels].mean()
+        loss = calibration.loss(logits, labels)
         accuracy = (logits.argmax(axis=1) == labels).mean()
         if self.state.best_metric is None or accuracy > self.state.best_metric:
             self.best_logits = logits
-        metrics = {"eval_loss": float(loss), "eval_accuracy": float(accuracy)}
+        metrics = {"eval_loss": loss, "eval_accuracy": float(accuracy)}
         return EvalLoopOutput(predictions=logits, label_ids=labels, metrics=metrics, num_samples=len(rows))
 
     def validation_probabilities(self) -> np.ndarray:
         """Probabilities of POSITIVE with the kept weights, shape (reviews,), in the order of the reviews.
 
-        Every process must call this. It scores the reviews again only if the best epoch preceded a resume.
+        Every process must call this. It scores the reviews again unless `best_logits` are known.
         """
         rows = cast(Dataset, self.eval_dataset)
-        logits = self.predict(rows).predictions if self.best_logits is None else self.best_logits
         probabilities = np.empty(len(rows))
         probabilities[rows["row"]] = positive_probability(
-            np.asarray(logits), self.classifier.model.config.id2label or {}
+            self._kept_logits(), self.classifier.model.config.id2label or {}
         )
         return probabilities
+
+    def calibrate(self) -> calibration.Calibration | None:
+        """Calibrate the kept weights on the validation reviews; see `calibration.calibrate`.
+
+        Every process must call this.
+        """
+        rows = cast(Dataset, self.eval_dataset)
+        logits, labels = self._kept_logits(), np.asarray(rows["labels"])
+        calibrated = calibration.calibrate(self.classifier.model, logits, labels)
+        if calibrated:
+            self.best_logits = None
+        return calibrated
+
+    def _kept_logits(self) -> np.ndarray:
+        """Logits of the validation reviews with the kept weights."""
+        if self.best_logits is not None:
+            return self.best_logits
+        return np.asarray(self.predict(cast(Dataset, self.eval_dataset)).predictions)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> torch.utils.data.Sampler[int]:
         micro_batches = self.args.gradient_accumulation_steps * self.args.world_size
