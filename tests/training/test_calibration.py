@@ -1,4 +1,4 @@
-"""Calibration: the temperature has the lowest validation loss and is part of the weights; no label changes."""
+"""Calibration: the temperature has the lowest validation loss, and is part of the weights."""
 
 import json
 
