@@ -166,7 +166,7 @@ def test_the_effect_in_a_blend_equals_that_of_deleting_the_word(
     (whole,) = blend.probabilities([text])
     expected = blend.probabilities([without(text, words.loc[[row]]) for row in words.index])
     # Truncation keeps other tokens of a review without a word, so the encoder's part may differ a little.
-    assert list(words["without"]) == pytest.approx(list(expected), abs=0.01)
+    assert list(words["without"]) == pytest.approx(list(expected), abs=0.02)
     assert list(words["effect"]) == pytest.approx(list(logit(whole) - logit(words["without"])), abs=1e-3)
 
 

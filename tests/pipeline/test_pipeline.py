@@ -68,7 +68,7 @@ def test_repro_writes_every_output_and_runs_nothing_twice(ran: Clone) -> None:
         ("prepare", ["reading data/sample", "counting words"]),
         ("baseline", ["baseline"]),
         ("probe", ["scoring before training"]),
-        ("train", ["linear probe", "training"]),  # the bar of the validation has disappeared
+        ("train", ["linear probe", "training", "validation"]),  # that after each epoch has disappeared
         ("evaluate", ["scoring"]),
     ],
 )

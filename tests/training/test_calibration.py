@@ -81,6 +81,7 @@ def test_metrics_and_predictions_of_a_run_are_calibrated(ran: Clone) -> None:
     details = ran.details("train")
     assert details["validation_loss"] == pytest.approx(curve(ran, "validation/loss").iloc[-1], abs=1e-6)
     assert metrics["loss"] < details["validation_loss"]
-    assert f"calibrated: a temperature of {details['temperature']:.2f} " in (
-        ran.folder.parent / "output.txt"
-    ).read_text()
+    assert (
+        f"calibrated: a temperature of {details['temperature']:.2f} "
+        in (ran.folder.parent / "output.txt").read_text()
+    )
